@@ -1,0 +1,35 @@
+export { type Agent, type AgentEvents, type AgentOptions, createAgent } from './agent.ts'
+export { AgentError, type AgentErrorCode, adviceByCode, type ErrorAdvice, type FixedBy, type Retry } from './errors.ts'
+export { chooseProvider, describeSpec, protectionsByOption } from './keys/choice.ts'
+export { softwareKeyHandle, softwareKeys } from './keys/software.ts'
+export {
+  createCsr,
+  formatName,
+  type IssuedCheck,
+  type PathRequest,
+  type PathVerdict,
+  parseDistinguishedName,
+  verifyIssued,
+  verifyPath,
+} from './pki/index.ts'
+export { type Action, type Held, type Plan, planActions, type Reason } from './plan/plan.ts'
+export { backoffBounds, backoffMaxMs, backoffMinMs, jitterShareOfWindow, renewAt, renewalWindowMs } from './plan/schedule.ts'
+export { filePolicyCache, memoryPolicyCache } from './policy/cache.ts'
+export { maxPolicyBytes, maxPolicyProfiles, type PolicyDocument, parsePolicy, policySchemaVersion } from './policy/document.ts'
+export { connectPush, type PushChannel, type PushOptions } from './policy/push.ts'
+export { type PolicyService, policyService, type Registration, type RegistrationOptions, registerDevice } from './policy/service.ts'
+export type { PolicyServiceOptions } from './policy/source.ts'
+export type * from './ports.ts'
+export { type Device, type Pass, reconcile } from './reconcile.ts'
+export type { ActionResult, IssuanceState, ProfileStatus, Report, RootStatus } from './report.ts'
+export type { ScepHabits, ScepTrust } from './scep/habits.ts'
+export { type ScepProtocolOptions, scepProtocol } from './scep/protocol.ts'
+export type { Disk } from './state/disk.ts'
+export { type FileState, type FileStateOptions, fileState } from './state/file.ts'
+export { memoryState } from './state/memory.ts'
+export { memoryIdentities, memoryStores } from './stores/memory.ts'
+export { seededJitter, systemClock, systemJitter } from './system.ts'
+export { type HandlerTransportOptions, handlerTransport } from './transport/handler.ts'
+export type { ClientIdentity, TlsTrust } from './transport/tls.ts'
+export { type HttpTransport, type HttpTransportOptions, httpTransport } from './transport/undici.ts'
+export * from './types.ts'

@@ -1,0 +1,5 @@
+export { type CertificateRevocationList, parseCrl } from './crl.ts'
+export type { PathFailure, PathFailureCode } from './failure.ts'
+export type { AlgorithmFloor } from './floors.ts'
+export { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts'
+export { type PathRequest, type PathVerdict, verifyPath } from './verify-path.ts'

@@ -1,0 +1,137 @@
+import { z } from 'zod'
+import { AgentError } from '../errors.ts'
+import { fingerprintOf, parseCertificate } from '../pki/certificate.ts'
+import type { FailedProfile, IdentityKey, Principal, RequestSpec, ScepProfile, TrustedRootProfile } from '../types.ts'
+import { identityKey } from '../types.ts'
+import { expected, invalid, where } from './problem.ts'
+import { failedProfileSchema, idSchema, principalSchema, scepProfileSchema, trustedRootSchema } from './schema.ts'
+
+/** One failure an identity key, the first that was told. */
+export class Failures {
+  readonly #byKey = new Map<IdentityKey, FailedProfile>()
+  add(failure: FailedProfile): void {
+    const key = identityKey(failure.principal, failure.id)
+    if (!this.#byKey.has(key)) this.#byKey.set(key, failure)
+  }
+  has(key: IdentityKey): boolean {
+    return this.#byKey.has(key)
+  }
+  list(): readonly FailedProfile[] {
+    return [...this.#byKey.values()]
+  }
+}
+
+/** A failure that the service tells of. */
+export function parseFailedProfile(value: unknown, path: string): FailedProfile {
+  const { id, displayName } = readName(value, path)
+  const principal = readPrincipal(value, path)
+  const parsed = failedProfileSchema.safeParse(value)
+  return parsed.success ? parsed.data : failed({ id, displayName, principal }, where(path, parsed.error), expected(parsed.error))
+}
+
+/** The roots that can be read; the others become failures. */
+export function parseRoots(values: readonly unknown[], failures: Failures): TrustedRootProfile[] {
+  const named = values.map((value, i) => ({ value, path: `trustedRoots[${i}]`, ...readName(value, `trustedRoots[${i}]`) }))
+  const paths = pathsByKey(named.map(({ id, path }) => [id, path]))
+  return named.flatMap(({ value, path, id, displayName }) => {
+    const profile = { id, displayName, principal: firstPrincipal(value) }
+    const others = (paths.get(id) ?? []).filter((other) => other !== path)
+    const root = others.length > 0 ? usedTwice(profile, path, others) : parseRoot(value, path, profile)
+    if ('code' in root) failures.add(root)
+    return 'code' in root ? [] : [root]
+  })
+}
+
+function parseRoot(value: unknown, path: string, profile: ProfileName): TrustedRootProfile | FailedProfile {
+  const parsed = trustedRootSchema.safeParse(value)
+  if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
+  const certificate = new Uint8Array(Buffer.from(parsed.data.certificate, 'base64'))
+  try {
+    parseCertificate(certificate)
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    return failed(profile, `${path}.certificate`, `expected one certificate in DER (${error.message})`)
+  }
+  return { ...parsed.data, certificate, fingerprint: fingerprintOf(certificate) }
+}
+
+/** The profiles that can be read and have not failed already; `fingerprints` are those of the roots, by their id. */
+export function parseScepProfiles(
+  values: readonly unknown[],
+  fingerprints: ReadonlyMap<string, string>,
+  failures: Failures,
+): ScepProfile[] {
+  const named = values.map((value, i) => {
+    const path = `scepProfiles[${i}]`
+    const profile = { ...readName(value, path), principal: readPrincipal(value, path) }
+    return { value, path, profile, key: identityKey(profile.principal, profile.id) }
+  })
+  const paths = pathsByKey(named.map(({ key, path }) => [key, path]))
+  return named.flatMap(({ value, path, profile, key }) => {
+    const others = (paths.get(key) ?? []).filter((other) => other !== path)
+    const parsed = others.length > 0 ? usedTwice(profile, path, others) : parseScepProfile(value, path, profile, fingerprints)
+    if ('code' in parsed) failures.add(parsed)
+    return 'code' in parsed || failures.has(key) ? [] : [parsed]
+  })
+}
+
+function parseScepProfile(
+  value: unknown,
+  path: string,
+  profile: ProfileName,
+  fingerprints: ReadonlyMap<string, string>,
+): ScepProfile | FailedProfile {
+  const parsed = scepProfileSchema.safeParse(value)
+  if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
+  const { subject, subjectAltNames, keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, ...rest } = parsed.data
+  const request: RequestSpec = {
+    subject,
+    subjectAltNames,
+    keySpec: { algorithm: 'rsa', bits: keyBits },
+    keyStorage,
+    keyUsages,
+    extendedKeyUsages,
+    validity,
+    rootFingerprint: fingerprints.get(rest.rootProfileId) ?? '',
+  }
+  return { ...rest, request, ...(hash === undefined ? {} : { hash }) }
+}
+
+type ProfileName = Pick<FailedProfile, 'id' | 'displayName' | 'principal'>
+
+/** Which profile it is; without its id it could only be guessed. */
+function readName(value: unknown, path: string): Pick<FailedProfile, 'id' | 'displayName'> {
+  const parsed = z.object({ id: idSchema, displayName: z.unknown() }).safeParse(value)
+  if (!parsed.success) throw invalid(where(path, parsed.error), expected(parsed.error))
+  const { id, displayName } = parsed.data
+  return { id, displayName: typeof displayName === 'string' ? displayName.slice(0, 256) : id }
+}
+
+function readPrincipal(value: unknown, path: string): Principal {
+  const parsed = z.object({ principal: principalSchema }).safeParse(value)
+  if (!parsed.success) throw invalid(where(path, parsed.error), expected(parsed.error))
+  return parsed.data.principal
+}
+
+/** A Trusted profile belongs to no principal; its failure is told under the first that it reached the device through. */
+function firstPrincipal(value: unknown): Principal {
+  return z.object({ assignedTo: z.tuple([principalSchema]).rest(z.unknown()) }).safeParse(value).data?.assignedTo[0] ?? 'device'
+}
+
+function pathsByKey(entries: readonly (readonly [key: string, path: string])[]): ReadonlyMap<string, readonly string[]> {
+  const paths = new Map<string, string[]>()
+  for (const [key, path] of entries) {
+    const known = paths.get(key)
+    if (known) known.push(path)
+    else paths.set(key, [path])
+  }
+  return paths
+}
+
+function usedTwice(profile: ProfileName, path: string, others: readonly string[]): FailedProfile {
+  return failed(profile, `${path}.id`, `expected an id of its own, "${profile.id}" is also that of ${others[0]}`)
+}
+
+function failed(profile: ProfileName, path: string, problem: string): FailedProfile {
+  return { ...profile, code: 'ERR_PROFILE_INVALID', message: `${path}: ${problem}` }
+}

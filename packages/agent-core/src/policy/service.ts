@@ -1,0 +1,103 @@
+import { z } from 'zod'
+import { AgentError } from '../errors.ts'
+import type { ChallengeSource, PolicySource, Reporter, Transport } from '../ports.ts'
+import { bearer, besidePolicy, checkAuthorized, jsonBody, readJson } from './http.ts'
+import { type PolicyServiceOptions, policySource } from './source.ts'
+
+export interface RegistrationOptions {
+  /** `…/device/policy`; registration is beside it. */
+  readonly policyUrl: string
+  readonly transport: Transport
+  /** What entitles a device to register. A secret. */
+  readonly registrationToken: string
+  /** The id that the device asks for. */
+  readonly deviceId: string
+  readonly platform: string
+  readonly osVersion: string
+}
+
+export interface Registration {
+  /** The id that the service gave. */
+  readonly deviceId: string
+  /** The device's own, for policy, push, challenge and report. A secret. */
+  readonly credential: string
+}
+
+// RFC 6750 2.1: what can stand behind "Bearer".
+const registrationSchema = z.object({ deviceId: z.string().min(1).max(256), credential: z.string().regex(/^[\w.~+/-]{1,4096}=*$/) })
+
+/**
+ * Registers a device: POST `register` with `{ deviceId, platform, osVersion }`, the token as the bearer.
+ * A token that is refused is `ERR_UNAUTHORIZED`; any other answer but a registration is `ERR_HTTP_STATUS`.
+ */
+export async function registerDevice(options: RegistrationOptions, signal?: AbortSignal): Promise<Registration> {
+  const { policyUrl, transport, registrationToken, deviceId, platform, osVersion } = options
+  const response = await postJson(
+    transport,
+    besidePolicy(policyUrl, 'register'),
+    registrationToken,
+    { deviceId, platform, osVersion },
+    signal,
+  )
+  checkAuthorized(response, `to register "${deviceId}"`)
+  const registration = isSuccess(response.status) ? readJson(response, registrationSchema) : undefined
+  if (registration === undefined) {
+    throw new AgentError('ERR_HTTP_STATUS', `the policy service answered ${response.status} and no registration for "${deviceId}"`)
+  }
+  return registration
+}
+
+export interface PolicyService {
+  readonly policySource: PolicySource
+  readonly challengeSource: ChallengeSource
+  readonly reporter: Reporter
+}
+
+/** One device's client of the policy service. Every request bears the device's credential. */
+export function policyService(options: PolicyServiceOptions): PolicyService {
+  return { policySource: policySource(options), challengeSource: challengeSource(options), reporter: reporter(options) }
+}
+
+const challengeSchema = z.object({ challenge: z.string().min(1).max(4096) })
+
+/** 200 brings a challenge; 204 says that none is needed. */
+function challengeSource({ policyUrl, credential, transport }: PolicyServiceOptions): ChallengeSource {
+  const url = besidePolicy(policyUrl, 'challenge')
+  return {
+    async challengeFor(profileId, attemptId, signal) {
+      const response = await postJson(transport, url, credential, { profileId, attemptId }, signal).catch((error) => {
+        if (signal.aborted || !(error instanceof AgentError)) throw error
+        throw new AgentError('ERR_CHALLENGE_UNAVAILABLE', `no challenge for "${profileId}": ${error.message}`, { cause: error })
+      })
+      checkAuthorized(response, `a challenge for "${profileId}"`)
+      if (response.status === 204) return undefined
+      const answer = response.status === 200 ? readJson(response, challengeSchema) : undefined
+      if (answer === undefined) {
+        throw new AgentError('ERR_CHALLENGE_UNAVAILABLE', `no challenge for "${profileId}": the policy service answered ${response.status}`)
+      }
+      return answer.challenge
+    },
+  }
+}
+
+function reporter({ policyUrl, credential, transport }: PolicyServiceOptions): Reporter {
+  const url = besidePolicy(policyUrl, 'report')
+  return {
+    async send(report, signal) {
+      const response = await postJson(transport, url, credential, report, signal)
+      checkAuthorized(response, 'a report')
+      if (!isSuccess(response.status)) {
+        throw new AgentError('ERR_HTTP_STATUS', `the policy service answered ${response.status} to a report, expected 2xx`)
+      }
+    },
+  }
+}
+
+function postJson(transport: Transport, url: string, credential: string, body: unknown, signal: AbortSignal | undefined) {
+  const headers = { ...bearer(credential), 'content-type': 'application/json', accept: 'application/json' }
+  return transport.send({ method: 'POST', url, headers, body: jsonBody(body) }, signal)
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}

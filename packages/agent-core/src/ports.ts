@@ -1,0 +1,192 @@
+import type { Report } from './report.ts'
+import type {
+  AgentState,
+  DevicePolicy,
+  EnrollmentAttempt,
+  Failure,
+  HashName,
+  Identity,
+  IdentityKey,
+  InstalledRoot,
+  Instant,
+  KeyProtection,
+  KeySpec,
+  PendingEnrollment,
+  RequestSpec,
+  ScepProfile,
+  StoreName,
+  TrustedRootProfile,
+} from './types.ts'
+
+/** The only source of time. */
+export interface Clock {
+  now(): Instant
+  /** Resolves once `ms` have passed (any length, beyond 24.8 days too); rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** Spreads load. Never a source of keys or nonces; those come from node:crypto. */
+export interface Jitter {
+  /** Uniform in [minMs, maxMs]. */
+  between(minMs: number, maxMs: number): number
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+}
+
+export interface HttpResponse {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+/**
+ * Carries one request to its response, whatever the status.
+ * Not reached, reset, timed out or untrusted: `ERR_NETWORK`. Body over the limit: `ERR_LIMIT_EXCEEDED`.
+ * An aborted signal rejects with the signal's reason. Redirects are not followed.
+ */
+export interface Transport {
+  send(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse>
+}
+
+/** Where the desired state comes from. Returns the last good policy when the server has nothing newer. */
+export interface PolicySource {
+  fetch(signal: AbortSignal): Promise<DevicePolicy>
+}
+
+/** The proof that this device may ask for this certificate. Asked once an attempt; the answer is never stored. */
+export interface ChallengeSource {
+  challengeFor(profileId: string, attemptId: string, signal: AbortSignal): Promise<string | undefined>
+}
+
+/** Generates and keeps private keys. Private bytes never cross this interface. */
+export interface KeyStorageProvider {
+  readonly protection: KeyProtection
+  supports(spec: KeySpec): boolean
+  /** Generating under a label that exists fails with `ERR_KEY_EXISTS`. */
+  generate(spec: KeySpec, label: string): Promise<KeyHandle>
+  open(label: string): Promise<KeyHandle | undefined>
+  list(): Promise<readonly string[]>
+  /** Destroying a label that is already gone is not an error. */
+  destroy(label: string): Promise<void>
+}
+
+export type UnwrapPadding = 'pkcs1' | 'oaep-sha1' | 'oaep-sha256'
+
+/** A private key that stays where it was made. */
+export interface KeyHandle {
+  readonly label: string
+  readonly spec: KeySpec
+  readonly protection: KeyProtection
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array
+  /** RSASSA-PKCS1-v1_5 or ECDSA (DER signature) over `data`. */
+  sign(data: Uint8Array, hash: HashName): Promise<Uint8Array>
+  /**
+   * Present only on keys that can unwrap a content-encryption key of `lengthBytes`.
+   * A PKCS#1 v1.5 padding or length error returns random bytes of that length, never an error (implicit rejection).
+   */
+  unwrapKey?(wrapped: Uint8Array, options: { padding: UnwrapPadding; lengthBytes: number }): Promise<Uint8Array>
+}
+
+/** The modelled certificate stores, limited to what this agent installed. */
+export interface CertificateStores {
+  list(): Promise<readonly InstalledRoot[]>
+  /**
+   * Only CA certificates enter (S6); `computer-root` takes only self-signed ones (W-CS). Otherwise `ERR_CERTIFICATE_REFUSED`.
+   * One entry per fingerprint and store: installing what is there is not an error.
+   */
+  install(store: StoreName, certificate: Uint8Array): Promise<void>
+  /** Removing what is not there is not an error. */
+  remove(root: InstalledRoot): Promise<void>
+}
+
+/** Certificates bound to their private keys, one per profile and principal. */
+export interface IdentityStore {
+  list(): Promise<readonly Identity[]>
+  /** Replaces the identity of the same profile and principal, at once or not at all. */
+  install(identity: Identity): Promise<void>
+  /** Removing what is not there is not an error. */
+  remove(key: IdentityKey): Promise<void>
+}
+
+export interface EnrollmentRequest {
+  readonly csr: Uint8Array
+  readonly key: KeyHandle
+  /** Proves the right to renew: the certificate being replaced and its key. */
+  readonly current?: { readonly certificate: Uint8Array; readonly key: KeyHandle }
+}
+
+/** What a CA may answer. A refusal is an answer, not an exception. */
+export type EnrollmentOutcome =
+  | {
+      readonly status: 'issued' /** Leaf first, DER; what the CA sent and what its GetCACert added. */
+      readonly chain: readonly Uint8Array[]
+    }
+  | { readonly status: 'pending'; readonly transactionId: string }
+  | { readonly status: 'rejected'; readonly failInfo: string; readonly text?: string }
+
+/** A way to turn a CSR into a certificate: SCEP today, ACME or EST later. */
+export interface EnrollmentProtocol {
+  readonly name: string
+  request(request: EnrollmentRequest, signal: AbortSignal): Promise<EnrollmentOutcome>
+  /** Asks for the outcome of a request that is pending, by the same transactionID (RFC 8894 4.3). */
+  poll(request: EnrollmentRequest, signal: AbortSignal): Promise<EnrollmentOutcome>
+}
+
+/** What the agent remembers across restarts. Each call is durable before it resolves. */
+export interface StateStore {
+  load(): Promise<AgentState>
+  /** Records `attempt` unless one is unfinished; returns the one that is on record. */
+  beginAttempt(key: IdentityKey, attempt: EnrollmentAttempt): Promise<EnrollmentAttempt>
+  recordPending(key: IdentityKey, pending: PendingEnrollment): Promise<void>
+  recordFailure(key: IdentityKey, failure: Failure): Promise<void>
+  /** Forgets the attempt and its pending poll; `clearFailure` forgets the failure too. */
+  endAttempt(key: IdentityKey, options: { clearFailure: boolean }): Promise<void>
+}
+
+/** Keeps the last policy that was accepted, byte for byte, with the server's ETag. */
+export interface PolicyCache {
+  load(): Promise<CachedPolicy | undefined>
+  save(entry: CachedPolicy): Promise<void>
+}
+
+export interface CachedPolicy {
+  readonly etag?: string
+  readonly body: Uint8Array
+}
+
+export interface Reporter {
+  send(report: Report, signal: AbortSignal): Promise<void>
+}
+
+/** How often a PENDING request is asked for, and how far apart. */
+export interface PendingSchedule {
+  readonly polls: number
+  readonly firstDelayMs: number
+  readonly delayMs: number
+}
+
+/** Everything one OS provides, bound together. The core asks it; it never compares a platform's name. */
+export interface PlatformAdapter {
+  /** Shown in reports, never compared. */
+  readonly name: string
+  /** What the device has, in no order; `keys/choice.ts` picks by the profile's option. */
+  readonly keyStorageProviders: readonly KeyStorageProvider[]
+  readonly certificateStores: CertificateStores
+  readonly identities: IdentityStore
+  readonly pendingSchedule: PendingSchedule
+  /** The store that this OS puts a Trusted profile's certificate in. */
+  storeFor(root: TrustedRootProfile): StoreName
+  /** The request as this OS makes it: settings that it ignores are set to what it does instead. Throws `ERR_UNSUPPORTED` for what it refuses. */
+  requestFor(profile: ScepProfile): RequestSpec
+  /** The protocol client for one profile, with this OS's wire habits. */
+  protocolFor(profile: ScepProfile, root: Uint8Array): EnrollmentProtocol
+  isLocked(): Promise<boolean>
+}

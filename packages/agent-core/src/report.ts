@@ -1,0 +1,165 @@
+import type { AgentErrorCode } from './errors.ts'
+import { fingerprintOf, parseCertificate, serialNumberHex } from './pki/certificate.ts'
+import type { Action, Plan, Reason } from './plan/plan.ts'
+import {
+  type DevicePolicy,
+  type DeviceState,
+  type FailedProfile,
+  type Identity,
+  type IdentityKey,
+  type Instant,
+  identityKey,
+  type KeyProtection,
+  type Principal,
+  type ScepProfile,
+  type StoreName,
+} from './types.ts'
+
+/** Graph's `certificateIssuanceStates`, those of them that a device can know (platform-behaviours 2.6). */
+export type IssuanceState =
+  | 'unknown'
+  | 'requestCreationFailed'
+  | 'requestSubmitFailed'
+  | 'issueFailed'
+  | 'issuePending'
+  | 'responseProcessingFailed'
+  | 'installed'
+  | 'renewalRequested'
+
+export interface ActionResult {
+  readonly kind: Action['kind']
+  /** Why the planner asked for it, unchanged. */
+  readonly reason: Reason
+  /** The profile, root fingerprint or key label that the action was about. */
+  readonly subject: string
+  readonly status: 'done' | 'pending' | 'failed'
+  /** By the device's clock. */
+  readonly durationMs: number
+  readonly code?: AgentErrorCode
+  readonly message?: string
+}
+
+export interface ProfileStatus {
+  readonly profileId: string
+  readonly displayName: string
+  readonly principal: Principal
+  readonly state: IssuanceState
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint?: string
+  readonly serialNumber?: string
+  readonly notBefore?: Instant
+  readonly notAfter?: Instant
+  /** Where the key really is. */
+  readonly keyProtection?: KeyProtection
+  readonly code?: AgentErrorCode
+  readonly message?: string
+  /** When the agent tries again, where it waits. */
+  readonly retryAt?: Instant
+}
+
+export interface RootStatus {
+  readonly profileId: string
+  readonly store: StoreName
+  readonly fingerprint: string
+  readonly installed: boolean
+}
+
+/** What one pass did and where every profile stands. No secrets by construction. */
+export interface Report {
+  readonly revision: number
+  readonly at: Instant
+  readonly platform: string
+  readonly results: readonly ActionResult[]
+  readonly roots: readonly RootStatus[]
+  readonly profiles: readonly ProfileStatus[]
+}
+
+/** The step at which a code stops an enrolment, in Graph's words. */
+const stateByCode: Partial<Record<AgentErrorCode, IssuanceState>> = {
+  ERR_CHALLENGE_UNAVAILABLE: 'requestSubmitFailed',
+  ERR_HTTP_STATUS: 'requestSubmitFailed',
+  ERR_NETWORK: 'requestSubmitFailed',
+  ERR_UNAUTHORIZED: 'requestSubmitFailed',
+  ERR_ENROLLMENT_REJECTED: 'issueFailed',
+  ERR_CLOCK_SKEW: 'issueFailed',
+  ERR_PENDING_TIMEOUT: 'issueFailed',
+  ERR_ALGORITHM_REFUSED: 'responseProcessingFailed',
+  ERR_CA_UNTRUSTED: 'responseProcessingFailed',
+  ERR_CERTIFICATE_MISMATCH: 'responseProcessingFailed',
+  ERR_CERTIFICATE_UNTRUSTED: 'responseProcessingFailed',
+  ERR_CMS_DECRYPT: 'responseProcessingFailed',
+  ERR_CMS_INVALID: 'responseProcessingFailed',
+  ERR_DER_MALFORMED: 'responseProcessingFailed',
+  ERR_SCEP_MALFORMED: 'responseProcessingFailed',
+  ERR_SCEP_REPLY_MISMATCH: 'responseProcessingFailed',
+}
+
+export interface PassFacts {
+  readonly policy: DevicePolicy
+  readonly platform: string
+  readonly results: readonly ActionResult[]
+  /** As observed after the actions. */
+  readonly state: DeviceState
+  readonly identities: readonly Identity[]
+  readonly plan: Plan
+  readonly at: Instant
+}
+
+export function summarize(facts: PassFacts): Report {
+  const { policy, platform, results, state, at } = facts
+  const installed = new Set(state.roots.map((root) => `${root.store} ${root.fingerprint}`))
+  return {
+    revision: policy.revision,
+    at,
+    platform,
+    results,
+    roots: policy.trustedRoots.map(({ id, destinationStore: store, fingerprint }) => ({
+      profileId: id,
+      store,
+      fingerprint,
+      installed: installed.has(`${store} ${fingerprint}`),
+    })),
+    profiles: [...policy.scepProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
+  }
+}
+
+function profileStatus(profile: ScepProfile | FailedProfile, facts: PassFacts): ProfileStatus {
+  const key = identityKey(profile.principal, profile.id)
+  const failure = failureOf(key, facts)
+  const identity = facts.identities.find((candidate) => identityKey(candidate.principal, candidate.profileId) === key)
+  return {
+    profileId: profile.id,
+    displayName: profile.displayName,
+    principal: profile.principal,
+    state: issuanceState(key, facts, failure?.code, identity !== undefined),
+    ...(identity && certificateStatus(identity)),
+    ...failure,
+  }
+}
+
+function issuanceState(key: IdentityKey, { state }: PassFacts, code: AgentErrorCode | undefined, installed: boolean): IssuanceState {
+  if (state.pending.has(key)) return installed ? 'renewalRequested' : 'issuePending'
+  if (installed) return state.attempts.has(key) ? 'renewalRequested' : 'installed'
+  if (code) return stateByCode[code] ?? 'requestCreationFailed'
+  return 'unknown'
+}
+
+function certificateStatus(identity: Identity): Partial<ProfileStatus> {
+  const leaf = identity.chain[0] as Uint8Array
+  const certificate = parseCertificate(leaf)
+  return {
+    fingerprint: fingerprintOf(leaf),
+    serialNumber: serialNumberHex(certificate),
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    keyProtection: identity.keyProtection,
+  }
+}
+
+function failureOf(key: IdentityKey, { results, state, plan }: PassFacts): Pick<ProfileStatus, 'code' | 'message' | 'retryAt'> | undefined {
+  const result = results.find((candidate) => candidate.subject === key && candidate.status === 'failed')
+  const code = result?.code ?? (state.failures.get(key)?.code as AgentErrorCode | undefined)
+  if (!code) return undefined
+  const until = plan.held.find((held) => held.key === key)?.until
+  return { code, ...(result?.message && { message: result.message }), ...(until !== undefined && { retryAt: until }) }
+}

@@ -1,0 +1,25 @@
+/** How one OS's SCEP client goes about it, as data. The wire fingerprints come from platform facts. */
+export interface ScepHabits {
+  /** Which of GetCACaps and GetCACert is asked first. */
+  readonly order: 'caps-first' | 'cert-first'
+  /** The `message` parameter of GetCACaps and GetCACert; undefined sends none. */
+  readonly message?: string
+  /** What the client appends to the profile's URL. */
+  readonly urlSuffix: '' | '/pkiclient.exe'
+  readonly userAgent: string
+  /** Subject of the self-signed certificate that signs a first request. */
+  readonly signerSubject: 'csr-subject' | 'random-uuid'
+  /** How a renewal is asked for: as a new request, as RenewalReq, or as PKCSReq signed by the current certificate. */
+  readonly renewal: 'PKCSReq' | 'RenewalReq' | 'PKCSReq-by-current'
+  /** Which of several URLs is used (platform-behaviours 2.3). One exchange stays with one server. */
+  readonly urls: 'first' | 'in-order' | 'shuffled'
+}
+
+/** What vouches for the CA before anything is encrypted to it. */
+export type ScepTrust =
+  /** The CA's certificates lead to this certificate, DER. */
+  | { readonly root: Uint8Array }
+  /** One of the CA's certificates has this SHA-256 fingerprint, hex. */
+  | { readonly fingerprint: string }
+  /** Whatever answers first is believed; only where a person asked for it. */
+  | 'first-use'

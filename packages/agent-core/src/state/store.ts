@@ -1,0 +1,53 @@
+import type { StateStore } from '../ports.ts'
+import type { AgentState } from '../types.ts'
+
+export const emptyState: AgentState = { attempts: new Map(), pending: new Map(), failures: new Map() }
+
+/** The state kept in memory from `initial` on; each change counts once `persist` has resolved, one after another. */
+export function stateStore(initial: AgentState, persist: (state: AgentState) => Promise<void>): StateStore {
+  let state = initial
+  let last: Promise<unknown> = Promise.resolve()
+  const change = <T>(step: (state: AgentState) => { next: AgentState; result: T }): Promise<T> => {
+    const turn = last.then(async () => {
+      const { next, result } = step(state)
+      if (next !== state) await persist(next)
+      state = next
+      return result
+    })
+    // The next change goes on from the state before a failed one; the failure is the caller's, who holds `turn`.
+    last = turn.catch(() => undefined)
+    return turn
+  }
+  return {
+    load: () => change((now) => ({ next: now, result: now })),
+    beginAttempt: (key, attempt) =>
+      change((now) => {
+        const unfinished = now.attempts.get(key)
+        if (unfinished !== undefined) return { next: now, result: unfinished }
+        return { next: { ...now, attempts: withEntry(now.attempts, key, attempt) }, result: attempt }
+      }),
+    recordPending: (key, pending) =>
+      change((now) => ({ next: { ...now, pending: withEntry(now.pending, key, pending) }, result: undefined })),
+    recordFailure: (key, failure) =>
+      change((now) => ({ next: { ...now, failures: withEntry(now.failures, key, failure) }, result: undefined })),
+    endAttempt: (key, { clearFailure }) =>
+      change((now) => ({
+        next: {
+          attempts: without(now.attempts, key),
+          pending: without(now.pending, key),
+          failures: clearFailure ? without(now.failures, key) : now.failures,
+        },
+        result: undefined,
+      })),
+  }
+}
+
+function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map(map).set(key, value)
+}
+
+function without<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
+  const rest = new Map(map)
+  rest.delete(key)
+  return rest
+}

@@ -1,0 +1,182 @@
+import type { Retry } from './errors.ts'
+
+/** Milliseconds since the Unix epoch. Comes from a Clock. */
+export type Instant = number
+
+/** Whose certificate it is: the machine's or its user's. */
+export type Principal = 'device' | 'user'
+
+/** `<principal>/<profileId>`: what identities, attempts and failures are keyed by. */
+export type IdentityKey = `${Principal}/${string}`
+
+export type HashName = 'sha1' | 'sha256' | 'sha384' | 'sha512'
+
+export type KeySpec = { readonly algorithm: 'rsa'; readonly bits: number } | { readonly algorithm: 'ec'; readonly curve: 'P-256' | 'P-384' }
+
+/** Where a private key lives. */
+export type KeyProtection = 'software' | 'tpm' | 'passport' | 'pkcs11'
+
+/** The four key storage provider settings of a profile (S25-S29), in Graph's words. */
+export type KeyStorageOption =
+  | 'useTpmKspOtherwiseUseSoftwareKsp'
+  | 'useTpmKspOtherwiseFail'
+  | 'usePassportForWorkKspOtherwiseFail'
+  | 'useSoftwareKsp'
+
+/** The modelled certificate stores a Trusted profile can name (S20). There is no User Root. */
+export type StoreName = 'computer-root' | 'computer-intermediate' | 'user-intermediate'
+
+export interface SubjectAltName {
+  readonly type: 'email' | 'upn' | 'dns' | 'uri'
+  readonly value: string
+}
+
+export type KeyUsage = 'digitalSignature' | 'keyEncipherment'
+
+export interface Validity {
+  readonly value: number
+  readonly scale: 'days' | 'months' | 'years'
+}
+
+/** A Trusted CA profile as delivered to one device. */
+export interface TrustedRootProfile {
+  readonly id: string
+  readonly displayName: string
+  /** DER. */
+  readonly certificate: Uint8Array
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+  /** Meaningful on Windows; ignored elsewhere (S21). */
+  readonly destinationStore: StoreName
+  /** Through which principals it reached the device; a SCEP profile needs one in common (platform-behaviours 2.2). */
+  readonly assignedTo: readonly Principal[]
+}
+
+/** What a SCEP request asks for. Kept with the identity, so that an edit of the profile is seen as a difference. */
+export interface RequestSpec {
+  /** Distinguished name as text, `CN=…,O=…` (CertStrToName grammar). */
+  readonly subject: string
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly keySpec: KeySpec
+  readonly keyStorage: KeyStorageOption
+  readonly keyUsages: readonly KeyUsage[]
+  /** Dotted OIDs. */
+  readonly extendedKeyUsages: readonly string[]
+  readonly validity: Validity
+  /** SHA-256 of the Trusted profile's certificate, lower-case hex. */
+  readonly rootFingerprint: string
+}
+
+/** A SCEP profile as delivered to one device: every variable resolved, no challenge inside. */
+export interface ScepProfile {
+  readonly id: string
+  readonly displayName: string
+  readonly principal: Principal
+  readonly assignedTo: readonly Principal[]
+  readonly scepUrls: readonly string[]
+  /** The Trusted profile that must be deployed too (S7, S11, S40). */
+  readonly rootProfileId: string
+  readonly request: RequestSpec
+  /** The digest the profile asks for; undefined lets the CA's capabilities decide (A10). */
+  readonly hash?: Exclude<HashName, 'sha1'>
+  /** Percent of the certificate's lifetime that remains when renewal starts, 1-99 (S24). */
+  readonly renewalThresholdPercent: number
+}
+
+/** A profile that cannot be delivered: it fails, the others go on. */
+export interface FailedProfile {
+  readonly id: string
+  readonly displayName: string
+  readonly principal: Principal
+  readonly code: 'ERR_PROFILE_INVALID' | 'ERR_VARIABLE_UNRESOLVED' | 'ERR_UNSUPPORTED'
+  readonly message: string
+}
+
+/** Everything one device is to have. */
+export interface DevicePolicy {
+  /** Never goes back. */
+  readonly revision: number
+  readonly trustedRoots: readonly TrustedRootProfile[]
+  readonly scepProfiles: readonly ScepProfile[]
+  readonly failedProfiles: readonly FailedProfile[]
+}
+
+/** A certificate with its key, as stored. */
+export interface Identity {
+  readonly profileId: string
+  readonly principal: Principal
+  /** Leaf first, DER. */
+  readonly chain: readonly Uint8Array[]
+  readonly keyLabel: string
+  readonly keyProtection: KeyProtection
+  /** What was asked for when this certificate was issued. */
+  readonly requested: RequestSpec
+  /** Drawn once, at installation; delays renewal, never advances it. */
+  readonly renewalJitterMs: number
+}
+
+/** What the planner needs to know of an installed identity. */
+export interface IdentityFacts {
+  readonly profileId: string
+  readonly principal: Principal
+  readonly keyLabel: string
+  /** The key is there and belongs to the certificate. */
+  readonly keyUsable: boolean
+  readonly requested: RequestSpec
+  readonly notBefore: Instant
+  readonly notAfter: Instant
+  readonly renewalJitterMs: number
+}
+
+/** The one unfinished attempt of a profile: recorded before its key exists. */
+export interface EnrollmentAttempt {
+  readonly id: string
+  readonly keyLabel: string
+  readonly requested: RequestSpec
+}
+
+/** The CA said PENDING: when to ask again, and how often still. */
+export interface PendingEnrollment {
+  readonly transactionId: string
+  readonly pollAt: Instant
+  readonly pollsLeft: number
+}
+
+export interface Failure {
+  readonly code: string
+  /** What the error table says of the code, read when it was recorded: the planner imports no tables. */
+  readonly retry: Retry
+  /** In a row. */
+  readonly count: number
+  readonly lastAt: Instant
+  /** The earliest moment for the next try: backoff with its jitter already drawn. */
+  readonly retryAt: Instant
+  /** The policy's when it failed; a policy of another revision is not held back by it. */
+  readonly revision: number
+}
+
+/** What survives a restart beside stores and keys. No key, challenge or password. */
+export interface AgentState {
+  readonly attempts: ReadonlyMap<IdentityKey, EnrollmentAttempt>
+  readonly pending: ReadonlyMap<IdentityKey, PendingEnrollment>
+  readonly failures: ReadonlyMap<IdentityKey, Failure>
+}
+
+export interface InstalledRoot {
+  readonly store: StoreName
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+}
+
+/** What is really on the device, read through the ports. */
+export interface DeviceState extends AgentState {
+  readonly roots: readonly InstalledRoot[]
+  readonly identities: ReadonlyMap<IdentityKey, IdentityFacts>
+  /** Every key label that this agent owns on the device. */
+  readonly keyLabels: ReadonlySet<string>
+  readonly locked: boolean
+}
+
+export function identityKey(principal: Principal, profileId: string): IdentityKey {
+  return `${principal}/${profileId}`
+}

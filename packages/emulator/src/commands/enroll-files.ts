@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto'
+import { access, constants, link, lstat, mkdir, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pem } from '../fleet/pem.ts'
+import { InputError } from '../scenario/input-error.ts'
+
+export interface EnrolledFiles {
+  /** PKCS#8, DER. */
+  readonly key: Uint8Array
+  /** Leaf first, root last, DER. */
+  readonly chain: readonly Uint8Array[]
+}
+
+export interface EnrolledPaths {
+  readonly key: string
+  readonly certificate: string
+  readonly chain: string
+}
+
+/** Checks, before anything is requested, that the folder can be written and holds no file of these names: `InputError` otherwise. */
+export async function prepareFolder(folder: string): Promise<EnrolledPaths> {
+  const paths = { key: join(folder, 'key.pem'), certificate: join(folder, 'cert.pem'), chain: join(folder, 'chain.pem') }
+  await mkdir(folder, { recursive: true })
+    .then(() => access(folder, constants.W_OK))
+    .catch((error: NodeJS.ErrnoException) => {
+      throw new InputError(`--out ${folder}: cannot be used (${error.code}); name a folder that can be written`)
+    })
+  for (const path of Object.values(paths)) {
+    if (await lstat(path).catch(() => undefined))
+      throw new InputError(`${path} exists and is not overwritten; name another folder with --out, or move the file away`)
+  }
+  return paths
+}
+
+/** Key first, certificate last, each complete or not there; the key with mode 600. A file that appeared meanwhile is not overwritten. */
+export async function writeEnrolled(paths: EnrolledPaths, { key, chain }: EnrolledFiles): Promise<void> {
+  const [leaf, ...issuers] = chain as [Uint8Array, ...Uint8Array[]]
+  await create(paths.key, pem('PRIVATE KEY', key), 0o600)
+  await create(paths.chain, issuers.map((issuer) => pem('CERTIFICATE', issuer)).join(''), 0o644)
+  await create(paths.certificate, pem('CERTIFICATE', leaf), 0o644)
+}
+
+/** A link, unlike a rename, refuses a name that is taken. */
+async function create(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`
+  const file = await open(temporary, 'wx', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+    await link(temporary, path)
+  } finally {
+    await file.close()
+    await unlink(temporary)
+  }
+}

@@ -1,0 +1,138 @@
+import { generateKeyPair } from 'node:crypto'
+import { promisify } from 'node:util'
+import {
+  AgentError,
+  type Clock,
+  type EnrollmentOutcome,
+  type EnrollmentProtocol,
+  type EnrollmentRequest,
+  httpTransport,
+  type PendingSchedule,
+  type ScepTrust,
+  type SubjectAltName,
+  scepProtocol,
+  softwareKeyHandle,
+} from '@certfleet/agent-core'
+import { type Certificate, createCsr, PurposeOid, verifyIssued } from '@certfleet/agent-core/pki'
+import { systemJitter } from '@certfleet/agent-core/system'
+import { behaviourOf } from '@certfleet/platforms'
+import type { FleetPlatform } from '../scenario/schema.ts'
+import { witnessCa } from './ca-witness.ts'
+
+export interface EnrollmentWish {
+  readonly url: string
+  readonly subject: string
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly challenge?: string
+  readonly keyBits: number
+  readonly platform: FleetPlatform
+  readonly trust: ScepTrust
+  readonly legacyDes: boolean
+  readonly legacySha1: boolean
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Told of the certificate that is trusted before the request goes out. */
+  readonly onAnchor: (anchor: Uint8Array) => void
+  /** Told before each wait for a CA that has not decided. */
+  readonly onPending: (delayMs: number) => void
+}
+
+export interface Enrolled {
+  /** PKCS#8, DER. */
+  readonly key: Uint8Array
+  /** Leaf first, root last, DER. */
+  readonly chain: readonly Uint8Array[]
+  readonly leaf: Certificate
+}
+
+export interface Rejection {
+  readonly failInfo: string
+  readonly text?: string
+}
+
+const generatePair = promisify(generateKeyPair)
+
+/** Releases that the platforms' rules are written for; any other would look the same on the wire. */
+const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+
+/**
+ * One SCEP enrolment as the platform's client does it: key, CSR, request, polls by the platform's schedule, and the certificate
+ * verified as the agent verifies it. Fails with the protocol's errors, and with `ERR_PENDING_TIMEOUT` when the time is up.
+ */
+export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
+  const { subject, subjectAltNames, challenge, clock } = wish
+  const behaviour = behaviourOf(wish.platform, osVersions[wish.platform])
+  const transport = httpTransport({ clock })
+  const witness = witnessCa(transport, wish.trust, wish.onAnchor)
+  const { privateKey } = await generatePair('rsa', { modulusLength: wish.keyBits })
+  const key = softwareKeyHandle(privateKey, 'enroll')
+  const contents = {
+    subject,
+    subjectAltNames,
+    keyUsages: ['digitalSignature', 'keyEncipherment'],
+    extendedKeyUsages: [PurposeOid.ClientAuth],
+  } as const
+  const csr = await createCsr({ ...contents, key, hash: 'sha256', ...(challenge !== undefined && { challenge }) })
+  const { url, trust, legacyDes, legacySha1 } = wish
+  const protocol = scepProtocol({
+    urls: [url],
+    habits: behaviour.habits('certfleet'),
+    transport: witness.transport,
+    trust,
+    legacyDes,
+    legacySha1,
+    clock,
+    jitter: systemJitter,
+  })
+  try {
+    const outcome = await withDeadline(wish, (signal) => untilDecided(protocol, { csr, key }, behaviour.pendingSchedule, wish, signal))
+    if (outcome.status === 'rejected') return outcome
+    const root = witness.anchor() as Uint8Array
+    const { chain, leaf } = verifyIssued({
+      issued: outcome.chain,
+      request: { subject, subjectAltNames, keySpec: key.spec },
+      key,
+      root,
+      at: clock.now(),
+    })
+    return { key: privateKey.export({ format: 'der', type: 'pkcs8' }), chain, leaf }
+  } finally {
+    await transport.close()
+  }
+}
+
+type Decision = Exclude<EnrollmentOutcome, { status: 'pending' }>
+
+async function untilDecided(
+  protocol: EnrollmentProtocol,
+  request: EnrollmentRequest,
+  { polls, firstDelayMs, delayMs }: PendingSchedule,
+  { clock, onPending }: EnrollmentWish,
+  signal: AbortSignal,
+): Promise<Decision> {
+  let outcome = await protocol.request(request, signal)
+  for (let poll = 0; outcome.status === 'pending' && poll < polls; poll++) {
+    const waitMs = poll === 0 ? firstDelayMs : delayMs
+    onPending(waitMs)
+    await clock.sleep(waitMs, signal)
+    outcome = await protocol.poll(request, signal)
+  }
+  if (outcome.status !== 'pending') return outcome
+  throw new AgentError('ERR_PENDING_TIMEOUT', `the CA left the request pending through ${polls} polls; its key was not kept`)
+}
+
+async function withDeadline<T>({ clock, timeoutMs, signal }: EnrollmentWish, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const deadline = new AbortController()
+  const done = new AbortController()
+  const timer = clock.sleep(timeoutMs, done.signal).then(
+    () => deadline.abort(new AgentError('ERR_PENDING_TIMEOUT', `no certificate within ${timeoutMs / 1000} s; its key was not kept`)),
+    () => undefined,
+  )
+  try {
+    return await work(AbortSignal.any([signal, deadline.signal]))
+  } finally {
+    done.abort()
+    await timer
+  }
+}

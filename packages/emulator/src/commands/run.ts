@@ -1,0 +1,166 @@
+import { randomInt } from 'node:crypto'
+import type { Command } from 'commander'
+import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
+import { openOutput, type RunOutput } from '../fleet/output.ts'
+import { runFleet } from '../fleet/run.ts'
+import { printable } from '../report/printable.ts'
+import { type ProgressFacts, showProgress } from '../report/progress.ts'
+import { isGood, type RunResults, resultsOf } from '../report/results.ts'
+import { renderResults } from '../report/table.ts'
+import { InputError } from '../scenario/input-error.ts'
+import { loadScenario } from '../scenario/load.ts'
+import { populationOf } from '../scenario/population.ts'
+import { maxConcurrency, maxDevices, type ScenarioDocument, type Seed } from '../scenario/schema.ts'
+import type { Tenant } from '../tenant/index.ts'
+import { type Replacement, retarget } from '../tenant/index.ts'
+import { type ExitCode, type Io, interruptSignal } from './io.ts'
+import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
+import { readTenant } from './tenant-input.ts'
+
+interface RunOptions extends LegacyOptions {
+  readonly devices?: number
+  readonly seed?: Seed
+  readonly out?: string
+  readonly concurrency?: number
+  readonly inProcess?: true
+  readonly json?: true
+}
+
+const defaultDevices = 200
+const defaultConcurrency = 32
+
+const examples = `
+Examples:
+  $ certfleet run
+  $ certfleet run --devices 8 --seed 42 --out fleet
+  $ certfleet run examples/first-fleet.yaml --json > results.json
+
+Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
+profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, lab.validityDays. Options win over the file.
+
+--out DIR gets results.json, root.pem, and a folder a device with cert.pem, chain.pem (issuing CA to root) and csr.pem;
+further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge:
+secrets are never written. A folder that holds anything else than an earlier run is refused.
+
+Exit code 0 when everything is installed, 1 when anything failed or is pending, 2 for bad input, 130 when interrupted:
+the report is then of what was done.`
+
+export function defineRun(program: Command, io: Io, end: (code: ExitCode) => void): void {
+  const command = program
+    .command('run')
+    .description('Run an emulated fleet against the embedded lab: policy, trusted roots, keys, SCEP enrolment, report')
+    .argument('[scenario]', 'scenario file')
+    .option('--devices <n>', `devices in all, shared evenly by the platforms (default: ${defaultDevices})`, wholeNumber(1, maxDevices))
+    .option('--seed <seed>', 'replays the chance of an earlier run (default: drawn and printed)', seedOption)
+    .option('--out <dir>', 'write certificates, requests and results to a folder')
+    .option('--concurrency <n>', `devices at work at the same time (default: ${defaultConcurrency})`, wholeNumber(1, maxConcurrency))
+    .option('--in-process', 'call the lab without sockets')
+    .option('--json', 'print one JSON document on stdout')
+    .addHelpText('after', examples)
+  withLegacy(command, 'agents and lab read messages encrypted with single DES', 'agents and lab accept SHA-1').action(
+    async (file: string | undefined, options: RunOptions) => end(await run(file, options, io)),
+  )
+}
+
+async function run(file: string | undefined, options: RunOptions, io: Io): Promise<ExitCode> {
+  const interrupt = interruptSignal(io)
+  try {
+    return await runScenario(file, options, interrupt.signal, io)
+  } finally {
+    interrupt.release()
+  }
+}
+
+async function runScenario(file: string | undefined, options: RunOptions, signal: AbortSignal, io: Io): Promise<ExitCode> {
+  const scenario = merge(file === undefined ? {} : await loadScenario(file), options)
+  const seed = scenario.seed ?? randomInt(2 ** 32)
+  const say = (line: string) => (options.json ? io.err : io.out)(`${printable(line)}\n`)
+  say(`seed ${seed}`)
+  const { imported, tenant } = await readTenant(scenario, populationOf(scenario.devices ?? defaultDevices))
+  if (tenant.devices.size === 0) throw new InputError(`${tenant.file}: names no device, so there is nothing to run`)
+  const legacy = { legacyDes: options.legacyDes, legacySha1: options.legacySha1 }
+  const output = options.out === undefined ? undefined : await openOutput(options.out)
+  const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })
+  try {
+    const { imported: pointed, replaced } = retarget(imported, { root: lab.root, issuing: lab.issuing, scepUrl: lab.scepUrl })
+    lab.deliver(pointed)
+    say(`${populationText(tenant)}; ${replacementText(replaced)}`)
+    await output?.begin(lab.root)
+    const results = await runWithProgress(
+      { lab, tenant, seed, concurrency: scenario.concurrency ?? defaultConcurrency, output, ...legacy, signal },
+      io,
+    )
+    await output?.finish(results)
+    io.out(options.json ? `${JSON.stringify(results)}\n` : `\n${printable(renderResults(results))}\n`)
+    return results.interrupted ? 130 : isGood(results) ? 0 : 1
+  } finally {
+    await lab.close()
+  }
+}
+
+/** An option wins over the file, where both can be. */
+function merge(scenario: ScenarioDocument, { devices, seed, concurrency }: RunOptions): ScenarioDocument {
+  if (devices !== undefined && scenario.tenant !== undefined)
+    throw new InputError(`--devices: the scenario's tenant names its devices; leave the option out`)
+  return {
+    ...scenario,
+    ...(devices !== undefined && { devices }),
+    ...(seed !== undefined && { seed }),
+    ...(concurrency !== undefined && { concurrency }),
+  }
+}
+
+interface Running extends LegacyOptions {
+  readonly lab: EmbeddedLab
+  readonly tenant: Tenant
+  readonly seed: Seed
+  readonly concurrency: number
+  readonly output: RunOutput | undefined
+  readonly signal: AbortSignal
+}
+
+async function runWithProgress({ lab, tenant, output, ...running }: Running, io: Io): Promise<RunResults> {
+  const devices = [...tenant.devices.values()].map(({ id, platform, osVersion }) => ({ id, platform, osVersion }))
+  const finished = new AbortController()
+  const startedAt = io.clock.now()
+  let facts: ProgressFacts = { done: 0, total: devices.length, installed: 0, failed: 0, elapsedMs: 0 }
+  const read = () => ({ ...facts, elapsedMs: io.clock.now() - startedAt })
+  const progress = showProgress(
+    read,
+    { write: io.err, isTerminal: io.errIsTerminal, ...(io.columns && { columns: io.columns }) },
+    io.clock,
+    finished.signal,
+  )
+  try {
+    const outcome = await runFleet({
+      ...running,
+      ...lab.surroundings,
+      devices,
+      clock: io.clock,
+      ...(output && { keep: output.keep }),
+      onDevice: ({ certificatesInstalled, failures }) => {
+        facts = {
+          ...facts,
+          done: facts.done + 1,
+          installed: facts.installed + certificatesInstalled,
+          failed: facts.failed + failures.length,
+        }
+      },
+    })
+    return resultsOf(running.seed, outcome)
+  } finally {
+    finished.abort()
+    await progress
+  }
+}
+
+function populationText({ devices }: Tenant): string {
+  const counts = new Map<string, number>()
+  for (const { platform } of devices.values()) counts.set(platform, (counts.get(platform) ?? 0) + 1)
+  return `${devices.size} devices (${[...counts].map(([platform, count]) => `${count} ${platform}`).join(', ')})`
+}
+
+function replacementText(replaced: readonly Replacement[]): string {
+  const count = (member: Replacement['member']) => replaced.filter((replacement) => replacement.member === member).length
+  return `the lab stands in for the tenant's CA: ${count('trustedRootCertificate')} trusted roots and ${count('scepServerUrls')} SCEP URLs replaced`
+}

@@ -1,0 +1,31 @@
+import type { AgentErrorCode } from '@certfleet/agent-core'
+import type { FleetPlatform } from '../scenario/schema.ts'
+
+export interface DeviceFailure {
+  /** The profile or root it was about, as in the device's report; absent where the device itself failed (no registration, no policy). */
+  readonly subject?: string
+  readonly code: AgentErrorCode
+  readonly message: string
+}
+
+/** How one device ended. */
+export interface DeviceOutcome {
+  readonly deviceId: string
+  readonly platform: FleetPlatform
+  readonly rootsInstalled: number
+  readonly certificatesInstalled: number
+  /** Requests that the CA has not decided. */
+  readonly pending: number
+  /** One value a certificate: from the start of its enrolment, key generation and polls included, until it was installed. */
+  readonly enrollmentMs: readonly number[]
+  readonly failures: readonly DeviceFailure[]
+}
+
+/** How the fleet ended. */
+export interface FleetOutcome {
+  /** By position in the options; devices that an interruption left out are missing. */
+  readonly devices: readonly DeviceOutcome[]
+  readonly durationMs: number
+  /** The signal was aborted before every device was through. */
+  readonly interrupted: boolean
+}

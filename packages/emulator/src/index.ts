@@ -1,0 +1,36 @@
+export {
+  type DeviceOutcome,
+  type DeviceSpec,
+  type FleetOptions,
+  type FleetOutcome,
+  type RunResults,
+  resultsOf,
+  runFleet,
+} from './fleet/index.ts'
+export {
+  type AuditEntry,
+  createLab,
+  type IssuedRecord,
+  type Lab,
+  type LabOptions,
+  type LabStore,
+  lmdbLabStore,
+  memoryLabStore,
+  type PolicyFor,
+  type ServedLab,
+  type ServeOptions,
+  serveLab,
+} from './lab/index.ts'
+export {
+  assignProfiles,
+  type Finding,
+  generateTenant,
+  type Import,
+  importGraph,
+  loadExport,
+  loadTenant,
+  parseTenant,
+  renderPolicy,
+  retarget,
+  type Tenant,
+} from './tenant/index.ts'

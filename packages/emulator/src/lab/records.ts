@@ -1,0 +1,155 @@
+import type { Instant, KeyUsage, Report, SubjectAltName, Validity } from '@certfleet/agent-core'
+import type { FailInfo } from '@certfleet/agent-core/scep/messages'
+import type { ValidationCode } from './validation.ts'
+
+/** The lab's tables and what is in each record. Digests are SHA-256, lower-case hex. */
+export interface LabTables {
+  /** Under `lab`: what makes this lab this lab. */
+  readonly authority: AuthorityRecord
+  /** By device id. */
+  readonly registrations: Registration
+  /** By the digest of the credential: whose it is. */
+  readonly credentials: string
+  /** By device id. */
+  readonly revisions: PolicyRevision
+  /** By challenge id. */
+  readonly challenges: ChallengeRecord
+  /** By device id: the challenges that are neither spent nor known to have expired. */
+  readonly outstanding: readonly string[]
+  /** By the digest of the transactionID. */
+  readonly transactions: EnrollmentTransaction
+  /** By serial number, hex. */
+  readonly issued: IssuedRecord
+  /** By device id: its last report. */
+  readonly reports: DeviceReport
+  /** By slot of the ring. */
+  readonly audit: AuditEntry
+}
+
+/** Private keys are PKCS#8, certificates X.509, all DER. */
+export interface AuthorityRecord {
+  readonly root: KeyAndCertificate
+  readonly issuing: KeyAndCertificate
+  readonly signing: KeyAndCertificate
+  readonly encryption: KeyAndCertificate
+  /** Makes challenges. */
+  readonly secret: Uint8Array
+}
+
+export interface KeyAndCertificate {
+  readonly privateKey: Uint8Array
+  readonly certificate: Uint8Array
+}
+
+export interface Registration {
+  readonly deviceId: string
+  readonly platform: string
+  readonly osVersion: string
+  readonly credentialDigest: string
+  readonly registeredAt: Instant
+}
+
+export interface PolicyRevision {
+  readonly revision: number
+  /** Of the policy without its revision. */
+  readonly contentDigest: string
+}
+
+/** What a SCEP profile makes the lab expect of one device. */
+export interface ExpectedRequest {
+  /** Distinguished name as text. */
+  readonly subject: string
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly keyUsages: readonly KeyUsage[]
+  /** Dotted OIDs. */
+  readonly extendedKeyUsages: readonly string[]
+  readonly keyBits: number
+  readonly validity: Validity
+}
+
+/** Which attempt of which device a certificate is for. */
+export interface Binding {
+  readonly deviceId: string
+  readonly profileId: string
+  /** Missing in a renewal that brought no challenge. */
+  readonly attemptId?: string
+}
+
+export interface ChallengeRecord {
+  readonly id: string
+  readonly binding: Binding
+  readonly expected: readonly ExpectedRequest[]
+  readonly expiresAt: Instant
+  /** By whom it was spent. */
+  readonly spentBy?: { readonly transactionId: string; readonly publicKeyDigest: string }
+}
+
+/** What a certificate is to contain, decided by template and expectation; of the CSR only the key, unless the challenge is static. */
+export interface CertificateGrant {
+  /** Name, DER. */
+  readonly subject: Uint8Array
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly keyUsages: readonly KeyUsage[]
+  readonly extendedKeyUsages: readonly string[]
+  /** Missing where the template's lifetime applies. */
+  readonly validity?: Validity
+  readonly binding?: Binding
+}
+
+export interface EnrollmentTransaction {
+  readonly transactionId: string
+  readonly publicKeyDigest: string
+  /** Of the key that signed the first message; it may ask for the outcome, as may the requested key. */
+  readonly signerKeyDigest: string
+  readonly grant: CertificateGrant
+  /** Where it has been issued. */
+  readonly serialNumber?: string
+}
+
+/** A certificate that was issued. */
+export interface IssuedRecord {
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  readonly transactionId: string
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string
+  /** These three are missing where a static challenge let it through. */
+  readonly deviceId?: string
+  readonly profileId?: string
+  readonly attemptId?: string
+  /** DER. */
+  readonly certificate: Uint8Array
+  readonly at: Instant
+}
+
+export interface DeviceReport {
+  readonly deviceId: string
+  readonly at: Instant
+  readonly report: Report
+}
+
+export interface AuditEntry {
+  /** Counts up from 1. */
+  readonly sequence: number
+  readonly at: Instant
+  readonly event:
+    | 'registered'
+    | 'registration-refused'
+    | 'credential-rotated'
+    | 'challenge-issued'
+    | 'challenge-refused'
+    | 'pending'
+    | 'issued'
+    | 'refused'
+  readonly deviceId?: string
+  readonly profileId?: string
+  readonly transactionId?: string
+  readonly serialNumber?: string
+  readonly failInfo?: FailInfo
+  /** Why, in the words of the validation API; a device is never told. */
+  readonly code?: ValidationCode
+  /** No secret. */
+  readonly detail?: string
+}

@@ -1,0 +1,154 @@
+import { AgentError } from '@certfleet/agent-core'
+import { importPublicKey, publicKeyOf, sameName } from '@certfleet/agent-core/pki'
+import {
+  buildCertRep,
+  type CertRepAnswer,
+  type FailInfo,
+  type OpenedRequest,
+  openPkiRequest,
+  type PkiRequest,
+  verifyPkiRequest,
+} from '@certfleet/agent-core/scep/messages'
+import { type AuthorizationOptions, authorize, issuedAs } from './authorization.ts'
+import { sha256Hex } from './digest.ts'
+import { type IssuanceOptions, type Settled, type Settlement, settle, transactionKey } from './issuance.ts'
+import type { AuditEntry } from './records.ts'
+import { readUnverifiedRequest } from './unverified-request.ts'
+
+export interface RegistrationAuthorityOptions extends IssuanceOptions, AuthorizationOptions {
+  readonly legacyDes: boolean
+  readonly legacySha1: boolean
+}
+
+type Enrolling = Extract<OpenedRequest, { messageType: 'PKCSReq' | 'RenewalReq' }>
+type Polling = Extract<OpenedRequest, { messageType: 'CertPoll' }>
+type Refusal = { readonly status: 'refused'; readonly failInfo: FailInfo } & Pick<AuditEntry, 'code' | 'detail' | 'deviceId' | 'profileId'>
+
+/**
+ * Answers a PKIOperation with a CertRep, as NDES's RA does: verify, decrypt, judge, and only then look anything up.
+ * Whatever was wrong with signature or encryption is one and the same badMessageCheck; an algorithm that is refused is badAlg;
+ * the rest is badRequest, and why is in the audit alone. Undefined: no message that could be answered.
+ */
+export async function answerPkiOperation(message: Uint8Array, options: RegistrationAuthorityOptions): Promise<Uint8Array | undefined> {
+  const request = attempt(() => verifyPkiRequest(message, options))
+  if (request instanceof AgentError) return answerUnverified(message, request, options)
+  const opened = await openPkiRequest(request, { ...options, recipients: [options.authority.encryption], allowBadVersion: true }).catch(
+    foreseen,
+  )
+  if (opened instanceof AgentError) return certRep(request, await refuse(request, cryptoRefusal(opened), options), options)
+  const settled = await judge(request, opened, options)
+  return certRep(request, settled.status === 'refused' ? await refuse(request, settled, options) : answerOf(settled, opened), options)
+}
+
+async function answerUnverified(
+  message: Uint8Array,
+  error: AgentError,
+  options: RegistrationAuthorityOptions,
+): Promise<Uint8Array | undefined> {
+  const header = readUnverifiedRequest(message)
+  if (header === undefined) return undefined
+  // A failure is encrypted to nobody, so that whose certificate stands here does not matter.
+  const request = { ...header, signer: options.authority.signing.certificate }
+  return certRep(request, await refuse(header, cryptoRefusal(error), options), options)
+}
+
+/** Below it the answer's key does not fit into the signer's. */
+const minSignerKeyBits = 1024
+
+async function judge(request: PkiRequest, opened: OpenedRequest, options: RegistrationAuthorityOptions): Promise<Settled | Refusal> {
+  const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(request.signer)
+  if (asymmetricKeyType !== 'rsa' || (asymmetricKeyDetails?.modulusLength ?? 0) < minSignerKeyBits) {
+    return { status: 'refused', failInfo: 'badAlg', detail: 'the answer cannot be encrypted to the key of the signer' }
+  }
+  if (!/^[\x20-\x7e]+$/.test(request.transactionId))
+    return { status: 'refused', failInfo: 'badRequest', detail: 'its transactionID is not ASCII' }
+  if (opened.messageType === 'CertPoll') return poll(request, opened, options)
+  if (opened.messageType === 'PKCSReq' || opened.messageType === 'RenewalReq') return enroll(request, opened, options)
+  return { status: 'refused', failInfo: 'badRequest', detail: `${opened.messageType} is not offered` }
+}
+
+async function enroll(request: PkiRequest, { csr }: Enrolling, options: RegistrationAuthorityOptions): Promise<Settled | Refusal> {
+  const { transactionId, signer } = request
+  const publicKeyDigest = sha256Hex(csr.publicKey)
+  const current = issuedAs(request, options.store)
+  // Else an envelope that was overheard could be sent again under another signature, and spend its challenge.
+  if (!current && importPublicKey(csr.publicKey).asymmetricKeyType === 'rsa' && Buffer.compare(signer.publicKey, csr.publicKey) !== 0) {
+    return { status: 'refused', failInfo: 'badRequest', code: 'RegisteredKeyMismatch', detail: 'it is not signed by the requested key' }
+  }
+  const known = options.store.get('transactions', transactionKey(transactionId))
+  if (known && known.publicKeyDigest !== publicKeyDigest) {
+    return {
+      status: 'refused',
+      failInfo: 'badRequest',
+      code: 'RegisteredKeyMismatch',
+      detail: 'its transactionID is in use for another key',
+    }
+  }
+  // A renewal that keeps its key has the transactionID of the certificate that it is signed with.
+  const replaces = current && known?.serialNumber === current.serialNumber ? current.serialNumber : undefined
+  if (known && replaces === undefined) return settle({ transaction: known }, options)
+  const authorization = authorize(request, csr, options)
+  if ('refused' in authorization) {
+    const { refused: code, binding } = authorization
+    return { status: 'refused', failInfo: 'badRequest', code, ...(binding && { deviceId: binding.deviceId, profileId: binding.profileId }) }
+  }
+  const { grant, challengeId } = authorization
+  const signerKeyDigest = sha256Hex(signer.publicKey)
+  const settlement: Settlement = { transaction: { transactionId, publicKeyDigest, signerKeyDigest, grant }, challengeId, replaces }
+  return settle(settlement, options)
+}
+
+/** RFC 8894 3.3.3: by the same transactionID, for the same subject, signed by the requested key or by who signed the request. */
+async function poll(request: PkiRequest, { subject }: Polling, options: RegistrationAuthorityOptions): Promise<Settled | Refusal> {
+  const known = options.store.get('transactions', transactionKey(request.transactionId))
+  const signerKeyDigest = sha256Hex(request.signer.publicKey)
+  const mayAsk = known && (signerKeyDigest === known.publicKeyDigest || signerKeyDigest === known.signerKeyDigest)
+  if (!mayAsk || !sameName(subject, known.grant.subject)) {
+    return { status: 'refused', failInfo: 'badCertId', detail: 'no such transaction of this signer and subject' }
+  }
+  return settle({ transaction: known }, options)
+}
+
+function cryptoRefusal(error: AgentError): Refusal {
+  const failInfo = error.code === 'ERR_ALGORITHM_REFUSED' ? 'badAlg' : 'badMessageCheck'
+  return { status: 'refused', failInfo, code: 'CertificateRequestDecodingFailed', detail: `${error.code}: ${error.message}` }
+}
+
+/** Enters the refusal in the audit, where the reason stays. */
+async function refuse(
+  { transactionId }: Pick<PkiRequest, 'transactionId'>,
+  { status: _, ...why }: Refusal,
+  { store, audit }: RegistrationAuthorityOptions,
+): Promise<CertRepAnswer> {
+  await store.transaction((tx) => audit.add(tx, { event: 'refused', transactionId, ...why }))
+  return { status: 'failure', failInfo: why.failInfo }
+}
+
+function answerOf(settled: Exclude<Settled, { status: 'refused' }>, { cipher }: OpenedRequest): CertRepAnswer {
+  if (settled.status === 'pending') return settled
+  // The leaf alone: many clients take the first certificate of what is a set.
+  return { status: 'success', cipher, certificates: [settled.certificate], crls: [] }
+}
+
+/** In the request's digest; SHA-1 is read by its switch, and never written. */
+function certRep(
+  request: Pick<PkiRequest, 'transactionId' | 'senderNonce' | 'signer'> & { readonly hash?: PkiRequest['hash'] },
+  answer: CertRepAnswer,
+  { authority }: RegistrationAuthorityOptions,
+): Promise<Uint8Array> {
+  const { hash = 'sha256' } = request
+  return buildCertRep({ request, answer, signer: authority.signing, hash: hash === 'sha1' ? 'sha256' : hash })
+}
+
+function attempt<T>(parse: () => T): T | AgentError {
+  try {
+    return parse()
+  } catch (error) {
+    return foreseen(error)
+  }
+}
+
+function foreseen(error: unknown): AgentError {
+  if (error instanceof AgentError) return error
+  throw error
+}

@@ -1,0 +1,70 @@
+import type { LabTables } from './records.ts'
+
+/** Reads and writes inside one transaction. */
+export interface LabTransaction {
+  get<T extends keyof LabTables>(table: T, key: string): LabTables[T] | undefined
+  put<T extends keyof LabTables>(table: T, key: string, value: LabTables[T]): void
+  /** Removing what is not there is not an error. */
+  remove(table: keyof LabTables, key: string): void
+}
+
+/** What the lab remembers: named tables of records under string keys of at most 500 characters. */
+export interface LabStore {
+  /** The record as last committed. */
+  get<T extends keyof LabTables>(table: T, key: string): LabTables[T] | undefined
+  /** The committed records of a table, by key in code-point order. */
+  list<T extends keyof LabTables>(table: T): Iterable<LabTables[T]>
+  /**
+   * Runs `work` alone: no other transaction runs meanwhile, and it sees its own writes.
+   * All of its writes are committed and durable once this resolves; when `work` throws, none is, and this rejects with what it threw.
+   * `work` is synchronous and must not call the store itself.
+   */
+  transaction<R>(work: (transaction: LabTransaction) => R): Promise<R>
+  /** Closing twice is not an error. */
+  close(): Promise<void>
+}
+
+/** A store that ends with the process. Records are kept as they were at `put`, whatever the caller does to them later. */
+export function memoryLabStore(): LabStore {
+  const tables = new Map<keyof LabTables, Map<string, unknown>>()
+  return {
+    get: (table, key) => structuredClone(read(tables, table, key)),
+    *list(table) {
+      for (const key of [...(tables.get(table)?.keys() ?? [])].sort())
+        yield structuredClone(read(tables, table, key)) as LabTables[typeof table]
+    },
+    transaction: async (work) => commit(tables, work),
+    close: async () => {},
+  }
+}
+
+type Tables = Map<keyof LabTables, Map<string, unknown>>
+
+function commit<R>(tables: Tables, work: (transaction: LabTransaction) => R): R {
+  const written: Tables = new Map()
+  const write = (table: keyof LabTables, key: string, value: unknown) => tableOf(written, table).set(key, structuredClone(value))
+  const result = work({
+    get: (table, key) => structuredClone(written.get(table)?.has(key) ? read(written, table, key) : read(tables, table, key)),
+    put: write,
+    remove: (table, key) => write(table, key, undefined),
+  })
+  for (const [table, records] of written) for (const [key, value] of records) apply(tableOf(tables, table), key, value)
+  return result
+}
+
+function apply(table: Map<string, unknown>, key: string, value: unknown): void {
+  if (value === undefined) table.delete(key)
+  else table.set(key, value)
+}
+
+function read<T extends keyof LabTables>(tables: Tables, table: T, key: string): LabTables[T] | undefined {
+  return tables.get(table)?.get(key) as LabTables[T] | undefined
+}
+
+function tableOf(tables: Tables, table: keyof LabTables): Map<string, unknown> {
+  const known = tables.get(table)
+  if (known) return known
+  const fresh = new Map<string, unknown>()
+  tables.set(table, fresh)
+  return fresh
+}

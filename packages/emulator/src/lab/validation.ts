@@ -1,0 +1,99 @@
+import type { SubjectAltName } from '@certfleet/agent-core'
+import {
+  type CertificateRequest,
+  ExtensionOid,
+  importPublicKey,
+  nameDer,
+  PurposeOid,
+  readSubjectAltNames,
+  sameName,
+} from '@certfleet/agent-core/pki'
+import type { ExpectedRequest } from './records.ts'
+
+/** Why a request is refused: those codes of Intune's validation API (IRA) that the lab gives. They are for the audit, never for a device. */
+export type ValidationCode =
+  | 'BadCertificateRequestIdInChallenge'
+  | 'CertificateRequestDecodingFailed'
+  | 'ChallengeDecodingError'
+  | 'ChallengeExpired'
+  | 'ChallengePasswordMissing'
+  | 'EnhancedKeyUsageMismatch'
+  | 'EnhancedKeyUsageMissing'
+  | 'KeyLengthMismatch'
+  | 'KeyUsageMismatch'
+  | 'RegisteredKeyMismatch'
+  | 'ScepProfileNoLongerTargetedToTheClient'
+  | 'SignatureValidationFailed'
+  | 'SigningCertThumbprintMismatch'
+  | 'SubjectAltNameMismatch'
+  | 'SubjectAltNameMissing'
+  | 'SubjectNameMismatch'
+  | 'SubjectNameMissing'
+
+const emptyNameBytes = 2
+
+/**
+ * Compares a request with what the profile makes the lab expect: subject, alternative names, key usages, purposes and
+ * key length are equal, and it does not ask to be a CA. `purposesImplied`: a request that names no purposes at all is
+ * as good, because Apple's payload cannot carry them (A-DM). Undefined: it is as expected.
+ */
+export function compareRequest(csr: CertificateRequest, expected: ExpectedRequest, purposesImplied: boolean): ValidationCode | undefined {
+  const names = csr.subjectAltNames.map((name) => `${name.type}:${'value' in name ? String(name.value) : ''}`)
+  const purposes = csr.extendedKeyUsages
+  if (csr.subject.length === emptyNameBytes && expected.subject !== '') return 'SubjectNameMissing'
+  if (!sameName(csr.subject, nameDer(expected.subject))) return 'SubjectNameMismatch'
+  if (names.length === 0 && expected.subjectAltNames.length > 0) return 'SubjectAltNameMissing'
+  if (!sameMembers(names, expected.subjectAltNames.map(nameText))) return 'SubjectAltNameMismatch'
+  if (asksToBeCa(csr) || !sameMembers(csr.keyUsages, expected.keyUsages)) return 'KeyUsageMismatch'
+  if (purposes.length === 0 && expected.extendedKeyUsages.length > 0) {
+    if (!purposesImplied) return 'EnhancedKeyUsageMissing'
+  } else if (!sameMembers(purposes, expected.extendedKeyUsages)) return 'EnhancedKeyUsageMismatch'
+  return rsaBits(csr) === expected.keyBits && hasSoundKey(csr) ? undefined : 'KeyLengthMismatch'
+}
+
+/** What a security identifier looks like as a URI name: it would tie the certificate to an account of the domain (KB5014754). */
+const sidUri = /^tag:microsoft\.com,2022-09-14:sid:/i
+
+/**
+ * Compares a request under a static challenge, behind which no profile stands, with the template: a subject or an alternative name,
+ * names of the kinds that profiles have, digitalSignature and keyEncipherment, client authentication, a sound key.
+ */
+export function checkAgainstTemplate(csr: CertificateRequest): ValidationCode | undefined {
+  const names = readSubjectAltNames(csr)
+  if (csr.subject.length === emptyNameBytes && names.length === 0) return 'SubjectNameMissing'
+  if (names.length !== csr.subjectAltNames.length || names.some(({ value }) => sidUri.test(value))) return 'SubjectAltNameMismatch'
+  if (asksToBeCa(csr) || csr.keyUsages.some((usage) => usage !== 'digitalSignature' && usage !== 'keyEncipherment'))
+    return 'KeyUsageMismatch'
+  if (csr.extendedKeyUsages.some((purpose) => purpose !== PurposeOid.ClientAuth)) return 'EnhancedKeyUsageMismatch'
+  return hasSoundKey(csr) ? undefined : 'KeyLengthMismatch'
+}
+
+/** The basicConstraints of an end entity are an empty SEQUENCE, or the default written out. */
+function asksToBeCa({ extensions }: CertificateRequest): boolean {
+  const constraints = extensions.get(ExtensionOid.BasicConstraints)?.value
+  return constraints !== undefined && ![endEntity, endEntityWrittenOut].some((allowed) => Buffer.compare(allowed, constraints) === 0)
+}
+
+const endEntity = Uint8Array.of(0x30, 0)
+const endEntityWrittenOut = Uint8Array.of(0x30, 3, 1, 1, 0)
+
+/** RSA of 1024 to 8192 bits with an exponent of at least 65537, P-256 or P-384. */
+function hasSoundKey(csr: CertificateRequest): boolean {
+  const { asymmetricKeyType, asymmetricKeyDetails } = importPublicKey(csr.publicKey)
+  const { modulusLength = 0, publicExponent = 0n, namedCurve } = asymmetricKeyDetails ?? {}
+  if (asymmetricKeyType === 'ec') return namedCurve === 'prime256v1' || namedCurve === 'secp384r1'
+  return asymmetricKeyType === 'rsa' && modulusLength >= 1024 && modulusLength <= 8192 && publicExponent >= 65_537n
+}
+
+function rsaBits({ publicKey }: CertificateRequest): number | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = importPublicKey(publicKey)
+  return asymmetricKeyType === 'rsa' ? asymmetricKeyDetails?.modulusLength : undefined
+}
+
+function nameText({ type, value }: SubjectAltName): string {
+  return `${type}:${value}`
+}
+
+function sameMembers(some: readonly string[], others: readonly string[]): boolean {
+  return JSON.stringify([...some].sort()) === JSON.stringify([...others].sort())
+}

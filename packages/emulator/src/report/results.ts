@@ -1,0 +1,106 @@
+import type { AgentErrorCode } from '@certfleet/agent-core'
+import { build } from 'hdr-histogram-js'
+import type { DeviceFailure, DeviceOutcome, FleetOutcome } from '../fleet/outcome.ts'
+import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
+
+/** Enrolment latency in milliseconds, to three significant digits; null where nothing was enrolled. */
+export interface LatencyMs {
+  readonly p50: number | null
+  readonly p90: number | null
+  readonly p99: number | null
+}
+
+export type FailuresByCode = Readonly<Partial<Record<AgentErrorCode, number>>>
+
+export interface PlatformResults {
+  readonly devices: number
+  readonly rootsInstalled: number
+  readonly certificatesInstalled: number
+  readonly pending: number
+  readonly failed: number
+  readonly failuresByCode: FailuresByCode
+  readonly latencyMs: LatencyMs
+}
+
+/** What `results.json` holds and `certfleet run --json` prints. */
+export interface RunResults {
+  readonly seed: Seed
+  /** Devices that were run. */
+  readonly devices: number
+  readonly interrupted: boolean
+  readonly durationMs: number
+  readonly outcomes: {
+    /** Certificates installed. */
+    readonly installed: number
+    /** Profiles, roots and devices that failed. */
+    readonly failed: number
+    /** Requests that the CA has not decided. */
+    readonly pending: number
+  }
+  readonly failuresByCode: FailuresByCode
+  /** Certificates installed over the duration of the whole run. */
+  readonly enrollmentsPerSecond: number
+  readonly latencyMs: LatencyMs
+  /** Platforms that had a device. */
+  readonly platforms: Readonly<Partial<Record<FleetPlatform, PlatformResults>>>
+  readonly failures: readonly ({ readonly device: string; readonly platform: FleetPlatform } & DeviceFailure)[]
+}
+
+export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome): RunResults {
+  const total = platformResults(devices)
+  const present = fleetPlatforms.filter((platform) => devices.some((device) => device.platform === platform))
+  return {
+    seed,
+    devices: devices.length,
+    interrupted,
+    durationMs,
+    outcomes: { installed: total.certificatesInstalled, failed: total.failed, pending: total.pending },
+    failuresByCode: total.failuresByCode,
+    enrollmentsPerSecond: perSecond(total.certificatesInstalled, durationMs),
+    latencyMs: total.latencyMs,
+    platforms: Object.fromEntries(
+      present.map((platform) => [platform, platformResults(devices.filter((device) => device.platform === platform))]),
+    ),
+    failures: devices.flatMap((device) =>
+      device.failures.map((failure) => ({ device: device.deviceId, platform: device.platform, ...failure })),
+    ),
+  }
+}
+
+/** Whether everything that was asked for is there. */
+export function isGood({ outcomes, interrupted }: RunResults): boolean {
+  return outcomes.failed === 0 && outcomes.pending === 0 && !interrupted
+}
+
+function platformResults(devices: readonly DeviceOutcome[]): PlatformResults {
+  const sum = (count: (device: DeviceOutcome) => number) => devices.reduce((all, device) => all + count(device), 0)
+  const failures = devices.flatMap((device) => device.failures)
+  return {
+    devices: devices.length,
+    rootsInstalled: sum((device) => device.rootsInstalled),
+    certificatesInstalled: sum((device) => device.certificatesInstalled),
+    pending: sum((device) => device.pending),
+    failed: failures.length,
+    failuresByCode: countByCode(failures),
+    latencyMs: latencyOf(devices.flatMap((device) => device.enrollmentMs)),
+  }
+}
+
+/** Most frequent first. */
+function countByCode(failures: readonly DeviceFailure[]): FailuresByCode {
+  const counts = new Map<AgentErrorCode, number>()
+  for (const { code } of failures) counts.set(code, (counts.get(code) ?? 0) + 1)
+  return Object.fromEntries([...counts].sort(([, a], [, b]) => b - a))
+}
+
+function latencyOf(samplesMs: readonly number[]): LatencyMs {
+  if (samplesMs.length === 0) return { p50: null, p90: null, p99: null }
+  const histogram = build({ autoResize: true, numberOfSignificantValueDigits: 3 })
+  for (const sampleMs of samplesMs) histogram.recordValue(Math.max(0, Math.round(sampleMs)))
+  const at = (percentile: number) => histogram.getValueAtPercentile(percentile)
+  return { p50: at(50), p90: at(90), p99: at(99) }
+}
+
+function perSecond(count: number, durationMs: number): number {
+  return durationMs > 0 ? Math.round((count / durationMs) * 1e5) / 100 : 0
+}

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { InputError } from './input-error.ts'
+import { type ScenarioDocument, scenarioSchema } from './schema.ts'
+
+const maxScenarioBytes = 1_048_576
+
+/**
+ * Reads a scenario file. `profiles` and `tenant` come back as absolute paths.
+ * What cannot be used: `InputError` with `file:line:column`, the path inside, and what was expected; every problem is told at once.
+ */
+export async function loadScenario(file: string): Promise<ScenarioDocument> {
+  const scenario = parseScenario(await readText(file), file)
+  const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(dirname(file), path))
+  const { profiles, tenant } = { profiles: absolute(scenario.profiles), tenant: absolute(scenario.tenant) }
+  return { ...scenario, ...(profiles && { profiles }), ...(tenant && { tenant }) }
+}
+
+/** `file` is for the messages only. */
+export function parseScenario(text: string, file: string): ScenarioDocument {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true })
+  const at = (offset: number) => position(file, lines, offset)
+  if (document.errors.length > 0)
+    throw new InputError(document.errors.map(({ message, pos }) => `${at(pos[0])}: ${firstLine(message)}`).join('\n'))
+  const parsed = scenarioSchema.safeParse(plainValue(document, file))
+  if (parsed.success) return noContradiction(parsed.data, document, at)
+  throw new InputError(parsed.error.issues.flatMap((issue) => problemsOf(issue, document, at)).join('\n'))
+}
+
+async function readText(file: string): Promise<string> {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new InputError(`${file}: cannot be read (${error.code}); expected a scenario file in YAML`)
+  })
+  if (bytes.length > maxScenarioBytes) throw new InputError(`${file}: ${bytes.length} bytes, expected at most ${maxScenarioBytes}`)
+  return bytes.toString('utf8')
+}
+
+/** An empty file is an empty scenario: every key has a default. */
+function plainValue(document: Document, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 }) ?? {}
+  } catch (error) {
+    // yaml throws a ReferenceError when aliases expand beyond that count, or lead nowhere.
+    if (error instanceof ReferenceError) throw new InputError(`${file}: ${error.message}`)
+    throw error
+  }
+}
+
+function noContradiction(scenario: ScenarioDocument, document: Document, at: (offset: number) => string): ScenarioDocument {
+  if (scenario.tenant === undefined || scenario.devices === undefined) return scenario
+  throw new InputError(
+    `${at(offsetOf(document, ['devices']))}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
+  )
+}
+
+function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => string): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map(
+      (key) =>
+        `${at(keyOffset(document, [...issue.path, key]))}: ${pathText([...issue.path, key])}unknown key; remove it, or see "certfleet run --help"`,
+    )
+  }
+  return [`${at(offsetOf(document, issue.path))}: ${pathText(issue.path)}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`]
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path.length > 0 ? `${path.join('.')}: ` : ''
+}
+
+/** Where the value starts, or the nearest thing around it that is there. */
+function offsetOf(document: Document, path: readonly PropertyKey[]): number {
+  const node = path.length > 0 ? document.getIn(path, true) : document.contents
+  if (isNode(node) && node.range) return node.range[0]
+  return path.length > 0 ? offsetOf(document, path.slice(0, -1)) : 0
+}
+
+function keyOffset(document: Document, path: readonly PropertyKey[]): number {
+  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents
+  const pair = isMap(parent) && parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)))
+  return pair && isScalar(pair.key) && pair.key.range ? pair.key.range[0] : offsetOf(document, path.slice(0, -1))
+}
+
+function position(file: string, lines: LineCounter, offset: number): string {
+  const { line, col } = lines.linePos(offset)
+  return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}`
+}
+
+const firstLine = (message: string): string => (message.split('\n')[0] as string).replace(/ at line \d+, column \d+:?$/, '')

@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto'
+import { AgentError } from '@certfleet/agent-core'
+import type { Device, Platform, Tenant, User } from './types.ts'
+
+/** Devices a platform. */
+export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>
+
+/** What certfleet's own population runs; any release that the platforms' rules are written for would do. */
+const osVersions: Readonly<Record<Platform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+const platforms: readonly Platform[] = ['ios', 'macos', 'android', 'windows']
+const maxDevices = 1_000_000
+
+/**
+ * A tenant of that many devices, each with a user of its own and every attribute that its platform has, and with every
+ * profile assigned to all devices and users. The n-th device of a platform is always the same one, whatever the counts.
+ * `domain` ends the UPNs and email addresses. Fails with `ERR_LIMIT_EXCEEDED` for a count that is not 0 to 1,000,000.
+ */
+export function generateTenant({ counts, domain }: { counts: DeviceCounts; domain: string }): Tenant {
+  const users = new Map<string, User>()
+  const devices = new Map<string, Device>()
+  for (const platform of platforms) {
+    for (let index = 0; index < checked(counts[platform] ?? 0, platform); index++) {
+      const user = generateUser(platform, index, domain)
+      const device = generateDevice(platform, index, user, domain)
+      users.set(user.id, user)
+      devices.set(device.id, device)
+    }
+  }
+  return { file: 'generated tenant', users, devices, groups: new Map(), assignments: [], assign: 'all' }
+}
+
+function checked(count: number, platform: Platform): number {
+  if (Number.isInteger(count) && count >= 0 && count <= maxDevices) return count
+  throw new AgentError('ERR_LIMIT_EXCEEDED', `counts.${platform}: expected a whole number from 0 to ${maxDevices}, found ${count}`)
+}
+
+function generateUser(platform: Platform, index: number, domain: string): User {
+  const userName = `${platform}-user-${numbered(index)}`
+  const address = `${userName}@${domain}`
+  const suffix = domain.split('.').map((label) => `DC=${label}`)
+  return {
+    id: userName,
+    upn: address,
+    userName,
+    email: address,
+    onPremDistinguishedName: [`CN=${userName}`, 'OU=Users', ...suffix].join(','),
+    onPremSamAccountName: userName,
+    onPremUserPrincipalName: address,
+    department: 'Fleet',
+    sid: `S-1-5-21-1000000000-${platforms.indexOf(platform) + 1}-1-${1000 + index}`,
+  }
+}
+
+function generateDevice(platform: Platform, index: number, user: User, domain: string): Device {
+  const id = `${platform}-${numbered(index)}`
+  const digest = createHash('sha256').update(id).digest('hex')
+  const base = {
+    id,
+    platform,
+    osVersion: osVersions[platform],
+    user: user.id,
+    serial: digest.slice(0, 12).toUpperCase(),
+    deviceName: id.toUpperCase(),
+  }
+  const network = { wifiMac: (`02${digest.slice(14, 24)}`.match(/../g) as string[]).join(':').toUpperCase(), aadDeviceId: uuidOf(digest) }
+  if (platform === 'windows') return { ...base, ...network, fqdn: `${id}.${domain}`, sid: `S-1-5-21-1000000000-9-1-${1000 + index}` }
+  if (platform === 'macos') return { ...base, ...network }
+  return { ...base, ...network, imei: imei(platforms.indexOf(platform), index), meid: `A1${digest.slice(24, 36)}`.toUpperCase() }
+}
+
+function numbered(index: number): string {
+  return String(index + 1).padStart(6, '0')
+}
+
+function uuidOf(digest: string): string {
+  return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
+}
+
+/** 3GPP TS 23.003 6.2.1: a type allocation of eight digits (00 is for test), six of serial, a Luhn check digit. */
+function imei(platform: number, index: number): string {
+  const body = `00${platform}${String(index).padStart(11, '0')}`
+  let sum = 0
+  for (const [i, digit] of [...body].entries()) {
+    const weighted = Number(digit) * (i % 2 === 0 ? 1 : 2)
+    sum += weighted > 9 ? weighted - 9 : weighted
+  }
+  return body + ((10 - (sum % 10)) % 10)
+}

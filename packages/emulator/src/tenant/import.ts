@@ -1,0 +1,186 @@
+import { isDeepStrictEqual } from 'node:util'
+import { type ExportFile, type GraphObject, readObjects } from './documents.ts'
+import { embeddedAssignments, isAssignment, standaloneAssignment } from './graph-assignments.ts'
+import {
+  expandedRoot,
+  hintsIn,
+  type LinkTargets,
+  linksFileName,
+  type RootHint,
+  readLinksFile,
+  resolveLink,
+  type SidecarLink,
+} from './links.ts'
+import { type ProfileDraft, readProfile } from './profile.ts'
+import { isKnownType, type ProfileType, profileTypeOf } from './profile-types.ts'
+import type { Assignment, Finding, Import, IntentProfile } from './types.ts'
+
+/**
+ * Reads the Trusted root and SCEP profiles of an export, links each SCEP profile to its root and collects the assignments.
+ * Whatever else the files hold is told and skipped. Never throws on what a file contains: see the findings.
+ */
+export function importGraph(files: readonly ExportFile[]): Import {
+  const sorted = sort(files)
+  const drafts = new Map<string, Draft>()
+  const findings = [...sorted.findings]
+  for (const { object, type } of sorted.profiles) findings.push(...addDraft(drafts, object, type))
+  const linked = linkAll(drafts, sorted.links)
+  const assigned = collectAssignments(drafts, sorted.assignments)
+  return { profiles: linked.profiles, assignments: assigned.assignments, findings: [...findings, ...linked.findings, ...assigned.findings] }
+}
+
+interface Draft {
+  readonly profile: ProfileDraft
+  readonly object: GraphObject
+  readonly type: ProfileType
+  readonly hints: readonly RootHint[]
+}
+
+interface Sorted {
+  readonly profiles: { object: GraphObject; type: ProfileType }[]
+  readonly assignments: GraphObject[]
+  readonly links: SidecarLink[]
+  readonly findings: Finding[]
+}
+
+function sort(files: readonly ExportFile[]): Sorted {
+  const sorted: Sorted = { profiles: [], assignments: [], links: [], findings: [] }
+  for (const file of files) {
+    const { objects, findings } = readObjects(file)
+    sorted.findings.push(...findings)
+    for (const object of objects) sortObject(object, sorted)
+  }
+  return sorted
+}
+
+function sortObject(object: GraphObject, sorted: Sorted): void {
+  if (isLinksFile(object.file)) {
+    const { links, findings } = readLinksFile(object)
+    sorted.links.push(...links)
+    sorted.findings.push(...findings)
+    return
+  }
+  const typeName = typeNameOf(object)
+  if (typeName === 'deviceConfigurationAssignment' || isAssignment(object)) sorted.assignments.push(object)
+  else if (typeName === undefined)
+    sorted.findings.push(skipped(object, 'type-missing', 'warning', 'expected "@odata.type" to name a Graph type; the object is skipped'))
+  else sortTyped(object, typeName, sorted)
+}
+
+function sortTyped(object: GraphObject, typeName: string, { profiles, findings }: Sorted): void {
+  const type = profileTypeOf(typeName)
+  if (type) {
+    profiles.push({ object, type })
+    const nested = expandedRoot(object)
+    const nestedType = nested && (profileTypeOf(typeNameOf(nested) ?? '') ?? rootTypeBeside(type))
+    if (nested && nestedType) profiles.push({ object: nested, type: nestedType })
+  } else if (isKnownType(typeName)) findings.push(skipped(object, 'type-ignored', 'info', `${typeName} is not evaluated; it is skipped`))
+  else
+    findings.push(skipped(object, 'type-unknown', 'warning', `${typeName} is not a certificate type that certfleet knows; it is skipped`))
+}
+
+/** Graph leaves the type out of an expanded object whose type the schema fixes. */
+function rootTypeBeside(scep: ProfileType): ProfileType | undefined {
+  return profileTypeOf(scep.name.replace(/ScepCertificateProfile$/i, 'TrustedRootCertificate'))
+}
+
+function isLinksFile(file: string): boolean {
+  return file.split(/[\\/]/).at(-1)?.toLowerCase() === linksFileName
+}
+
+function typeNameOf({ members }: GraphObject): string | undefined {
+  const type = members['@odata.type']
+  return typeof type === 'string' ? type.replace(/^#?microsoft\.graph\./i, '') : undefined
+}
+
+/** One profile an id: the same content twice is one profile, different content is nobody's to choose from. */
+function addDraft(drafts: Map<string, Draft>, object: GraphObject, type: ProfileType): Finding[] {
+  const { profile, findings } = readProfile(object, type)
+  const before = drafts.get(profile.id)
+  if (before === undefined) {
+    drafts.set(profile.id, { profile, object, type, hints: hintsIn(object) })
+    return findings
+  }
+  if (sameContent(before.profile, profile)) {
+    drafts.set(profile.id, { ...before, hints: [...before.hints, ...hintsIn(object)], object: withMoreAssignments(before.object, object) })
+    return []
+  }
+  const message = `${before.object.file} and ${object.file} hold different profiles of the id "${profile.id}"`
+  const { id, displayName, family, platform, file, path, unknownMembers } = before.profile
+  const principal = 'principal' in before.profile ? before.profile.principal : 'device'
+  drafts.set(profile.id, {
+    ...before,
+    profile: { kind: 'invalid', id, displayName, family, platform, file, path, unknownMembers, principal, message },
+  })
+  return [
+    ...findings,
+    { ...skipped(object, 'profile-duplicate', 'error', message), profile: displayName, action: 'export once, or remove one of them' },
+  ]
+}
+
+function sameContent(a: ProfileDraft, b: ProfileDraft): boolean {
+  const neutral = { file: '', path: '', unknownMembers: new Map() }
+  return isDeepStrictEqual({ ...a, ...neutral }, { ...b, ...neutral })
+}
+
+/** The copy that carries assignments speaks for both. */
+function withMoreAssignments(a: GraphObject, b: GraphObject): GraphObject {
+  return a.members.assignments === undefined && b.members.assignments !== undefined ? b : a
+}
+
+function linkAll(drafts: ReadonlyMap<string, Draft>, sidecar: readonly SidecarLink[]): { profiles: IntentProfile[]; findings: Finding[] } {
+  const targets = targetsOf(drafts)
+  const findings: Finding[] = []
+  const profiles = [...drafts.values()].map(({ profile, hints }): IntentProfile => {
+    if (profile.kind !== 'scep') return profile
+    const own = sidecar.filter((link) => link.profile === profile.id || link.profile === profile.displayName)
+    const resolved = resolveLink(profile, [...hints, ...own], targets)
+    findings.push(...resolved.findings)
+    return { ...profile, link: resolved.link }
+  })
+  const unused = sidecar.filter((link) => !targets.byId.has(link.profile) && !targets.byName.has(link.profile))
+  return { profiles, findings: [...findings, ...unused.map(unusedLink)] }
+}
+
+function targetsOf(drafts: ReadonlyMap<string, Draft>): LinkTargets {
+  const byId = new Map([...drafts].map(([id, { profile }]) => [id, profile] as const))
+  const rootIds = new Set([...drafts].filter(([, { type }]) => type.kind === 'trusted-root').map(([id]) => id))
+  const byName = new Map<string, ProfileDraft[]>()
+  for (const profile of byId.values()) {
+    const namesakes = byName.get(profile.displayName)
+    if (namesakes) namesakes.push(profile)
+    else byName.set(profile.displayName, [profile])
+  }
+  return { byId, byName, rootIds }
+}
+
+function unusedLink({ file, path, profile }: SidecarLink): Finding {
+  return {
+    id: 'link-unknown',
+    severity: 'warning',
+    file,
+    path,
+    message: `no profile of this export has the id or name "${profile}"`,
+    action: 'correct the link',
+  }
+}
+
+function collectAssignments(
+  drafts: ReadonlyMap<string, Draft>,
+  standalone: readonly GraphObject[],
+): { assignments: Assignment[]; findings: Finding[] } {
+  const profileIds = new Set(drafts.keys())
+  const reads = [...drafts].map(([id, { object }]) => embeddedAssignments(object, id))
+  const findings: Finding[] = []
+  for (const object of standalone) {
+    const read = standaloneAssignment(object, profileIds)
+    if (read) reads.push(read)
+    else findings.push(skipped(object, 'type-ignored', 'info', 'an assignment of a profile that is not in this export; it is skipped'))
+  }
+  return { assignments: reads.flatMap((read) => read.assignments), findings: [...findings, ...reads.flatMap((read) => read.findings)] }
+}
+
+function skipped({ file, path, members }: GraphObject, id: Finding['id'], severity: Finding['severity'], message: string): Finding {
+  const name = members.displayName
+  return { id, severity, file, ...(path === '' ? {} : { path }), ...(typeof name === 'string' ? { profile: name } : {}), message }
+}

@@ -1,0 +1,129 @@
+import { isOid } from '@certfleet/agent-core/der'
+import { z } from 'zod'
+import { readRootCertificate } from './certificate.ts'
+import type { Family } from './types.ts'
+
+/** The members that certfleet reads of a Trusted root profile, checked. */
+export type TrustedRootShape = z.infer<typeof trustedRootShape>
+
+/** The members that certfleet reads of a SCEP profile, checked; flags are sets. */
+export type ScepShape = z.infer<typeof scepShape>
+
+const keyUsages = ['keyEncipherment', 'digitalSignature'] as const
+const sanTypes = [
+  'none',
+  'emailAddress',
+  'userPrincipalName',
+  'customAzureADAttribute',
+  'domainNameService',
+  'universalResourceIdentifier',
+] as const
+const keyStorageOptions = [
+  'useTpmKspOtherwiseUseSoftwareKsp',
+  'useTpmKspOtherwiseFail',
+  'usePassportForWorkKspOtherwiseFail',
+  'useSoftwareKsp',
+] as const
+const appleSubjectFormats = [
+  'commonName',
+  'commonNameIncludingEmail',
+  'commonNameAsEmail',
+  'custom',
+  'commonNameAsIMEI',
+  'commonNameAsSerialNumber',
+] as const
+const subjectFormats = [
+  ...appleSubjectFormats,
+  'commonNameAsAadDeviceId',
+  'commonNameAsIntuneDeviceId',
+  'commonNameAsDurableDeviceId',
+] as const
+
+const certificate = text('a certificate in base64').transform((base64, context) => {
+  const read = readRootCertificate(base64)
+  if (typeof read !== 'string') return read
+  context.addIssue({ code: 'custom', message: read })
+  return z.NEVER
+})
+
+export const trustedRootShape = z.object({
+  trustedRootCertificate: certificate,
+  destinationStore: member(['computerCertStoreRoot', 'computerCertStoreIntermediate', 'userCertStoreIntermediate']).nullish(),
+})
+
+const customNames = list(
+  z.object({ sanType: flags(sanTypes), name: text('the value of the name').min(1, 'expected the value of the name') }),
+).nullish()
+
+const appleScepShape = z.object({
+  renewalThresholdPercentage: wholeNumber(1, 99),
+  certificateValidityPeriodValue: wholeNumber(1, 0x7fffffff),
+  certificateValidityPeriodScale: member(['days', 'months', 'years']),
+  keyUsage: flags(keyUsages).refine((usages) => usages.size > 0, `expected one or both of ${keyUsages.join(', ')}`),
+  keySize: member(['size1024', 'size2048', 'size4096']).nullish(),
+  hashAlgorithm: z.union([flags(['sha1', 'sha2']), z.array(flags(['sha1', 'sha2']))], 'expected sha1, sha2 or both').nullish(),
+  keyStorageProvider: member(keyStorageOptions).nullish(),
+  certificateStore: member(['user', 'machine']).nullish(),
+  scepServerUrls: list(text('a URL').superRefine(checkScepUrl)).min(1, 'expected at least one URL'),
+  extendedKeyUsages: list(z.object({ objectIdentifier: text('a dotted OID').refine(isOid, 'expected a dotted OID') })).nullish(),
+  subjectNameFormat: member(appleSubjectFormats).nullish(),
+  subjectNameFormatString: text('a distinguished name').nullish(),
+  subjectAlternativeNameType: flags(sanTypes).nullish(),
+  subjectAlternativeNameFormatString: text('a string').nullish(),
+  customSubjectAlternativeNames: customNames,
+  subjectAlternativeNameFormats: customNames,
+})
+
+const scepShape = appleScepShape.extend({ subjectNameFormat: member(subjectFormats).nullish() })
+
+/** Apple's types know fewer subject name formats. */
+export function scepShapeOf(family: Family): z.ZodType<ScepShape> {
+  return family === 'ios' || family === 'macos' ? appleScepShape : scepShape
+}
+
+export const identityShape = z.object({
+  id: text('an id')
+    .regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected an id of 1 to 200 characters, none of them a control character')
+    .nullish(),
+  displayName: text('a name').min(1, 'expected a name').max(1000, 'expected at most 1000 characters'),
+})
+
+function text(expected: string) {
+  return z.string(`expected ${expected}`)
+}
+
+function wholeNumber(min: number, max: number) {
+  const message = `expected a whole number from ${min} to ${max}`
+  return z.int(message).min(min, message).max(max, message)
+}
+
+function member<const T extends readonly string[]>(values: T) {
+  return z.enum(values, `expected one of ${values.join(', ')}`)
+}
+
+/** Graph's limit on collections. */
+function list<T extends z.ZodType>(element: T) {
+  return z.array(element, 'expected an array').max(500, 'expected at most 500 elements')
+}
+
+/** OData flags: members joined by commas, in any order. */
+function flags<const T extends readonly string[]>(values: T) {
+  const message = `expected a comma-joined list of ${values.join(', ')}`
+  return z.string(message).transform((joined, context): ReadonlySet<T[number]> => {
+    const members = joined
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '')
+    if (members.every((name) => values.includes(name))) return new Set(members)
+    context.addIssue({ code: 'custom', message })
+    return z.NEVER
+  })
+}
+
+/** S30. The value is not repeated where it could hold a password. */
+function checkScepUrl(url: string, context: z.RefinementCtx): void {
+  const parsed = /^https?:\/\//i.test(url) && !/\s/.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  if (parsed === undefined) context.addIssue({ code: 'custom', message: 'expected a URL that starts with http:// or https://' })
+  else if (parsed.username !== '' || parsed.password !== '')
+    context.addIssue({ code: 'custom', message: 'expected a URL without user name and password' })
+}

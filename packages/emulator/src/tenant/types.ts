@@ -1,0 +1,213 @@
+import type { KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, Validity } from '@certfleet/agent-core'
+
+export type Platform = 'ios' | 'macos' | 'android' | 'windows'
+
+/**
+ * The Graph type families: profiles of one family go to the same devices, and a SCEP profile's root is of its own family (S7).
+ * `windows10X` and `windowsPhone81` reach only devices that name that management mode.
+ */
+export type Family =
+  | 'ios'
+  | 'macos'
+  | 'androidDeviceAdministrator'
+  | 'androidDeviceOwner'
+  | 'androidForWork'
+  | 'androidWorkProfile'
+  | 'aosp'
+  | 'windows10X'
+  | 'windows81'
+  | 'windowsPhone81'
+
+/** Something that the reader of an export should know. Never an exception: one bad profile leaves the others standing. */
+export interface Finding {
+  readonly id: FindingId
+  /** `error`: it cannot work as written. `warning`: it may not do what was meant. `info`: said for completeness. */
+  readonly severity: 'error' | 'warning' | 'info'
+  readonly file: string
+  /** Where in the file, as `value[0].scepServerUrls[0]`; absent for the whole file. */
+  readonly path?: string
+  /** The display name. */
+  readonly profile?: string
+  readonly message: string
+  readonly action?: string
+  /** Fact id or source key. */
+  readonly source?: string
+}
+
+export type FindingId =
+  | 'applicability-rule-ignored'
+  | 'assignment-invalid'
+  | 'assignment-filter-ignored'
+  | 'assignment-group-unknown'
+  | 'assignment-profile-unknown'
+  | 'assignment-target-ignored'
+  | 'assignments-missing'
+  | 'assignments-overridden'
+  | 'certificate-not-ca'
+  | 'certificate-pem'
+  | 'file-malformed'
+  | 'hash-outdated'
+  | 'link-ambiguous'
+  | 'link-conflict'
+  | 'link-missing'
+  | 'link-other-platform'
+  | 'link-unknown'
+  | 'links-file-invalid'
+  | 'member-unknown'
+  | 'profile-duplicate'
+  | 'profile-invalid'
+  | 'san-character'
+  | 'san-without-value'
+  | 'subject-escape'
+  | 'type-ignored'
+  | 'type-missing'
+  | 'type-unknown'
+
+interface IntentBase {
+  /** The export's id; without one (IntuneCD), a name-based UUID of type and display name. */
+  readonly id: string
+  readonly displayName: string
+  readonly family: Family
+  readonly platform: Platform
+  readonly file: string
+  /** The profile's place in the file; empty for the document itself. */
+  readonly path: string
+  /** Members that the type is not known to have, kept as they came. */
+  readonly unknownMembers: ReadonlyMap<string, unknown>
+}
+
+export interface TrustedRootIntent extends IntentBase {
+  readonly kind: 'trusted-root'
+  /** DER. */
+  readonly certificate: Uint8Array
+  /** Its own key made its signature. */
+  readonly selfSigned: boolean
+  /** Named only by Windows types (S20). */
+  readonly destinationStore?: StoreName
+}
+
+export type SubjectNameFormat =
+  | 'commonName'
+  | 'commonNameIncludingEmail'
+  | 'commonNameAsEmail'
+  | 'custom'
+  | 'commonNameAsIMEI'
+  | 'commonNameAsSerialNumber'
+  | 'commonNameAsAadDeviceId'
+  | 'commonNameAsIntuneDeviceId'
+  | 'commonNameAsDurableDeviceId'
+
+/** The Trusted profile of a SCEP profile, or why there is none to name. */
+export type RootLink = { readonly rootProfileId: string } | { readonly problem: string }
+
+export interface ScepIntent extends IntentBase {
+  readonly kind: 'scep'
+  readonly principal: Principal
+  readonly scepUrls: readonly string[]
+  readonly link: RootLink
+  /** Absent: the device and its CA decide. */
+  readonly hash?: 'sha256'
+  readonly renewalThresholdPercent: number
+  readonly subjectNameFormat: SubjectNameFormat
+  /** The distinguished name with its variables, for every format that has one. */
+  readonly subjectTemplate: string | undefined
+  /** Values hold variables still. */
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly keyBits: 1024 | 2048 | 4096
+  readonly keyStorage: KeyStorageOption
+  readonly keyUsages: readonly KeyUsage[]
+  /** Dotted OIDs. */
+  readonly extendedKeyUsages: readonly string[]
+  readonly validity: Validity
+}
+
+/** A profile that cannot be delivered as written: it fails on every device it applies to. */
+export interface InvalidIntent extends IntentBase {
+  readonly kind: 'invalid'
+  readonly principal: Principal
+  /** The first thing wrong with it. */
+  readonly message: string
+}
+
+export type IntentProfile = TrustedRootIntent | ScepIntent | InvalidIntent
+
+export type AssignmentTarget =
+  | { readonly kind: 'allDevices' | 'allUsers' }
+  /** `group` is an id or, where an export tool kept only that, a name. */
+  | { readonly kind: 'group' | 'exclusionGroup'; readonly group: string }
+
+export interface Assignment {
+  readonly profileId: string
+  readonly intent: 'apply' | 'remove'
+  readonly target: AssignmentTarget
+  readonly file: string
+  readonly path: string
+}
+
+/** What an export says, with everything about it that a reader should know. */
+export interface Import {
+  readonly profiles: readonly IntentProfile[]
+  readonly assignments: readonly Assignment[]
+  readonly findings: readonly Finding[]
+}
+
+/** How a device is managed where a platform has several ways. Unstated: whatever its platform's profiles ask for. */
+export type ManagementMode = 'workProfile' | 'deviceOwner' | 'deviceAdministrator' | 'aosp' | 'windowsPhone81' | 'windows10X'
+
+export interface User {
+  readonly id: string
+  readonly upn: string
+  readonly userName: string
+  readonly email?: string
+  readonly onPremDistinguishedName?: string
+  readonly onPremSamAccountName?: string
+  readonly onPremUserPrincipalName?: string
+  readonly department?: string
+  /** Security identifier synchronised from the directory, `S-1-5-21-…`. */
+  readonly sid?: string
+}
+
+export interface Device {
+  /** The Intune device id, `{{DeviceId}}`. */
+  readonly id: string
+  readonly platform: Platform
+  /** Dotted numbers. */
+  readonly osVersion: string
+  readonly management?: ManagementMode
+  /** Id of its user; a device without one is userless. */
+  readonly user?: string
+  readonly serial?: string
+  readonly imei?: string
+  readonly meid?: string
+  readonly wifiMac?: string
+  readonly deviceName?: string
+  readonly aadDeviceId?: string
+  readonly fqdn?: string
+  readonly sid?: string
+}
+
+export interface Group {
+  readonly id: string
+  readonly name: string
+  readonly users: ReadonlySet<string>
+  readonly devices: ReadonlySet<string>
+}
+
+/** An assignment in the tenant file; `profile` is an id or a display name. */
+export interface TenantAssignment {
+  readonly profile: string
+  readonly intent: 'apply' | 'remove'
+  readonly targets: readonly AssignmentTarget[]
+  readonly path: string
+}
+
+/** Who and what the profiles are for. Maps are keyed by id. */
+export interface Tenant {
+  readonly file: string
+  readonly users: ReadonlyMap<string, User>
+  readonly devices: ReadonlyMap<string, Device>
+  readonly groups: ReadonlyMap<string, Group>
+  readonly assignments: readonly TenantAssignment[]
+  /** Every profile goes to all devices and users of its platform, whatever the assignments say. */
+  readonly assign?: 'all'
+}

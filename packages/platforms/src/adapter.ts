@@ -1,0 +1,127 @@
+import {
+  AgentError,
+  type CertificateStores,
+  type Clock,
+  type IdentityStore,
+  type Jitter,
+  type KeyStorageProvider,
+  type PlatformAdapter,
+  type RequestSpec,
+  type ScepHabits,
+  type ScepProfile,
+  type StoreName,
+  scepProtocol,
+  type Transport,
+  type TrustedRootProfile,
+} from '@certfleet/agent-core'
+import { isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
+import { androidBehaviour } from './android/behaviour.ts'
+import type { Behaviour } from './behaviour.ts'
+import { iosBehaviour } from './ios/behaviour.ts'
+import { supportedKeyBits } from './key-sizes.ts'
+import { macosBehaviour } from './macos/behaviour.ts'
+import { type Os, type PlatformName, parseOs } from './os.ts'
+import { treatmentOf } from './settings.ts'
+import { windowsBehaviour } from './windows/behaviour.ts'
+
+/** What one device brings along. */
+export interface PlatformBindings {
+  /** As `parseOs` reads it: `17.4`, `10.0.19045`, `Phone 8.1`. */
+  readonly osVersion: string
+  readonly keyStorageProviders: readonly KeyStorageProvider[]
+  readonly certificateStores: CertificateStores
+  readonly identities: IdentityStore
+  readonly transport: Transport
+  readonly clock: Clock
+  /** Orders the SCEP URLs where the device itself shuffles them. */
+  readonly jitter: Jitter
+  /** Default: never locked. */
+  readonly isLocked?: () => Promise<boolean>
+  /** Read replies in single DES. Default false. */
+  readonly legacyDes?: boolean
+  /** Accept SHA-1 where the peer offers nothing better. Default false. */
+  readonly legacySha1?: boolean
+  /** Allow plain http SCEP URLs on an OS that refuses them, for a lab. Default false. */
+  readonly allowHttp?: boolean
+}
+
+const behaviours = {
+  ios: iosBehaviour,
+  macos: macosBehaviour,
+  android: androidBehaviour,
+  windows: windowsBehaviour,
+} as const satisfies Record<PlatformName, (os: Os) => Behaviour>
+
+/** What this platform does at this OS version, without a device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
+export function behaviourOf(platform: PlatformName, osVersion: string): Behaviour {
+  return behaviours[platform](parseOs(platform, osVersion))
+}
+
+/** How the platform's SCEP client looks on the wire for a profile of this display name. */
+export function habitsOf(platform: PlatformName, osVersion: string, displayName: string): ScepHabits {
+  return behaviourOf(platform, osVersion).habits(displayName)
+}
+
+/** Binds a platform's behaviour to one device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
+export function platformAdapter(platform: PlatformName, bindings: PlatformBindings): PlatformAdapter {
+  const os = parseOs(platform, bindings.osVersion)
+  const behaviour = behaviours[platform](os)
+  const { keyStorageProviders, certificateStores, identities, isLocked = async () => false } = bindings
+  return {
+    name: platform,
+    keyStorageProviders,
+    certificateStores,
+    identities,
+    pendingSchedule: behaviour.pendingSchedule,
+    storeFor: (root) => storeFor(root, os),
+    requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
+    protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
+    isLocked,
+  }
+}
+
+/** By the profile where the OS has stores to choose from; elsewhere self-signed certificates are roots and all others intermediates. */
+function storeFor(root: TrustedRootProfile, os: Os): StoreName {
+  if (treatmentOf('destinationStore', os) === 'honoured') return root.destinationStore
+  return isReadableRoot(root.certificate) ? 'computer-root' : 'computer-intermediate'
+}
+
+function isReadableRoot(der: Uint8Array): boolean {
+  try {
+    return isSelfSigned(parseCertificate(der))
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    // Whichever store is named, its admission reads the certificate again and reports what is wrong with it.
+    return false
+  }
+}
+
+function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings: PlatformBindings): RequestSpec {
+  if (!behaviour.allowsHttp && bindings.allowHttp !== true) refuseHttp(profile, os)
+  const keyBits = supportedKeyBits(profile.request.keySpec, os)
+  if (treatmentOf('keyStorage', os) !== 'honoured') return { ...profile.request, keyStorage: 'useSoftwareKsp' }
+  const option = profile.request.keyStorage
+  const hasTpm = bindings.keyStorageProviders.some((provider) => provider.protection === 'tpm')
+  return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash, hasTpm }) ?? option }
+}
+
+function refuseHttp(profile: ScepProfile, os: Os): void {
+  if (profile.scepUrls.every((url) => /^https:/i.test(url))) return
+  throw new AgentError('ERR_UNSUPPORTED', `${os.system} asks SCEP servers over https only, the profile names an http URL`)
+}
+
+function protocolFor(profile: ScepProfile, root: Uint8Array, os: Os, behaviour: Behaviour, bindings: PlatformBindings) {
+  const { transport, clock, jitter, legacyDes = false, legacySha1 = false } = bindings
+  const hash = treatmentOf('hash', os) === 'honoured' ? profile.hash : undefined
+  return scepProtocol({
+    urls: profile.scepUrls,
+    habits: behaviour.habits(profile.displayName),
+    transport,
+    trust: { root },
+    ...(hash !== undefined && { hash }),
+    legacyDes,
+    legacySha1,
+    clock,
+    jitter,
+  })
+}

@@ -1,0 +1,105 @@
+import type { Fact } from '../fact.ts'
+
+const both = ['ios', 'macos'] as const
+
+/** What iOS and macOS share. */
+export const appleFacts = {
+  message: {
+    id: 'apple.scep.message',
+    platforms: both,
+    effect: "GetCACert and GetCACaps carry the payload's Name as message parameter; here that is the profile's display name.",
+    value: '{displayName}',
+    source: 'A-DM com.apple.security.scep Name; ID-DEL iOS log',
+    confidence: 'V',
+  },
+  urlSuffix: {
+    id: 'apple.scep.url-suffix',
+    platforms: both,
+    effect: 'The SCEP URL is called as the payload gives it.',
+    value: '',
+    source: 'ID-DEL iOS log',
+    confidence: 'V',
+    singleLog: true,
+  },
+  signer: {
+    id: 'apple.scep.signer',
+    platforms: both,
+    effect:
+      "A request is signed by a temporary self-signed certificate whose subject is a random UUID as common name, not the CSR's subject.",
+    value: 'random-uuid',
+    source: 'A-SEC SecSCEP',
+    confidence: 'V',
+  },
+  transactionId: {
+    id: 'apple.scep.transaction-id',
+    platforms: both,
+    effect: "The transactionID is a hash of the public key in upper-case hex: SHA-1 in Apple's published source.",
+    value: '^[0-9A-F]+$',
+    source: 'A-SEC SecSCEP',
+    confidence: 'V',
+  },
+  pkiOperation: {
+    id: 'apple.scep.pki-operation',
+    platforms: both,
+    effect: 'PKIOperation goes by POST where the server offers it; one log shows it sent to NDES by GET.',
+    value: 'post-if-offered',
+    source: 'MICROMDM #436, #453; ID-NDES iOS log',
+    confidence: 'V',
+  },
+  renewal: {
+    id: 'apple.scep.renewal',
+    platforms: both,
+    effect: 'Renewal is a new enrolment: PKCSReq with a new key and a temporary signer, never RenewalReq.',
+    value: 'PKCSReq',
+    source: 'A-SEC SecSCEP; M-SCEP Renewal threshold',
+    confidence: 'V',
+  },
+  urls: {
+    id: 'apple.scep.urls',
+    platforms: both,
+    effect: 'The service sends a single SCEP URL; when that is out of reach the request fails.',
+    value: 'first',
+    source: 'M-SCEP SCEP server URLs',
+    confidence: 'V',
+  },
+  keyBits: {
+    id: 'apple.key-size.default',
+    platforms: both,
+    effect: 'Without a key size in the payload the key has 1024 bits.',
+    value: 1024,
+    source: 'A-DM com.apple.security.scep Keysize',
+    confidence: 'V',
+  },
+  pendingPolls: {
+    id: 'apple.pending.polls',
+    platforms: both,
+    effect: 'A pending request is asked for three times.',
+    value: 3,
+    source: 'A-DM com.apple.security.scep Retries',
+    confidence: 'V',
+  },
+  pendingFirstDelayMs: {
+    id: 'apple.pending.first-delay',
+    platforms: both,
+    effect: 'The first poll follows at once.',
+    value: 0,
+    source: 'A-DM com.apple.security.scep RetryDelay',
+    confidence: 'V',
+  },
+  pendingDelayMs: {
+    id: 'apple.pending.delay',
+    platforms: both,
+    effect: 'Later polls are ten seconds apart.',
+    value: 10_000,
+    source: 'A-DM com.apple.security.scep RetryDelay',
+    confidence: 'V',
+  },
+  http: {
+    id: 'apple.scep.http',
+    platforms: both,
+    effect: 'A SCEP URL may be plain http.',
+    value: true,
+    source: 'SEED S30; M-SCEP SCEP server URLs',
+    confidence: 'V',
+  },
+} as const satisfies Record<string, Fact>

@@ -1,0 +1,61 @@
+import { type Fact, holds } from './fact.ts'
+import { type PlatformName, parseOs } from './os.ts'
+
+export type ProfileType = 'trusted-root' | 'scep'
+
+const both = ['trusted-root', 'scep'] as const
+
+/** Which profile types a system takes, and from which version on. */
+export const applicabilityFacts: readonly Fact<readonly ProfileType[]>[] = [
+  {
+    id: 'ios.applies',
+    platforms: ['ios'],
+    since: '6.0',
+    effect: 'Trusted and SCEP profiles apply from iOS 6.0; the mention of iOS 5 in one list is not followed.',
+    value: both,
+    source: 'SEED S2, S3, A1',
+    confidence: 'V',
+  },
+  {
+    id: 'macos.applies',
+    platforms: ['macos'],
+    since: '10.9',
+    effect: 'Trusted and SCEP profiles apply from OS X 10.9.',
+    value: both,
+    source: 'SEED S2, S3',
+    confidence: 'V',
+  },
+  {
+    id: 'android.applies',
+    platforms: ['android'],
+    since: '4.0',
+    effect: 'Trusted and SCEP profiles apply from Android 4.0.',
+    value: both,
+    source: 'SEED S2, S3',
+    confidence: 'V',
+  },
+  {
+    id: 'windows.applies',
+    platforms: ['windows'],
+    since: '8.1',
+    effect: 'Trusted and SCEP profiles apply from Windows 8.1.',
+    value: both,
+    source: 'SEED S2, S3, A3',
+    confidence: 'V',
+  },
+  {
+    id: 'windows-phone.applies',
+    platforms: ['windows-phone'],
+    since: '8.1',
+    effect: 'Trusted and SCEP profiles apply from Windows Phone 8.1.',
+    value: both,
+    source: 'SEED S2, S3',
+    confidence: 'V',
+  },
+]
+
+/** Whether a profile of this type can be installed at all; where it cannot, it is not applicable, which is not a failure (S12). */
+export function appliesTo(type: ProfileType, platform: PlatformName, osVersion: string): boolean {
+  const os = parseOs(platform, osVersion)
+  return applicabilityFacts.some((fact) => holds(fact, os) && fact.value.includes(type))
+}

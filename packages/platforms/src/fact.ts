@@ -1,0 +1,32 @@
+import { compareVersions, type Os, type System } from './os.ts'
+
+/**
+ * How far a fact can be trusted: `V` read in the source, `D` decoded from bytes that the source publishes,
+ * `I` inferred from the source, `K` general knowledge. None was tried on a device.
+ */
+export type Confidence = 'V' | 'D' | 'I' | 'K'
+
+/** One thing that one or more systems do, with its source. Behaviour reads `value`; the number lives nowhere else. */
+export interface Fact<Value = unknown> {
+  /** `<system or topic>.<what>`; never changes once published. */
+  readonly id: string
+  readonly platforms: readonly System[]
+  /** The first OS version that it holds for. Absent: all. */
+  readonly since?: string
+  /** The first OS version that it no longer holds for. Absent: all. */
+  readonly until?: string
+  /** One sentence. */
+  readonly effect: string
+  readonly value: Value
+  /** Source key and row, several parted by `; `. The keys are explained in `sources.ts`. */
+  readonly source: string
+  readonly confidence: Confidence
+  /** The source is the log or capture of one device. */
+  readonly singleLog?: true
+}
+
+export function holds(fact: Fact, os: Os): boolean {
+  if (!fact.platforms.includes(os.system)) return false
+  if (fact.since !== undefined && compareVersions(os.version, fact.since) < 0) return false
+  return fact.until === undefined || compareVersions(os.version, fact.until) < 0
+}

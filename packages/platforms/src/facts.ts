@@ -1,0 +1,29 @@
+import { androidFacts } from './android/facts.ts'
+import { appleFacts } from './apple/facts.ts'
+import { applicabilityFacts } from './applicability.ts'
+import { type Fact, holds } from './fact.ts'
+import { iosFacts } from './ios/facts.ts'
+import { keySizeFacts, keyTypeFact } from './key-sizes.ts'
+import { macosFacts } from './macos/facts.ts'
+import { type PlatformName, parseOs } from './os.ts'
+import { settingFacts } from './settings.ts'
+import { windowsFacts } from './windows/facts.ts'
+
+/** Every fact: what concerns several systems first, then each system's own. */
+export const facts: readonly Fact[] = [
+  ...applicabilityFacts,
+  ...settingFacts,
+  keyTypeFact,
+  ...keySizeFacts,
+  ...Object.values(appleFacts),
+  ...Object.values(iosFacts),
+  ...Object.values(macosFacts),
+  ...Object.values(androidFacts),
+  ...Object.values(windowsFacts),
+]
+
+/** The facts that hold for a platform at one OS version, in the order of `facts`. */
+export function factsOf(platform: PlatformName, osVersion: string): readonly Fact[] {
+  const os = parseOs(platform, osVersion)
+  return facts.filter((fact) => holds(fact, os))
+}

@@ -1,0 +1,22 @@
+import type { Fact } from '../fact.ts'
+
+export const iosFacts = {
+  order: {
+    id: 'ios.scep.order',
+    platforms: ['ios'],
+    effect: 'GetCACert comes before GetCACaps.',
+    value: 'cert-first',
+    source: 'ID-NDES iOS log; ID-DEL iOS log',
+    confidence: 'V',
+    singleLog: true,
+  },
+  userAgent: {
+    id: 'ios.scep.user-agent',
+    platforms: ['ios'],
+    effect: 'The user agent is profiled over CFNetwork; the version of the latter is left out here.',
+    value: 'profiled/1.0 CFNetwork',
+    source: 'ID-NDES iOS log',
+    confidence: 'V',
+    singleLog: true,
+  },
+} as const satisfies Record<string, Fact>

@@ -1,0 +1,8 @@
+import { factsPage } from '@certfleet/platforms'
+import { errorsPage } from './errors-page.ts'
+
+/** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
+export const pages: Readonly<Record<string, () => string>> = {
+  'docs/errors.md': errorsPage,
+  'docs/platforms.md': factsPage,
+}

@@ -1,0 +1,5 @@
+import { join } from 'node:path'
+import { root } from '../tooling/root.ts'
+
+/** The Graph JSON of the example tenant. */
+export const exampleProfiles: string = join(root, 'packages/emulator/examples/contoso/graph')

@@ -1,0 +1,136 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '@certfleet/agent-core'
+import { runCommandLine } from '@certfleet/emulator/commands'
+import { loadScenario, type RunResults } from '@certfleet/emulator/fleet'
+import t from 'tap'
+import { root } from '../tooling/root.ts'
+import { exampleProfiles } from './example.ts'
+import { command, terminal } from './terminal.ts'
+
+t.test('a fleet of every platform enrols over sockets', async (t) => {
+  const out = join(t.testdir(), 'out')
+  const { exitCode, stdout, stderr } = await command(['run', '--devices', '4', '--seed', '42', '--out', out, '--json'])
+  t.equal(exitCode, 0, stderr)
+  const results = JSON.parse(stdout) as RunResults
+  t.match(results, { seed: 42, devices: 4, outcomes: { installed: 5, failed: 0, pending: 0 }, failuresByCode: {}, interrupted: false })
+  t.ok(results.enrollmentsPerSecond > 0)
+  for (const platform of ['ios', 'macos', 'android', 'windows'] as const) {
+    const certificatesInstalled = platform === 'windows' ? 2 : 1
+    const latencyMs = { p50: Number, p90: Number, p99: Number }
+    t.match(
+      results.platforms[platform],
+      { devices: 1, rootsInstalled: 1, certificatesInstalled, failed: 0, failuresByCode: {}, latencyMs },
+      platform,
+    )
+  }
+  t.match(stderr, /^seed 42\n4 devices .*the lab stands in for the tenant's CA: 4 trusted roots and 5 SCEP URLs replaced\n/)
+  t.strictSame(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')), results)
+
+  await t.test('and openssl accepts what it wrote', async (t) => {
+    const folders = readdirSync(out, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    t.equal(folders.length, 4)
+    for (const { name } of folders) {
+      for (const suffix of name.startsWith('windows') ? ['', '-2'] : ['']) {
+        const file = (kind: string) => join(out, name, `${kind}${suffix}.pem`)
+        const untrusted = ['-untrusted', file('chain')]
+        t.match(openssl('verify', '-CAfile', join(out, 'root.pem'), ...untrusted, file('cert')), ': OK', name)
+        openssl('req', '-in', file('csr'), '-verify', '-noout')
+        t.equal(openssl('req', '-in', file('csr'), '-noout', '-pubkey'), openssl('x509', '-in', file('cert'), '-noout', '-pubkey'))
+        t.notMatch(openssl('req', '-in', file('csr'), '-noout', '-text'), /challengePassword/, 'the challenge is not in it')
+      }
+    }
+  })
+
+  await t.test('and the folder can be used again', async (t) => {
+    const again = await command(['run', '--devices', '1', '--in-process', '--out', out])
+    t.equal(again.exitCode, 0, again.stderr)
+    t.equal(readdirSync(out, { withFileTypes: true }).filter((entry) => entry.isDirectory()).length, 1)
+  })
+})
+
+t.test('a scenario, for people', async (t) => {
+  const folder = t.testdir({
+    's.yaml': `seed: night\ndevices: { ios: 1, windows: 1 }\nprofiles: ${exampleProfiles}\nlab: { validityDays: 30 }\n`,
+  })
+  const out = join(folder, 'out')
+  const { exitCode, stdout } = await command(['run', join(folder, 's.yaml'), '--in-process', '--out', out])
+  t.equal(exitCode, 0)
+  t.match(stdout, /^seed night\n2 devices \(1 ios, 1 windows\); the lab stands in/)
+  t.match(stdout, /^platform +devices +roots +certificates +failed +p50 ms +p90 ms +p99 ms\nios +1 +1 +1 +0 /m)
+  t.match(stdout, /^3 certificates in [\d.]+ s: [\d.]+ enrolments per second/m)
+  const end = openssl('x509', '-in', join(out, 'ios-000001', 'cert.pem'), '-noout', '-enddate').split('=')[1] as string
+  t.ok(Math.abs(Date.parse(end) - systemClock.now() - 30 * 86_400_000) < 86_400_000, end)
+})
+
+t.test('what fails is told with its code and what to do, and ends with 1', async (t) => {
+  const tenant = `assign: all
+users: [{ id: ann, upn: ann@contoso.example, email: ann@contoso.example }]
+devices:
+  - { id: kiosk, platform: ios, osVersion: "18.1" }
+  - { id: ../ann, platform: ios, osVersion: "18.1", user: ann, serial: A1, imei: "004401001234567", deviceName: ANN }
+`
+  const folder = t.testdir({ 's.yaml': `tenant: t.yaml\nprofiles: ${exampleProfiles}\n`, 't.yaml': tenant })
+  const out = join(folder, 'out')
+  const { exitCode, stdout } = await command(['run', join(folder, 's.yaml'), '--in-process', '--out', out])
+  t.equal(exitCode, 1)
+  t.match(stdout, /^ERR_VARIABLE_UNRESOLVED {2}1 failed\n {2}first: kiosk, user\/.*\n {2}to be put right by the administrator/m)
+  t.match(stdout, /^ios +2 +2 +1 +1 /m, 'the other device has its certificate')
+  t.strictSame(readdirSync(out).sort(), ['%2e%2e%2fann', '.certfleet-run', 'results.json', 'root.pem'])
+})
+
+t.test('bad input ends with 2 before anything runs', async (t) => {
+  const bad = JSON.stringify({ ...JSON.parse(readFileSync(join(exampleProfiles, 'ios-wifi-user.json'), 'utf8')), keySize: 'size3000' })
+  const folder = t.testdir({
+    'keys.yaml': 'fleet: 3',
+    'profile.yaml': 'profiles: graph',
+    'tenant.yaml': 'tenant: t.yaml',
+    'nobody.yaml': 'tenant: nobody-t.yaml',
+    'gone.yaml': 'profiles: gone',
+    't.yaml': 'devices: [{ id: a, platform: beos, osVersion: "1" }]',
+    'nobody-t.yaml': 'assign: all',
+    graph: { 'bad.json': bad },
+    full: { 'notes.txt': '' },
+  })
+  const rows: [string, string[], RegExp][] = [
+    ['an unknown key', ['keys.yaml'], /keys\.yaml:1:1: fleet: unknown key/],
+    ['a profile', ['profile.yaml'], /bad\.json keySize: .*size3000/],
+    ['a tenant', ['tenant.yaml'], /t\.yaml:1:\d+ devices\[0\]\.platform: expected one of/],
+    ['a tenant of nobody', ['nobody.yaml'], /nobody-t\.yaml: names no device/],
+    ['profiles that are not there', ['gone.yaml'], /gone: .*ENOENT/],
+    ['a scenario that is not there', ['none.yaml'], /none\.yaml: cannot be read \(ENOENT\)/],
+    ['devices beside a tenant', ['tenant.yaml', '--devices', '3'], /--devices: the scenario's tenant names its devices/],
+  ]
+  for (const [name, [file = '', ...options], message] of rows) {
+    const outcome = await command(['run', join(folder, file), ...options, '--out', join(folder, 'out')])
+    t.match(outcome, { exitCode: 2, stderr: message }, name)
+    t.notMatch(outcome.stderr, /^\s+at /m, 'no stack trace')
+  }
+  t.notOk(readdirSync(folder).includes('out'))
+  const full = await command(['run', '--devices', '1', '--in-process', '--out', join(folder, 'full')])
+  t.match(full, { exitCode: 2, stderr: /full: holds files that no run made/ })
+})
+
+t.test('an interruption ends with 130 and a report of what was done', async (t) => {
+  const { io, stdout, stderr, seen, interrupt } = terminal()
+  const running = runCommandLine(['run', '--devices', '60', '--in-process', '--concurrency', '2', '--json'], io)
+  await seen(/the lab stands in/)
+  interrupt()
+  t.equal(await running, 130, stderr())
+  const results = JSON.parse(stdout()) as RunResults
+  t.match(results, { interrupted: true, outcomes: { failed: 0 } })
+  t.ok(results.devices < 60, `${results.devices} of 60`)
+})
+
+t.test('the example scenario is one', async (t) => {
+  t.match(await loadScenario(join(root, 'examples', 'first-fleet.yaml')), {
+    seed: 1,
+    concurrency: 8,
+    devices: { ios: 4, macos: 4, android: 4, windows: 4 },
+  })
+})
+
+function openssl(...args: string[]): string {
+  return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}

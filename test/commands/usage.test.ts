@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { run } from '../tooling/process.ts'
+import { root } from '../tooling/root.ts'
+import { command } from './terminal.ts'
+
+t.test('every command has help with examples', async (t) => {
+  const help = await command(['--help'])
+  t.match(help, { exitCode: 0, stderr: '' })
+  for (const name of ['run', 'lab', 'enroll', 'check']) {
+    t.match(help.stdout, new RegExp(`^ +${name} `, 'm'))
+    const own = await command([name, '--help'])
+    t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)
+  }
+})
+
+t.test('bad usage ends with 2 and says what was expected', async (t) => {
+  const enroll = ['enroll', '--url', 'http://127.0.0.1:1/scep', '--subject', 'CN=a', '--out', '/nowhere']
+  const rows: [string, string[], RegExp][] = [
+    ['no command', [], /Usage: certfleet/],
+    ['an unknown command', ['fly'], /unknown command 'fly'/],
+    ['an unknown option', ['run', '--fast'], /unknown option '--fast'/],
+    ['no device', ['run', '--devices', '0'], /--devices.*whole number from 1 to 100000/],
+    ['devices in words', ['run', '--devices', 'ten'], /--devices.*whole number from 1 to 100000/],
+    ['a number in another notation', ['run', '--devices', '1e2'], /--devices.*whole number/],
+    ['too much concurrency', ['run', '--concurrency', '1025'], /--concurrency.*whole number from 1 to 1024/],
+    ['an empty seed', ['run', '--seed', ''], /--seed.*whole number or up to 64/],
+    ['two scenarios', ['run', 'a.yaml', 'b.yaml'], /too many arguments/],
+    ['no path to check', ['check'], /missing required argument 'path'/],
+    ['no URL', ['enroll', '--subject', 'CN=a', '--out', 'x'], /required option '--url/],
+    ['a URL that is none', [...enroll, '--url', 'ndes'], /--url.*http or https URL/],
+    ['a URL of another scheme', [...enroll, '--url', 'ldap://a/'], /--url.*http or https URL/],
+    ['a URL with a query', [...enroll, '--url', 'http://a/?operation=x'], /--url.*without a query/],
+    ['a subject that is none', [...enroll, '--subject', 'laptop'], /--subject.*no "key="/],
+    ['an empty subject', [...enroll, '--subject', ' '], /--subject.*distinguished name/],
+    ['a country that is no PrintableString', [...enroll, '--subject', 'C=ä'], /--subject.*PrintableString/],
+    ['a SAN without a type', [...enroll, '--san', 'host.example.com'], /--san.*TYPE:VALUE/],
+    ['a SAN of an unknown type', [...enroll, '--san', 'ip:10.0.0.1'], /--san.*one of email, upn, dns, uri/],
+    ['a SAN without a value', [...enroll, '--san', 'dns:'], /--san.*TYPE:VALUE/],
+    ['a SAN that is not ASCII', [...enroll, '--san', 'dns:é'], /--san/],
+    ['a key too small', [...enroll, '--key-bits', '1023'], /--key-bits.*1024 to 8192/],
+    ['a key too large', [...enroll, '--key-bits', '8200'], /--key-bits.*1024 to 8192/],
+    ['a key size between steps', [...enroll, '--key-bits', '2049'], /--key-bits.*1024 to 8192/],
+    ['an unknown platform', [...enroll, '--platform', 'beos'], /--platform.*ios, macos, android, windows/],
+    ['a fingerprint of another length', [...enroll, '--ca-fingerprint', 'ab'.repeat(20)], /--ca-fingerprint.*64 hexadecimal/],
+    ['no time at all', [...enroll, '--timeout', '0'], /--timeout.*whole number from 1/],
+  ]
+  for (const [name, argv, message] of rows) t.match(await command(argv), { exitCode: 2, stdout: '', stderr: message }, name)
+})
+
+t.test('with --json, bad usage and bad input are one document', async (t) => {
+  for (const argv of [
+    ['run', '--devices', '0', '--json'],
+    ['run', 'no-such.yaml', '--json'],
+  ]) {
+    const { exitCode, stdout, stderr } = await command(argv)
+    t.equal(exitCode, 2)
+    t.match(JSON.parse(stdout), { error: { code: /^BAD_/, message: String } })
+    t.not(stderr, '')
+    t.notMatch(stderr, /^\s+at /m, 'no stack trace')
+  }
+})
+
+t.test('the program ends with the exit code of its command', async (t) => {
+  const program = join(root, 'packages/emulator/dist/cli.js')
+  t.match(await run(process.execPath, [program, '--help']), { exitCode: 0, output: /Usage: certfleet/ })
+  t.match(await run(process.execPath, [program, 'run', '--devices', '0']), { exitCode: 2, output: /whole number/ })
+})

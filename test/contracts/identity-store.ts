@@ -1,0 +1,56 @@
+import type { Identity, IdentityStore } from '@certfleet/agent-core'
+import type { Test } from 'tap'
+
+const identity: Identity = {
+  profileId: 'wifi',
+  principal: 'device',
+  chain: [Uint8Array.of(1)],
+  keyLabel: 'k1',
+  keyProtection: 'software',
+  requested: {
+    subject: 'CN=dev',
+    subjectAltNames: [],
+    keySpec: { algorithm: 'rsa', bits: 2048 },
+    keyStorage: 'useSoftwareKsp',
+    keyUsages: [],
+    extendedKeyUsages: [],
+    validity: { value: 1, scale: 'years' },
+    rootFingerprint: 'r1',
+  },
+  renewalJitterMs: 5,
+}
+
+/** What every `IdentityStore` promises (ports.ts). */
+export async function identityStoreContract(t: Test, make: () => Promise<IdentityStore>): Promise<void> {
+  await t.test('what was installed is listed, whole', async (t) => {
+    const store = await make()
+    await store.install(identity)
+    t.same(await store.list(), [identity])
+  })
+  await t.test('one identity a profile and principal: the new one replaces the old', async (t) => {
+    const store = await make()
+    await store.install(identity)
+    await store.install({ ...identity, keyLabel: 'k2' })
+    t.same(
+      (await store.list()).map(({ keyLabel }) => keyLabel),
+      ['k2'],
+    )
+  })
+  await t.test('the device and its user each have their own', async (t) => {
+    const store = await make()
+    await store.install(identity)
+    await store.install({ ...identity, principal: 'user' })
+    t.equal((await store.list()).length, 2)
+  })
+  await t.test('removing takes only that one; removing what is not there is not an error', async (t) => {
+    const store = await make()
+    await store.install(identity)
+    await store.install({ ...identity, principal: 'user' })
+    await store.remove('device/wifi')
+    await store.remove('device/wifi')
+    t.same(
+      (await store.list()).map(({ principal }) => principal),
+      ['user'],
+    )
+  })
+}

@@ -1,0 +1,110 @@
+import type { EnrollmentAttempt, Failure, PendingEnrollment, StateStore } from '@certfleet/agent-core'
+import type { Test } from 'tap'
+
+const attempt: EnrollmentAttempt = {
+  id: 'a1',
+  keyLabel: 'k1',
+  requested: {
+    subject: 'CN=dév,O="A, B"',
+    subjectAltNames: [{ type: 'upn', value: 'user@example.com' }],
+    keySpec: { algorithm: 'rsa', bits: 2048 },
+    keyStorage: 'useSoftwareKsp',
+    keyUsages: ['digitalSignature', 'keyEncipherment'],
+    extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
+    validity: { value: 1, scale: 'years' },
+    rootFingerprint: 'r1',
+  },
+}
+const pending: PendingEnrollment = { transactionId: 't1', pollAt: 1_700_000_000_000, pollsLeft: 3 }
+const failure: Failure = { code: 'ERR_NETWORK', retry: 'backoff', count: 2, lastAt: 5, retryAt: 7.5, revision: 3 }
+
+export interface StateStoreUnderTest {
+  readonly store: StateStore
+  /** The store as the next process finds it; the same one where there is no next process. */
+  readonly restart: () => Promise<StateStore>
+}
+
+/** What every `StateStore` promises (ports.ts). */
+export async function stateStoreContract(t: Test, make: (t: Test) => Promise<StateStoreUnderTest>): Promise<void> {
+  await t.test('a new store is empty', async (t) => {
+    const { store } = await make(t)
+    t.same(await store.load(), { attempts: new Map(), pending: new Map(), failures: new Map() })
+  })
+  await t.test('all that was recorded is there, and after a restart', async (t) => {
+    const { store, restart } = await make(t)
+    await store.beginAttempt('device/wifi', attempt)
+    await store.recordPending('device/wifi', pending)
+    await store.recordFailure('user/vpn', failure)
+    const expected = {
+      attempts: new Map([['device/wifi', attempt]]),
+      pending: new Map([['device/wifi', pending]]),
+      failures: new Map([['user/vpn', failure]]),
+    }
+    t.same(await store.load(), expected)
+    t.same(await (await restart()).load(), expected)
+  })
+  await t.test('beginning an attempt while one is unfinished gives the unfinished one, after a restart too', async (t) => {
+    const { store, restart } = await make(t)
+    t.same(await store.beginAttempt('device/wifi', attempt), attempt)
+    t.same(await store.beginAttempt('device/wifi', { ...attempt, id: 'a2' }), attempt)
+    t.same(await (await restart()).beginAttempt('device/wifi', { ...attempt, id: 'a3' }), attempt)
+  })
+  await t.test('of two that begin at once, both get the same attempt', async (t) => {
+    const { store } = await make(t)
+    const [first, second] = await Promise.all([
+      store.beginAttempt('device/wifi', attempt),
+      store.beginAttempt('device/wifi', { ...attempt, id: 'a2' }),
+    ])
+    t.same(second, first)
+  })
+  await t.test('the device and its user have attempts of their own', async (t) => {
+    const { store } = await make(t)
+    await store.beginAttempt('device/wifi', attempt)
+    t.equal((await store.beginAttempt('user/wifi', { ...attempt, id: 'a2' })).id, 'a2')
+  })
+  await t.test('the end of an attempt forgets it and its poll, and leaves the others', async (t) => {
+    const { store, restart } = await make(t)
+    for (const key of ['device/wifi', 'device/vpn'] as const) {
+      await store.beginAttempt(key, attempt)
+      await store.recordPending(key, pending)
+      await store.recordFailure(key, failure)
+    }
+    await store.endAttempt('device/wifi', { clearFailure: false })
+    const left = await (await restart()).load()
+    t.same([...left.attempts.keys()], ['device/vpn'])
+    t.same([...left.pending.keys()], ['device/vpn'])
+    t.same([...left.failures.keys()], ['device/wifi', 'device/vpn'])
+  })
+  await t.test('clearFailure forgets the failure too', async (t) => {
+    const { store, restart } = await make(t)
+    await store.recordFailure('device/wifi', failure)
+    await store.endAttempt('device/wifi', { clearFailure: true })
+    t.equal((await (await restart()).load()).failures.size, 0)
+  })
+  await t.test('a later failure and a later poll replace the earlier', async (t) => {
+    const { store } = await make(t)
+    await store.recordFailure('device/wifi', failure)
+    await store.recordFailure('device/wifi', { ...failure, count: 3 })
+    await store.recordPending('device/wifi', pending)
+    await store.recordPending('device/wifi', { ...pending, pollsLeft: 2 })
+    const { failures, pending: polls } = await store.load()
+    t.equal(failures.get('device/wifi')?.count, 3)
+    t.equal(polls.get('device/wifi')?.pollsLeft, 2)
+  })
+  await t.test('ending what never began is not an error', async (t) => {
+    const { store } = await make(t)
+    await store.endAttempt('device/wifi', { clearFailure: true })
+    t.same(await store.load(), { attempts: new Map(), pending: new Map(), failures: new Map() })
+  })
+  await t.test('what was loaded is not changed by what comes later', async (t) => {
+    const { store } = await make(t)
+    const before = await store.load()
+    await store.beginAttempt('device/wifi', attempt)
+    t.equal(before.attempts.size, 0)
+  })
+  await t.test('ids that name members of every object are ids like others', async (t) => {
+    const { store, restart } = await make(t)
+    for (const key of ['device/__proto__', 'device/constructor'] as const) await store.beginAttempt(key, attempt)
+    t.same([...(await (await restart()).load()).attempts.keys()], ['device/__proto__', 'device/constructor'])
+  })
+}

@@ -1,0 +1,156 @@
+import { type DeviceOutcome, isGood, progressLine, renderResults, resultsOf, showProgress } from '@certfleet/emulator/fleet'
+import t from 'tap'
+import { FakeClock } from '../fakes/clock.ts'
+
+const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
+  deviceId: 'ios-1',
+  platform: 'ios',
+  rootsInstalled: 1,
+  certificatesInstalled: 1,
+  pending: 0,
+  enrollmentMs: [100],
+  failures: [],
+  ...facts,
+})
+const rejected = { subject: 'user/wifi', code: 'ERR_ENROLLMENT_REJECTED', message: 'the CA rejected "Wi-Fi" (badRequest)' } as const
+const offline = { code: 'ERR_NETWORK', message: 'no connection to lab' } as const
+const fleet = [
+  device({}),
+  device({ deviceId: 'ios-2', enrollmentMs: [300] }),
+  device({
+    deviceId: 'win-1',
+    platform: 'windows',
+    rootsInstalled: 2,
+    certificatesInstalled: 2,
+    enrollmentMs: [1000, 2000],
+    failures: [rejected],
+  }),
+  device({ deviceId: 'win-2', platform: 'windows', rootsInstalled: 0, certificatesInstalled: 0, enrollmentMs: [], failures: [offline] }),
+  device({ deviceId: 'win-3', platform: 'windows', certificatesInstalled: 0, enrollmentMs: [], failures: [rejected] }),
+]
+
+t.test('resultsOf', async (t) => {
+  const results = resultsOf(7, { devices: fleet, durationMs: 2000, interrupted: false })
+  t.match(results, {
+    seed: 7,
+    devices: 5,
+    interrupted: false,
+    durationMs: 2000,
+    outcomes: { installed: 4, failed: 3, pending: 0 },
+    enrollmentsPerSecond: 2,
+  })
+  t.strictSame(
+    Object.entries(results.failuresByCode),
+    [
+      ['ERR_ENROLLMENT_REJECTED', 2],
+      ['ERR_NETWORK', 1],
+    ],
+    'most frequent first',
+  )
+  t.strictSame(Object.keys(results.platforms), ['ios', 'windows'], 'platforms that had a device')
+  t.strictSame(results.platforms.ios, {
+    devices: 2,
+    rootsInstalled: 2,
+    certificatesInstalled: 2,
+    pending: 0,
+    failed: 0,
+    failuresByCode: {},
+    latencyMs: { p50: 100, p90: 300, p99: 300 },
+  })
+  t.match(results.platforms.windows, { devices: 3, rootsInstalled: 3, certificatesInstalled: 2, failed: 3, latencyMs: { p50: 1000 } })
+  t.strictSame(results.failures[1], { device: 'win-2', platform: 'windows', ...offline })
+  t.equal(isGood(results), false)
+})
+
+t.test('a run with nothing in it divides by nothing', async (t) => {
+  const results = resultsOf('x', { devices: [], durationMs: 0, interrupted: true })
+  t.match(results, { seed: 'x', devices: 0, enrollmentsPerSecond: 0, latencyMs: { p50: null, p90: null, p99: null }, platforms: {} })
+  t.match(renderResults(results), /interrupted/)
+})
+
+t.test('isGood', async (t) => {
+  const of = (facts: Partial<DeviceOutcome>, interrupted = false) =>
+    isGood(resultsOf(1, { devices: [device(facts)], durationMs: 1, interrupted }))
+  t.equal(of({}), true)
+  t.equal(of({ failures: [offline] }), false, 'a failure')
+  t.equal(of({ pending: 1 }), false, 'a request that is pending')
+  t.equal(of({}, true), false, 'an interruption')
+})
+
+t.test('latency keeps three significant digits at any length', async (t) => {
+  const results = resultsOf(1, { devices: [device({ enrollmentMs: [0, 7_200_000] })], durationMs: 1, interrupted: false })
+  t.equal(results.latencyMs.p50, 0)
+  t.ok(Math.abs((results.latencyMs.p99 as number) - 7_200_000) <= 7200, String(results.latencyMs.p99))
+})
+
+t.test('renderResults', async (t) => {
+  t.equal(
+    renderResults(resultsOf(7, { devices: fleet, durationMs: 2000, interrupted: false })),
+    `platform  devices  roots  certificates  failed  p50 ms  p90 ms  p99 ms
+ios             2      2             2       0     100     300     300
+windows         3      3             2       3    1000    2000    2000
+all             5      5             4       3     300    2000    2000
+
+4 certificates in 2.0 s: 2 enrolments per second (latency is key generation to installation)
+
+ERR_ENROLLMENT_REJECTED  2 failed
+  first: win-1, user/wifi: the CA rejected "Wi-Fi" (badRequest)
+  to be put right by the administrator: the profile, its assignment, or the server it names; tried again when the policy changes
+
+ERR_NETWORK  1 failed
+  first: win-2: no connection to lab
+  to be put right between device and server: reachability, proxy, load, or the server itself; tried again by itself after a delay`,
+  )
+  const one = renderResults(resultsOf(7, { devices: [device({ pending: 2 })], durationMs: 1000, interrupted: false }))
+  t.notMatch(one, /^all/m, 'one platform needs no total')
+  t.match(one, '2 still pending')
+  const none = renderResults(resultsOf(7, { devices: [device({ enrollmentMs: [] })], durationMs: 1000, interrupted: false }))
+  t.match(none, /ios .* -\s+-\s+-$/m, 'no latency where nothing was enrolled')
+})
+
+t.test('progressLine', async (t) => {
+  const rows: [string, Parameters<typeof progressLine>[0], string][] = [
+    ['before the first device', { done: 0, total: 9, installed: 0, failed: 0, elapsedMs: 0 }, '0/9 devices  0.0 certificates/s  0 failed'],
+    [
+      'on the way',
+      { done: 5, total: 20, installed: 10, failed: 1, elapsedMs: 4000 },
+      '5/20 devices  2.5 certificates/s  1 failed  ETA 12 s',
+    ],
+    [
+      'minutes',
+      { done: 1, total: 7, installed: 1, failed: 0, elapsedMs: 15_000 },
+      '1/7 devices  0.1 certificates/s  0 failed  ETA 1 min 30 s',
+    ],
+    [
+      'hours',
+      { done: 1, total: 3, installed: 0, failed: 1, elapsedMs: 3_600_000 },
+      '1/3 devices  0.0 certificates/s  1 failed  ETA 2 h 0 min',
+    ],
+    ['at the end', { done: 3, total: 3, installed: 3, failed: 0, elapsedMs: 1000 }, '3/3 devices  3.0 certificates/s  0 failed'],
+  ]
+  for (const [name, facts, line] of rows) t.equal(progressLine(facts), line, name)
+})
+
+t.test('showProgress', async (t) => {
+  const facts = { done: 1, total: 2, installed: 1, failed: 0, elapsedMs: 1000 }
+  async function shown(isTerminal: boolean, ms: number, columns?: number): Promise<string> {
+    const clock = new FakeClock()
+    const ended = new AbortController()
+    let text = ''
+    const write = (piece: string) => {
+      text += piece
+    }
+    const sink = { write, isTerminal, ...(columns && { columns }) }
+    const showing = showProgress(() => facts, sink, clock, ended.signal)
+    await clock.advance(ms)
+    ended.abort()
+    await showing
+    return text
+  }
+  const line = '1/2 devices  1.0 certificates/s  0 failed  ETA 1 s'
+  t.equal(await shown(false, 4_999), '', 'nothing in a log before five seconds')
+  t.equal(await shown(false, 10_000), `${line}\n${line}\n`, 'then a line every five')
+  t.equal(await shown(true, 200), `\r\x1b[2K${line}\r\x1b[2K`, 'one line of a terminal, which is left empty')
+  t.equal(await shown(true, 200, 21), `\r\x1b[2K1/2 devices  1.0 cer\r\x1b[2K`, 'cut to the width of the terminal')
+  t.equal(await shown(true, 0), '\r\x1b[2K')
+})

@@ -1,0 +1,75 @@
+import { join, resolve } from 'node:path'
+import { loadScenario, parseScenario, populationOf } from '@certfleet/emulator/fleet'
+import t from 'tap'
+
+t.test('a scenario is read', async (t) => {
+  const rows: [string, string, unknown][] = [
+    ['an empty file', '', {}],
+    ['only a comment', '# nothing yet\n', {}],
+    ['a seed that is a number', 'seed: 42', { seed: 42 }],
+    ['a seed that is text', 'seed: night run', { seed: 'night run' }],
+    ['a number of devices', 'devices: 1', { devices: 1 }],
+    ['devices a platform', 'devices: { ios: 3, windows: 0 }', { devices: { ios: 3, windows: 0 } }],
+    ['shares', 'devices: { total: 8, shares: { ios: 1, windows: 3 } }', { devices: { total: 8, shares: { ios: 1, windows: 3 } } }],
+    ['the most devices', 'devices: 100000', { devices: 100_000 }],
+    ['the lab', 'concurrency: 1024\nlab:\n  validityDays: 3650', { concurrency: 1024, lab: { validityDays: 3650 } }],
+  ]
+  for (const [name, text, expected] of rows) t.strictSame(parseScenario(text, 's.yaml'), expected, name)
+})
+
+t.test('what cannot be used is told with line, column and path', async (t) => {
+  const rows: [string, string, RegExp][] = [
+    ['an unknown key', 'seed: 1\nphase: 2', /^s\.yaml:2:1: phase: unknown key/],
+    ['an unknown key inside', 'lab:\n  keys: 1', /^s\.yaml:2:3: lab\.keys: unknown key/],
+    ['a platform that is none', 'devices:\n  ios: 3\n  linux: 3', /^s\.yaml:3:3: devices\.linux: unknown key/],
+    ['a list', '- 1', /^s\.yaml:1:1: .*expected object/],
+    ['a number', '3', /^s\.yaml:1:1: .*expected object/],
+    ['no device at all', 'devices: 0', /^s\.yaml:1:10: devices: .*>=1/],
+    ['one device too many', 'devices: 100001', /^s\.yaml:1:10: devices: .*<=100000/],
+    ['no device a platform', 'devices: { ios: 0 }', /^s\.yaml:1:10: devices: expected one platform above 0/],
+    ['shares of nothing', 'devices: { total: 7, shares: {} }', /^s\.yaml:1:10: devices: expected a number of devices/],
+    ['devices in words', 'devices: many', /^s\.yaml:1:10: devices: expected a number of devices \(1 to 100000\), or a number a platform/],
+    ['a seed that is neither', 'seed: [1]', /^s\.yaml:1:7: seed: expected a whole number from 0/],
+    ['a seed that could steer a terminal', 'seed: "\\e[2J"', /^s\.yaml:1:7: seed: expected a whole number from 0/],
+    ['a seed of 65 characters', `seed: ${'x'.repeat(65)}`, /^s\.yaml:1:7: seed: expected/],
+    ['validity as text', 'lab:\n  validityDays: "30"', /^s\.yaml:2:17: lab\.validityDays: .*expected number/],
+    ['a day too long', 'lab:\n  validityDays: 3651', /^s\.yaml:2:17: lab\.validityDays: .*<=3650/],
+    ['no concurrency', 'concurrency: 0', /^s\.yaml:1:14: concurrency: .*>=1/],
+    ['the same key twice', 'seed: 1\nseed: 2', /^s\.yaml:2:1: .*unique/i],
+    ['an open quote', 'tenant: "a', /^s\.yaml:1:\d+: /],
+    ['an alias that leads nowhere', 'seed: *s', /^s\.yaml: .*alias/],
+    ['devices beside a tenant', 'tenant: a.yaml\ndevices: 3', /^s\.yaml:2:10: devices: the tenant names its devices/],
+    ['two problems', 'seed: []\nconcurrency: no', /seed: .*\n.*concurrency: /],
+  ]
+  for (const [name, text, message] of rows) t.throws(() => parseScenario(text, 's.yaml'), { name: 'InputError', message }, name)
+})
+
+t.test('aliases cannot multiply without end', async (t) => {
+  const levels = ['a: &a [1,1,1,1,1,1,1,1,1]', ...['b', 'c', 'd'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abc'[i]}`)}]`)]
+  t.throws(() => parseScenario(levels.join('\n'), 's.yaml'), { name: 'InputError', message: /alias/ })
+})
+
+t.test('loadScenario', async (t) => {
+  const folder = t.testdir({ 'a.yaml': 'profiles: graph\ntenant: ../t.yaml', 'big.yaml': `# ${'x'.repeat(1_048_576)}` })
+  t.strictSame(
+    await loadScenario(join(folder, 'a.yaml')),
+    { profiles: join(folder, 'graph'), tenant: resolve(folder, '../t.yaml') },
+    'takes paths from the place of the file',
+  )
+  await t.rejects(loadScenario(join(folder, 'none.yaml')), { name: 'InputError', message: /none\.yaml: cannot be read \(ENOENT\)/ })
+  await t.rejects(loadScenario(join(folder, 'big.yaml')), { name: 'InputError', message: /expected at most 1048576/ })
+})
+
+t.test('populationOf', async (t) => {
+  const rows: [string, Parameters<typeof populationOf>[0], number[]][] = [
+    ['shares a number evenly', 200, [50, 50, 50, 50]],
+    ['gives what is left over to the earlier platforms', 6, [2, 2, 1, 1]],
+    ['one device', 1, [1, 0, 0, 0]],
+    ['takes counts as they are', { macos: 2, android: 1 }, [0, 2, 1, 0]],
+    ['apportions by share', { total: 7, shares: { windows: 3, ios: 1 } }, [2, 0, 0, 5]],
+    ['keeps the total with shares that do not divide', { total: 10, shares: { ios: 1, macos: 1, android: 1 } }, [4, 3, 3, 0]],
+    ['takes fractions', { total: 4, shares: { ios: 0.25, android: 0.75 } }, [1, 0, 3, 0]],
+  ]
+  for (const [name, devices, [ios, macos, android, windows]] of rows)
+    t.strictSame(populationOf(devices), { ios, macos, android, windows }, name)
+})

@@ -1,0 +1,184 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import {
+  AgentError,
+  createAgent,
+  filePolicyCache,
+  fileState,
+  type HttpRequest,
+  handlerTransport,
+  memoryIdentities,
+  memoryStores,
+  type PolicyDocument,
+  policyService,
+  registerDevice,
+} from '@certfleet/agent-core'
+import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
+import { platformAdapter } from '@certfleet/platforms'
+import t from 'tap'
+import { FakeClock } from '../fakes/clock.ts'
+import { pooledKeys } from '../fakes/pooled-keys.ts'
+
+const policyUrl = 'http://lab.example/device/policy'
+const registrationToken = 'canary-registration-token'
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const jwk = privateKey.export({ format: 'jwk' })
+const start = Date.UTC(2027, 0, 1)
+
+const document = (deviceId: string, root: Uint8Array): PolicyDocument => ({
+  schemaVersion: 1,
+  revision: 1,
+  deviceId,
+  trustedRoots: [
+    {
+      id: 'root',
+      displayName: 'Root',
+      certificate: Buffer.from(root).toString('base64'),
+      destinationStore: 'computer-root',
+      assignedTo: ['device'],
+    },
+  ],
+  scepProfiles: [
+    {
+      id: 'wifi',
+      displayName: 'Wi-Fi',
+      principal: 'device',
+      assignedTo: ['device'],
+      scepUrls: ['http://lab.example/certsrv/mscep/mscep.dll'],
+      rootProfileId: 'root',
+      renewalThresholdPercent: 20,
+      subject: `CN=${deviceId}`,
+      subjectAltNames: [],
+      keyBits: 2048,
+      keyStorage: 'useSoftwareKsp',
+      keyUsages: ['digitalSignature'],
+      extendedKeyUsages: [],
+      validity: { value: 1, scale: 'years' },
+    },
+  ],
+  failedProfiles: [],
+})
+
+/** Every text in which a secret could show: it is looked for as itself, in base64, and in hex. */
+function leaks(secrets: readonly string[], places: ReadonlyMap<string, string>): string[] {
+  const forms = secrets.flatMap((secret) => [
+    secret,
+    Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+    Buffer.from(secret).toString('hex'),
+  ])
+  return [...places].flatMap(([place, text]) =>
+    forms.filter((form) => text.includes(form)).map((form) => `${form.slice(0, 12)}… in ${place}`),
+  )
+}
+
+function filesBelow(folder: string): Map<string, string> {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(folder, name)).isFile())
+  return new Map(names.map((name) => [name, readFileSync(join(folder, name), 'latin1')]))
+}
+
+const troubles: [name: string, (request: HttpRequest, lab: Lab) => ReturnType<Lab['handle']>][] = [
+  ['all is well', (request, lab) => lab.handle(request)],
+  [
+    'SCEP answers 500',
+    async (request, lab) =>
+      request.url.includes('PKIOperation') ? { status: 500, headers: {}, body: request.body ?? new Uint8Array() } : lab.handle(request),
+  ],
+  [
+    'SCEP echoes the request',
+    async (request, lab) =>
+      request.url.includes('PKIOperation') ? { status: 200, headers: {}, body: request.body ?? new Uint8Array() } : lab.handle(request),
+  ],
+  [
+    'the network fails behind the challenge',
+    async (request, lab) => {
+      if (request.url.includes('PKIOperation')) throw new AgentError('ERR_NETWORK', 'lab.example reset the connection')
+      return lab.handle(request)
+    },
+  ],
+  [
+    'challenge is garbled',
+    async (request, lab) =>
+      request.url.endsWith('/challenge') ? { status: 200, headers: {}, body: Buffer.from('{"challenge":') } : lab.handle(request),
+  ],
+  ['the lab refuses', (request, lab) => lab.handle(request)],
+]
+
+for (const [index, [name, answer]] of troubles.entries()) {
+  t.test(`no secret shows when ${name}`, async (t) => {
+    const folder = t.testdir({})
+    const clock = new FakeClock(start)
+    const secrets: string[] = [registrationToken, jwk.d as string, jwk.p as string, jwk.q as string]
+    const lab: Lab = await createLab({
+      store: memoryLabStore(),
+      clock,
+      registrationToken,
+      keyBits: 2048,
+      policyFor: (deviceId) => document(deviceId, lab.rootCertificate),
+      approve: () => (name === 'the lab refuses' ? { failInfo: 'badRequest' } : 'issue'),
+    })
+    const transport = handlerTransport(async (request) => {
+      const response = await answer(request, lab)
+      const challenge = /"challenge":"([^"]+)"/.exec(Buffer.from(response.body).toString('latin1'))
+      if (request.url.endsWith('/challenge') && challenge?.[1]) secrets.push(challenge[1])
+      return response
+    })
+    const { deviceId, credential } = await registerDevice({
+      policyUrl,
+      transport,
+      registrationToken,
+      deviceId: `dev-${index}`,
+      platform: 'windows',
+      osVersion: '11',
+    })
+    secrets.push(credential)
+    const jitter = { between: (minMs: number) => minMs }
+    const state = await fileState(join(folder, 'state.json'))
+    const agent = createAgent({
+      clock,
+      jitter,
+      state,
+      ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')) }),
+      platform: platformAdapter('windows', {
+        osVersion: '11',
+        keyStorageProviders: [pooledKeys([privateKey])],
+        certificateStores: memoryStores(),
+        identities: memoryIdentities(),
+        transport,
+        clock,
+        jitter,
+      }),
+    })
+    const events: string[] = []
+    agent.on('result', (result) => events.push(inspect(result, { depth: 10 })))
+    agent.on('error', (error) => events.push(inspect(error, { depth: 10 })))
+    const pass = await agent.runOnce()
+    await state.close()
+    t.ok(secrets.length >= (name === 'challenge is garbled' ? 5 : 6), 'there were secrets to look for')
+    const places = new Map([
+      ...filesBelow(folder),
+      ['pass', inspect(pass, { depth: 10, maxStringLength: null })],
+      ['report', JSON.stringify([...lab.reports()])],
+      ['audit', JSON.stringify(lab.audit())],
+      ['events', events.join('\n')],
+      ['agent', inspect(agent, { depth: 10, showHidden: true })],
+    ])
+    t.same(leaks(secrets, places), [])
+    t.equal(places.has('state.json') && places.has('policy.json'), true, 'state and policy were written')
+  })
+}
+
+t.test('the search finds what is there', async (t) => {
+  t.equal(
+    leaks(
+      ['canary'],
+      new Map([
+        ['a', 'xx canary xx'],
+        ['b', Buffer.from('canary').toString('base64')],
+        ['c', 'nothing'],
+      ]),
+    ).length,
+    2,
+  )
+})
