@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { type ExportFile, type Import, type IntentProfile, importGraph, type ScepIntent } from '#emulator/tenant/index.ts'
 import { root } from '../tooling/root.ts'
 
+/** One certificate a device: what `certfleet run` enrols unless told otherwise. */
 export const exampleGraph = join(root, 'packages/emulator/examples/contoso/graph')
+/** The whole export, with a second certificate for Windows machines. */
+export const exampleExport = join(root, 'packages/emulator/examples/contoso')
 
 /** The example CA, base64 of its DER. */
 export const rootCertificate: string = JSON.parse(readFileSync(join(exampleGraph, 'ios-root.json'), 'utf8')).trustedRootCertificate
