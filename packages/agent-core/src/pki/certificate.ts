@@ -33,7 +33,7 @@ export interface Certificate extends KnownExtensions {
   readonly tbs: Uint8Array
   /** 1, 2 or 3. */
   readonly version: number
-  /** Contents of the INTEGER: not negative, at most 20 octets. */
+  /** Contents of the INTEGER: not negative, at most 20 octets, or 33 in a self-issued certificate. */
   readonly serialNumber: Uint8Array
   /** Name, DER. */
   readonly issuer: Uint8Array
@@ -84,8 +84,7 @@ export function fingerprintOf(der: Uint8Array): string {
 }
 
 /** The serial number as `openssl x509 -serial` shows it, in lower case: two digits an octet, no sign octet. */
-export function serialNumberHex(certificate: Certificate): string {
-  const { serialNumber } = certificate
+export function serialNumberHex({ serialNumber }: Pick<Certificate, 'serialNumber'>): string {
   return Buffer.from(serialNumber.length > 1 && serialNumber[0] === 0 ? serialNumber.subarray(1) : serialNumber).toString('hex')
 }
 
@@ -132,14 +131,17 @@ function readVersion(parts: Tlv[]): number {
   return version
 }
 
-/** RFC 5280 4.1.2.2: positive, at most 20 octets. Zero only where roots in public trust lists have it. */
+/**
+ * RFC 5280 4.1.2.2: positive, at most 20 octets. In self-issued certificates also zero, as some roots in public trust lists have it,
+ * and up to 33 octets: certmonger's request signers carry the SHA-256 of their key.
+ */
 function readSerial(serial: Tlv | undefined, issuer: Tlv | undefined, subject: Tlv | undefined): Uint8Array {
   const value = integerBytes(serial, 'serialNumber')
-  const first = value[0] as number
-  if (first & 0x80) malformed('serialNumber', 'it is negative')
-  if (value.length > 20) malformed('serialNumber', `${value.length} octets, more than 20`)
-  if (value.length === 1 && first === 0 && !(issuer && subject && sameBytes(issuer.raw, subject.raw)))
-    malformed('serialNumber', 'it is zero')
+  const selfIssued = issuer !== undefined && subject !== undefined && sameBytes(issuer.raw, subject.raw)
+  const maxOctets = selfIssued ? 33 : 20
+  if ((value[0] as number) & 0x80) malformed('serialNumber', 'it is negative')
+  if (value.length > maxOctets) malformed('serialNumber', `${value.length} octets, more than ${maxOctets}`)
+  if (value.length === 1 && value[0] === 0 && !selfIssued) malformed('serialNumber', 'it is zero')
   return value
 }
 
