@@ -14,6 +14,7 @@ import { createLab, type Lab, type LabOptions, type LabStore, memoryLabStore } f
 import { type PlatformName, platformAdapter } from '@certfleet/platforms'
 import { FakeClock } from '../fakes/clock.ts'
 import { type CrashBudget, crashing } from '../fakes/crashing.ts'
+import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 
 export const day = 86_400_000
@@ -123,40 +124,4 @@ function copyOf(authority: LabStore) {
   const record = authority.get('authority', 'lab')
   if (!record) throw new Error('the store given has no CA in it')
   return record
-}
-
-function policyDocument(deviceId: string, root: Uint8Array): PolicyDocument {
-  return {
-    schemaVersion: 1,
-    revision: 1,
-    deviceId,
-    trustedRoots: [
-      {
-        id: 'root',
-        displayName: 'Root',
-        certificate: Buffer.from(root).toString('base64'),
-        destinationStore: 'computer-root',
-        assignedTo: ['device'],
-      },
-    ],
-    scepProfiles: [
-      {
-        id: 'wifi',
-        displayName: 'Wi-Fi',
-        principal: 'device',
-        assignedTo: ['device'],
-        scepUrls: ['http://lab.example/certsrv/mscep/mscep.dll'],
-        rootProfileId: 'root',
-        renewalThresholdPercent: 20,
-        subject: `CN=${deviceId},O=Lab`,
-        subjectAltNames: [{ type: 'dns', value: `${deviceId}.lab.example` }],
-        keyBits: 2048,
-        keyStorage: 'useSoftwareKsp',
-        keyUsages: ['digitalSignature', 'keyEncipherment'],
-        extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
-        validity: { value: 100, scale: 'days' },
-      },
-    ],
-    failedProfiles: [],
-  }
 }

@@ -11,7 +11,6 @@ import {
   handlerTransport,
   memoryIdentities,
   memoryStores,
-  type PolicyDocument,
   policyService,
   registerDevice,
 } from '@certfleet/agent-core'
@@ -19,6 +18,7 @@ import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 
 const policyUrl = 'http://lab.example/device/policy'
@@ -26,40 +26,6 @@ const registrationToken = 'canary-registration-token'
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const jwk = privateKey.export({ format: 'jwk' })
 const start = Date.UTC(2027, 0, 1)
-
-const document = (deviceId: string, root: Uint8Array): PolicyDocument => ({
-  schemaVersion: 1,
-  revision: 1,
-  deviceId,
-  trustedRoots: [
-    {
-      id: 'root',
-      displayName: 'Root',
-      certificate: Buffer.from(root).toString('base64'),
-      destinationStore: 'computer-root',
-      assignedTo: ['device'],
-    },
-  ],
-  scepProfiles: [
-    {
-      id: 'wifi',
-      displayName: 'Wi-Fi',
-      principal: 'device',
-      assignedTo: ['device'],
-      scepUrls: ['http://lab.example/certsrv/mscep/mscep.dll'],
-      rootProfileId: 'root',
-      renewalThresholdPercent: 20,
-      subject: `CN=${deviceId}`,
-      subjectAltNames: [],
-      keyBits: 2048,
-      keyStorage: 'useSoftwareKsp',
-      keyUsages: ['digitalSignature'],
-      extendedKeyUsages: [],
-      validity: { value: 1, scale: 'years' },
-    },
-  ],
-  failedProfiles: [],
-})
 
 /** Every text in which a secret could show: it is looked for as itself, in base64, and in hex. */
 function leaks(secrets: readonly string[], places: ReadonlyMap<string, string>): string[] {
@@ -115,7 +81,7 @@ for (const [index, [name, answer]] of troubles.entries()) {
       clock,
       registrationToken,
       keyBits: 2048,
-      policyFor: (deviceId) => document(deviceId, lab.rootCertificate),
+      policyFor: (deviceId) => policyDocument(deviceId, lab.rootCertificate),
       approve: () => (name === 'the lab refuses' ? { failInfo: 'badRequest' } : 'issue'),
     })
     const transport = handlerTransport(async (request) => {
