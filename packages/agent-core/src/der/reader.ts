@@ -89,23 +89,23 @@ export function readOid(tlv: Tlv | undefined, what = 'OID'): string {
 export function decodeOid(value: Uint8Array, what = 'OID'): string {
   if (value.length === 0 || value.length > maxOidBytes) malformed(what, `${value.length} octets`)
   if ((value[value.length - 1] as number) & 0x80) malformed(what, 'it ends inside an arc')
-  const arcs: (number | bigint)[] = []
-  let start = 0
-  for (let i = 0; i < value.length; i++) {
+  let text = ''
+  for (let i = 0, start = 0; i < value.length; i++) {
     if ((value[i] as number) & 0x80) continue
-    arcs.push(readArc(value.subarray(start, i + 1), what))
+    const arc = readArc(value, start, i, what)
+    text += start > 0 ? `.${arc}` : arc < 80 ? `${arc < 40 ? 0 : 1}.${Number(arc) % 40}` : `2.${BigInt(arc) - 80n}`
     start = i + 1
   }
-  const first = BigInt(arcs[0] as number | bigint)
-  const root = first < 80n ? first / 40n : 2n
-  return `${root}.${first - root * 40n}${arcs.length > 1 ? '.' : ''}${arcs.slice(1).join('.')}`
+  return text
 }
 
 /** Seven octets hold 49 bits, which a number holds exactly; a longer arc must not wrap. */
-function readArc(octets: Uint8Array, what: string): number | bigint {
-  if (octets[0] === 0x80) malformed(what, 'an arc is padded')
-  if (octets.length <= 7) return octets.reduce((arc, octet) => arc * 128 + (octet & 0x7f), 0)
-  return octets.reduce((arc, octet) => (arc << 7n) | BigInt(octet & 0x7f), 0n)
+function readArc(octets: Uint8Array, start: number, last: number, what: string): number | bigint {
+  if (octets[start] === 0x80) malformed(what, 'an arc is padded')
+  if (last - start >= 7) return octets.subarray(start, last + 1).reduce((arc, octet) => (arc << 7n) | BigInt(octet & 0x7f), 0n)
+  let arc = 0
+  for (let i = start; i <= last; i++) arc = arc * 128 + ((octets[i] as number) & 0x7f)
+  return arc
 }
 
 /** X.690 8.3: two's complement in the fewest octets. */
