@@ -2,7 +2,7 @@ import * as certfleet from '@certfleet/agent-core'
 import { platformAdapter } from '@certfleet/platforms'
 
 const [policyUrl = '', registrationToken = ''] = process.argv.slice(2) // `certfleet lab` prints both
-const transport = certfleet.httpTransport()
+const transport = certfleet.httpTransport({ allowLoopback: true }) // where `certfleet lab` listens
 const system = { clock: certfleet.systemClock, jitter: certfleet.systemJitter, transport }
 const laptop = { deviceId: 'laptop-1', platform: 'windows', osVersion: '11' }
 const registration = await certfleet.registerDevice({ policyUrl, registrationToken, transport, ...laptop })

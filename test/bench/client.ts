@@ -85,7 +85,7 @@ export interface Client {
 }
 
 export async function connectClient(lab: LabProcess, keys: readonly PooledKey[]): Promise<Client> {
-  const transport = httpTransport()
+  const transport = httpTransport({ allowLoopback: true })
   const capabilities = await get(transport, lab, 'GetCACaps')
   const certificates = await get(transport, lab, 'GetCACert')
   const ca = parseCaCertificates(certificates.body)

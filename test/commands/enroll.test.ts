@@ -59,6 +59,18 @@ t.test('one enrolment', async (t) => {
   })
 })
 
+t.test('an EC key is enrolled too', async (t) => {
+  const out = join(t.testdir(), 'out')
+  t.match(await command([...wish, '--key-curve', 'P-384', '--challenge', challenge, '--out', out]), { exitCode: 0 })
+  t.match(
+    openssl('x509', '-in', join(out, 'cert.pem'), '-noout', '-text'),
+    /NIST CURVE: P-384[\s\S]*Key Usage: critical\s+Digital Signature\n/,
+  )
+  t.equal(openssl('pkey', '-in', join(out, 'key.pem'), '-pubout'), openssl('x509', '-in', join(out, 'cert.pem'), '-noout', '-pubkey'))
+  const both = await command([...wish, '--key-curve', 'P-256', '--key-bits', '2048', '--out', out])
+  t.match(both, { exitCode: 2, stderr: /--key-curve.*cannot be used with option '--key-bits/ })
+})
+
 t.test('as one document', async (t) => {
   const folder = t.testdir({ 'challenge.txt': `${challenge}\n` })
   derFile(join(folder, 'root.der'))

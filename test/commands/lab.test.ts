@@ -30,7 +30,7 @@ interface Announcement {
   readonly registrationToken: string
 }
 
-const transport = httpTransport()
+const transport = httpTransport({ allowLoopback: true })
 t.teardown(() => transport.close())
 
 t.test('the first line says where everything is', async (t) => {
@@ -55,7 +55,7 @@ t.test('the first line says where everything is', async (t) => {
     const { report } = await agentOf(announced, 'laptop 1', credential)
     t.strictSame(
       report.profiles.map(({ state }) => state),
-      ['installed', 'installed'],
+      ['installed'],
     )
     t.match(terminal.stderr(), /^\d{4}-\d\d-\d\dT[\d:.]+Z registered deviceId="laptop 1"$/m)
     t.match(terminal.stderr(), /^\S+ issued .*serialNumber="[0-9a-f]+" deviceId="laptop 1"/m)

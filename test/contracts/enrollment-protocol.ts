@@ -33,7 +33,9 @@ export async function enrollmentProtocolContract(t: Test, make: (mood: CaMood) =
     const { protocol, request } = await make('issues')
     const leaf = async () => {
       const outcome = await protocol.request(request, signal)
-      return outcome.status === 'issued' ? outcome.chain.find((der) => Buffer.from(der).includes(Buffer.from(request.key.publicKey))) : undefined
+      return outcome.status === 'issued'
+        ? outcome.chain.find((der) => Buffer.from(der).includes(Buffer.from(request.key.publicKey)))
+        : undefined
     }
     const first = await leaf()
     t.ok(first)

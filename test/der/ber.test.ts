@@ -65,3 +65,11 @@ t.test('depth, count and size have limits', async (t) => {
   t.throws(() => normaliseBer(wide(berLimits.values)), { code: 'ERR_LIMIT_EXCEEDED' })
   t.throws(() => normaliseBer(new Uint8Array(berLimits.bytes + 1)), { code: 'ERR_LIMIT_EXCEEDED' })
 })
+
+t.test('octets that every level copies again have a limit', async (t) => {
+  const levels = (count: number, content: Uint8Array) =>
+    Buffer.concat([hex('3080'.repeat(count)), octetString(content), hex('0000'.repeat(count))])
+  const large = new Uint8Array(berLimits.bytes - 1024)
+  t.ok(normaliseBer(levels(7, large)), 'streamed CMS has six or seven')
+  t.throws(() => normaliseBer(levels(62, large)), { code: 'ERR_LIMIT_EXCEEDED' })
+})

@@ -100,7 +100,7 @@ t.test('an overlong push message ends the connection, and a new credential does'
 t.test('a device registers over a socket', async (t) => {
   const { lab } = await startLab()
   const { policyUrl } = await serve(t, lab)
-  const transport = httpTransport()
+  const transport = httpTransport({ allowLoopback: true })
   t.teardown(() => transport.close())
   const registration = await registerDevice({
     policyUrl,

@@ -161,7 +161,10 @@ export async function enrolled(lab: Lab, asked: Asked, options: Partial<MessageO
 }
 
 export function pem(der: Uint8Array): string {
-  return `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  return `-----BEGIN CERTIFICATE-----\n${Buffer.from(der)
+    .toString('base64')
+    .match(/.{1,64}/g)
+    ?.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
 /** `openssl verify` against the lab's root, at a moment. */

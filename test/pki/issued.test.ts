@@ -1,4 +1,4 @@
-import { type KeyHandle, verifyIssued } from '@certfleet/agent-core'
+import { type KeyHandle, softwareKeys, verifyIssued } from '@certfleet/agent-core'
 import t from 'tap'
 import { type TestCertificate, testCertificate, testKey } from '../fakes/certificates.ts'
 
@@ -76,4 +76,20 @@ t.test('the issued certificate is judged before it is stored', async (t) => {
 t.test('a path to another root is no path', async (t) => {
   t.throws(await judge({}, { trusted: otherRoot }), { code: 'ERR_CERTIFICATE_UNTRUSTED' })
   t.throws(await judge({}, { also: [] }), { code: 'ERR_CERTIFICATE_UNTRUSTED' }, 'nor is one with the issuing CA missing')
+})
+
+t.test('RSA-1024 passes in the leaf of a profile that asks for it, and never in a CA', async (t) => {
+  const keys = softwareKeys()
+  const weak = await keys.generate({ algorithm: 'rsa', bits: 1024 }, 'weak')
+  const weakCa = await keys.generate({ algorithm: 'rsa', bits: 1024 }, 'weak-ca')
+  const weakBy = { subject: 'CN=Weak issuing', key: weakCa }
+  const also = [issuing, await testCertificate({ ...weakBy, issuer: rootBy, ca: true })]
+  const check = async (issuer: typeof by, bits: number) => {
+    const leaf = await testCertificate({ ...asAsked, key: weak, issuer })
+    const asked = { ...request, keySpec: { algorithm: 'rsa', bits } } as const
+    return () => verifyIssued({ issued: [leaf, ...also], request: asked, key: weak, root, at: now })
+  }
+  t.doesNotThrow(await check(by, 1024))
+  t.throws(await check(by, 2048), { code: 'ERR_CERTIFICATE_UNTRUSTED', message: /1024 bits/ }, 'not asked for')
+  t.throws(await check(weakBy, 1024), { code: 'ERR_CERTIFICATE_UNTRUSTED', message: /1024 bits/ }, 'a CA of RSA-1024')
 })

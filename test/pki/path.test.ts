@@ -278,6 +278,9 @@ rows('algorithm floor', [
   ['Ed25519', withKey(ca.key('ed25519')), 'ok'],
   ['RSA-1024', withKey(rsa1024), 'algorithm-refused'],
   ['RSA-1024 where it is asked for', { ...withKey(rsa1024), minRsaBits: 1024 }, 'ok'],
+  ['RSA-1024 where it is asked for in the leaf', { ...withKey(rsa1024), minLeafRsaBits: 1024 }, 'ok'],
+  ['one bit more than that', { ...withKey(rsa1024), minLeafRsaBits: 1025 }, 'algorithm-refused'],
+  ['a leaf floor above the CAs', { ...withKey(ca.key('rsa-2048')), minLeafRsaBits: 2049 }, 'algorithm-refused'],
   ['one bit more than the key has', { ...withKey(rsa1024), minRsaBits: 1025 }, 'algorithm-refused'],
   ['SHA-384', hashed('sha384'), 'ok'],
   ['SHA-1', hashed('sha1'), 'algorithm-refused'],
@@ -285,6 +288,11 @@ rows('algorithm floor', [
   [
     'an RSA-1024 issuer',
     below(ca.issue({ subject: '/CN=WeakCa', issuer: root, keyFile: rsa1024, extensions: caExtensions })),
+    'algorithm-refused',
+  ],
+  [
+    'an RSA-1024 issuer where RSA-1024 is asked for in the leaf',
+    { ...below(ca.issue({ subject: '/CN=WeakCa', issuer: root, keyFile: rsa1024, extensions: caExtensions })), minLeafRsaBits: 1024 },
     'algorithm-refused',
   ],
 ])

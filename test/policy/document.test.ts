@@ -233,7 +233,7 @@ await t.test('ids and members that name members of every object change nothing',
 })
 
 await t.test('limits', async (t) => {
-  await t.test('16 MiB are read, a byte more is ERR_LIMIT_EXCEEDED', async (t) => {
+  await t.test('8 MiB are read, a byte more is ERR_LIMIT_EXCEEDED', async (t) => {
     const bytes = Buffer.alloc(maxPolicyBytes, ' ')
     bytes.set(encode(document))
     t.equal(parsePolicy(bytes).revision, 3)
@@ -244,6 +244,16 @@ await t.test('limits', async (t) => {
     const policy = parse({ ...document, failedProfiles: failures(maxPolicyProfiles - 2) })
     t.equal(policy.failedProfiles.length, maxPolicyProfiles - 2)
     t.throws(() => parse({ ...document, failedProfiles: failures(maxPolicyProfiles - 1) }), { code: 'ERR_LIMIT_EXCEEDED' })
+  })
+  await t.test('brackets count where they stand in no string', async (t) => {
+    const nested = (depth: number) => Buffer.from(`{"schemaVersion":1,"x":${'['.repeat(depth)}${']'.repeat(depth)}}`)
+    t.throws(() => parsePolicy(nested(63)), { message: /revision/ }, 'read, 64 deep')
+    t.throws(() => parsePolicy(nested(64)), { code: 'ERR_POLICY_INVALID', message: /at most 64 deep/ })
+    t.throws(
+      () => parsePolicy(Buffer.from(`{"schemaVersion":1,"x":"\\"${'['.repeat(100)}"}`)),
+      { message: /revision/ },
+      'a string may hold them',
+    )
   })
   await t.test('a document nested a million deep is refused like any other', async (t) => {
     t.throws(() => parsePolicy(Buffer.from('['.repeat(1e6))), { code: 'ERR_POLICY_INVALID' })

@@ -13,7 +13,7 @@ import { makeCa } from './pki.ts'
 import { listenerOf, serve } from './server.ts'
 
 function open(t: Test, options: HttpTransportOptions = {}) {
-  const transport = httpTransport(options)
+  const transport = httpTransport({ allowLoopback: true, ...options })
   t.teardown(() => transport.close())
   return transport
 }
@@ -88,7 +88,7 @@ await t.test('close ends a request under way with ERR_NETWORK', async (t) => {
     arrived = resolve
   })
   const url = await serve(t, () => arrived())
-  const transport = httpTransport()
+  const transport = httpTransport({ allowLoopback: true })
   const sent = transport.send(get(url))
   await arrival
   await Promise.all([transport.close(), t.rejects(sent, { code: 'ERR_NETWORK' })])
@@ -193,7 +193,7 @@ await t.test('anchors replace those of the system, even an empty list', async (t
     import { httpTransport } from '@certfleet/agent-core'
     const codes = []
     for (const trustAnchors of [undefined, [], [Buffer.from('${Buffer.from(other.anchor).toString('base64')}', 'base64')]]) {
-      const transport = httpTransport({ trustAnchors })
+      const transport = httpTransport({ trustAnchors, allowLoopback: true })
       await transport.send({ method: 'GET', url: '${url}', headers: {} }).then(({ status }) => codes.push(status), ({ code }) => codes.push(code))
       await transport.close()
     }

@@ -22,14 +22,25 @@ export type { PolicyServiceOptions } from './policy/source.ts'
 export type * from './ports.ts'
 export { type Device, type Pass, reconcile } from './reconcile.ts'
 export type { ActionResult, IssuanceState, ProfileStatus, Report, RootStatus } from './report.ts'
+export type { CaCertificates } from './scep/ca-certificates.ts'
 export type { ScepHabits, ScepTrust } from './scep/habits.ts'
-export { type ScepProtocolOptions, scepProtocol } from './scep/protocol.ts'
+export {
+  type CertificateName,
+  getCertificate,
+  getCrl,
+  nextCaCertificates,
+  type ScepAnswer,
+  type ScepIdentity,
+} from './scep/inquiries.ts'
+export type { ScepProtocolOptions } from './scep/operation.ts'
+export { scepProtocol } from './scep/protocol.ts'
 export type { Disk } from './state/disk.ts'
 export { type FileState, type FileStateOptions, fileState } from './state/file.ts'
 export { memoryState } from './state/memory.ts'
 export { memoryIdentities, memoryStores } from './stores/memory.ts'
 export { seededJitter, systemClock, systemJitter } from './system.ts'
 export { type HandlerTransportOptions, handlerTransport } from './transport/handler.ts'
+export type { LocalAddresses } from './transport/local-address.ts'
 export type { ClientIdentity, TlsTrust } from './transport/tls.ts'
 export { type HttpTransport, type HttpTransportOptions, httpTransport } from './transport/undici.ts'
 export * from './types.ts'

@@ -60,7 +60,10 @@ export interface PolicySource {
   fetch(signal: AbortSignal): Promise<DevicePolicy>
 }
 
-/** The proof that this device may ask for this certificate. Asked once an attempt; the answer is never stored. */
+/**
+ * The proof that this device may ask for this certificate. Asked once an attempt, and once more when a crash or the network makes the
+ * attempt be sent again, by the same `attemptId`: the answer is never stored. Undefined where the service asks for none.
+ */
 export interface ChallengeSource {
   challengeFor(profileId: string, attemptId: string, signal: AbortSignal): Promise<string | undefined>
 }

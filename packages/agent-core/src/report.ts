@@ -1,5 +1,5 @@
 import type { AgentErrorCode } from './errors.ts'
-import { fingerprintOf, parseCertificate, serialNumberHex } from './pki/certificate.ts'
+import { type Certificate, fingerprintOf, parseCertificate, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
 import {
   type DevicePolicy,
@@ -51,6 +51,10 @@ export interface ProfileStatus {
   readonly notAfter?: Instant
   /** Where the key really is. */
   readonly keyProtection?: KeyProtection
+  /** Of an RSA key. */
+  readonly keyBits?: number
+  /** The profile asked for RSA-1024 and got it: below what certfleet takes unasked. */
+  readonly warning?: 'rsa-key-below-2048-bits'
   readonly code?: AgentErrorCode
   readonly message?: string
   /** When the agent tries again, where it waits. */
@@ -153,7 +157,14 @@ function certificateStatus(identity: Identity): Partial<ProfileStatus> {
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     keyProtection: identity.keyProtection,
+    ...keyStatus(certificate),
   }
+}
+
+function keyStatus(certificate: Certificate): Pick<ProfileStatus, 'keyBits' | 'warning'> {
+  const keyBits = publicKeyOf(certificate).asymmetricKeyDetails?.modulusLength
+  if (keyBits === undefined) return {}
+  return keyBits < 2048 ? { keyBits, warning: 'rsa-key-below-2048-bits' } : { keyBits }
 }
 
 function failureOf(key: IdentityKey, { results, state, plan }: PassFacts): Pick<ProfileStatus, 'code' | 'message' | 'retryAt'> | undefined {

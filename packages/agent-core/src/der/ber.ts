@@ -8,6 +8,8 @@ export const berLimits = {
   bytes: 8 * 1024 * 1024,
   depth: 64,
   values: 100_000,
+  /** Octets written, each level's anew: eight levels around the largest message. */
+  written: 64 * 1024 * 1024,
 } as const
 
 const constructedBit = 0x20
@@ -31,8 +33,8 @@ const segmentedTypes: ReadonlySet<number> = new Set([
 export function normaliseBer(bytes: Uint8Array, what = 'BER value'): Uint8Array {
   if (bytes.length > berLimits.bytes)
     throw new AgentError('ERR_LIMIT_EXCEEDED', `${what} of ${bytes.length} bytes, expected at most ${berLimits.bytes}`)
-  if (endOfDer({ bytes, offset: 0, values: 0, what }, bytes.length, 1) === bytes.length) return bytes
-  const scan: Scan = { bytes, offset: 0, values: 0, what }
+  if (endOfDer({ bytes, offset: 0, values: 0, written: 0, what }, bytes.length, 1) === bytes.length) return bytes
+  const scan: Scan = { bytes, offset: 0, values: 0, written: 0, what }
   const value = normaliseValue(scan, bytes.length, 1)
   if (scan.offset !== bytes.length) malformed(what, `${bytes.length - scan.offset} bytes behind the value`)
   return value
@@ -43,6 +45,7 @@ interface Scan {
   readonly what: string
   offset: number
   values: number
+  written: number
 }
 
 /**
@@ -82,8 +85,16 @@ function normaliseValue(scan: Scan, limit: number, depth: number): Uint8Array {
     return minimal ? scan.bytes.subarray(start, scan.offset) : tlv(tag, scan.bytes.subarray(body, scan.offset))
   }
   const { parts, changed } = length === undefined ? untilEndOfContents(scan, limit, depth) : untilEnd(scan, body + length, depth)
-  if (segmentedTypes.has(tag & ~constructedBit)) return joined(tag & ~constructedBit, parts, scan.what)
-  return changed || !minimal || length === undefined ? tlv(tag, ...parts) : scan.bytes.subarray(start, scan.offset)
+  const isSegmented = segmentedTypes.has(tag & ~constructedBit)
+  if (!isSegmented && !changed && minimal && length !== undefined) return scan.bytes.subarray(start, scan.offset)
+  spendWriting(scan, scan.offset - body)
+  return isSegmented ? joined(tag & ~constructedBit, parts, scan.what) : tlv(tag, ...parts)
+}
+
+function spendWriting(scan: Scan, octets: number): void {
+  scan.written += octets
+  if (scan.written > berLimits.written)
+    throw new AgentError('ERR_LIMIT_EXCEEDED', `${scan.what} has too many octets inside values that must be written anew`)
 }
 
 /** `length` is undefined for the indefinite form. */

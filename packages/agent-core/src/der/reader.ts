@@ -24,11 +24,11 @@ export function readDer(bytes: Uint8Array, what = 'DER value'): Tlv {
   return tlv
 }
 
-/** The values inside a constructed value's contents, in order. */
-export function readChildren(contents: Uint8Array, what = 'DER value'): Tlv[] {
+/** The values inside a constructed value's contents, in order; at most `limit`, default 10,000. */
+export function readChildren(contents: Uint8Array, what = 'DER value', limit: number = maxChildren): Tlv[] {
   const children: Tlv[] = []
   for (let offset = 0; offset < contents.length; ) {
-    if (children.length === maxChildren) malformed(what, `more than ${maxChildren} values`)
+    if (children.length === limit) malformed(what, `more than ${limit} values`)
     const child = readAt(contents, offset, what)
     children.push(child)
     offset += child.raw.length

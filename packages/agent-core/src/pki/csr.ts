@@ -115,7 +115,8 @@ export function parseCsr(der: Uint8Array, { allowBadVersion = false }: { allowBa
     'request info',
   )
   if (rest.length > 0 || more.length > 0) malformed('certificate request', 'it has more fields than RFC 2986 knows')
-  if (readCount(version, 'request version') !== 0 && !allowBadVersion) malformed('certificate request', 'its version is not 0')
+  if (readCount(version, 'request version') !== 0 && !allowBadVersion)
+    malformed('certificate request', 'its version is not 0, which only the switch allow-bad-csr-version takes')
   const byType = readAttributes(attributes)
   const extensions = requestedExtensions(byType)
   const { subjectAltNames = [], keyUsage = [], extendedKeyUsage = [] } = decodeExtensions(extensions)

@@ -1,5 +1,6 @@
 export { digestOids, hashByOid, importPublicKey, signatureAlgorithm } from './algorithms.ts'
 export { buildCertificate, type CertificateContents, type NameInput, nameDer } from './build-certificate.ts'
+export { buildCrl, type CrlContents, type CrlReason, crlReasons, type RevokedCertificate } from './build-crl.ts'
 export {
   type AlgorithmIdentifier,
   type Certificate,

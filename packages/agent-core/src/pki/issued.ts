@@ -37,7 +37,7 @@ export function verifyIssued({ issued, request, key, root, at }: IssuedCheck): {
     intermediates,
     roots: [trusted],
     at: Math.max(at, leaf.notBefore),
-    minRsaBits: minRsaBits(request),
+    minLeafRsaBits: minLeafRsaBits(request),
   })
   if (!path.ok) {
     throw new AgentError('ERR_CERTIFICATE_UNTRUSTED', `the issued certificate has no valid path to the trusted root: ${path.reason}`)
@@ -56,7 +56,7 @@ function readable(der: Uint8Array): Certificate[] {
 }
 
 /** RSA-1024 passes where the profile asks for it, and nowhere else. */
-function minRsaBits({ keySpec }: IssuedCheck['request']): number {
+function minLeafRsaBits({ keySpec }: IssuedCheck['request']): number {
   return keySpec.algorithm === 'rsa' ? Math.min(2048, keySpec.bits) : 2048
 }
 

@@ -7,8 +7,10 @@ import { Failures, parseFailedProfile, parseRoots, parseScepProfiles } from './p
 import { type failedProfileSchema, headerSchema, type scepProfileSchema, type trustedRootSchema } from './schema.ts'
 
 /** No tenant's policy for one device comes near them; a document beyond is `ERR_LIMIT_EXCEEDED`. */
-export const maxPolicyBytes = 16 * 1024 * 1024
+export const maxPolicyBytes = 8 * 1024 * 1024
 export const maxPolicyProfiles = 10_000
+/** The document itself is four deep; JSON.parse spends half a second on 8 MiB of brackets. */
+const maxPolicyDepth = 64
 
 /** The version of the wire document that this agent reads. */
 export const policySchemaVersion = 1
@@ -29,7 +31,7 @@ export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' |
  * An error of the document is `ERR_POLICY_INVALID` and names the field and what was expected; so is a profile whose
  * `id` or `principal` cannot be read, because nobody could tell which one has failed. Any other error inside one
  * profile, or an id used twice, makes that profile a `FailedProfile` (`ERR_PROFILE_INVALID`), and the others go on.
- * More than 16 MiB or 10,000 profiles: `ERR_LIMIT_EXCEEDED`.
+ * More than 8 MiB or 10,000 profiles: `ERR_LIMIT_EXCEEDED`.
  */
 export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy {
   const header = parseHeader(bytes)
@@ -62,6 +64,7 @@ function parseHeader(bytes: Uint8Array): z.output<typeof headerSchema> {
 
 function parseJson(bytes: Uint8Array): unknown {
   if (!isUtf8(bytes)) throw invalid('', 'expected JSON in UTF-8')
+  if (depthOf(bytes) > maxPolicyDepth) throw invalid('', `expected JSON at most ${maxPolicyDepth} deep`)
   try {
     return JSON.parse(new TextDecoder().decode(bytes))
   } catch {
@@ -69,3 +72,20 @@ function parseJson(bytes: Uint8Array): unknown {
     throw invalid('', 'expected JSON')
   }
 }
+
+/** How deep the brackets stand that are in no string, or just beyond the limit. */
+function depthOf(json: Uint8Array): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < json.length && deepest <= maxPolicyDepth; i++) {
+    const octet = json[i]
+    if (octet === quote) inString = !inString
+    else if (inString && octet === backslash) i++
+    else if (!inString && (octet === openBracket || octet === openBrace)) deepest = Math.max(deepest, ++depth)
+    else if (!inString && (octet === closeBracket || octet === closeBrace)) depth--
+  }
+  return deepest
+}
+
+const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = Buffer.from('"\\[]{}')

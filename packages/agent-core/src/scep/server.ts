@@ -72,7 +72,8 @@ async function getCaCertificates(url: string, options: ScepServerOptions, signal
   return pinCaCertificates(response.body, { ...options, at: options.clock.now() })
 }
 
-function get(url: string, operation: string, { habits, transport }: ScepServerOptions, signal: AbortSignal): Promise<HttpResponse> {
+/** A question by GET, with the parameters that the OS gives it. */
+export function get(url: string, operation: string, { habits, transport }: ScepServerOptions, signal: AbortSignal): Promise<HttpResponse> {
   const message = habits.message === undefined ? '' : `&message=${encodeURIComponent(habits.message)}`
   return transport.send(
     { method: 'GET', url: `${url}?operation=${operation}${message}`, headers: { 'user-agent': habits.userAgent } },

@@ -2,10 +2,11 @@ import { Agent, type Dispatcher } from 'undici'
 import { AgentError } from '../errors.ts'
 import type { Clock, HttpRequest, HttpResponse, Transport } from '../ports.ts'
 import { systemClock } from '../system.ts'
+import { judgingLookup, type LocalAddresses } from './local-address.ts'
 import { type TlsTrust, tlsOptions } from './tls.ts'
-import { maxResponseBytes, requestUrl } from './url.ts'
+import { maxResponseBytes, networkUrl } from './url.ts'
 
-export interface HttpTransportOptions extends TlsTrust {
+export interface HttpTransportOptions extends TlsTrust, LocalAddresses {
   /** For the whole exchange, and for each of connecting, the response's headers and every pause in its body. Default 30 s. */
   readonly timeoutMs?: number
   /** Default 16 MiB. */
@@ -23,13 +24,14 @@ export interface HttpTransport extends Transport {
 
 /**
  * HTTP/1.1 over pooled connections, one pool an origin. No redirect, cookie, cache, proxy or content coding.
+ * Loopback and link-local addresses are asked by option only, by whatever name: URLs come from policies.
  * A message names the host and what failed, never headers, body or query: the query of a SCEP GET is the message.
  */
 export function httpTransport(options: HttpTransportOptions = {}): HttpTransport {
   const { timeoutMs = 30_000, clock = systemClock } = options
   const limit = options.maxResponseBytes ?? maxResponseBytes
   const pools = new Agent({
-    connect: { ...tlsOptions(options), timeout: timeoutMs },
+    connect: { ...tlsOptions(options), timeout: timeoutMs, lookup: judgingLookup(options) },
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: limit,
@@ -37,7 +39,7 @@ export function httpTransport(options: HttpTransportOptions = {}): HttpTransport
   })
   return {
     async send(request, signal) {
-      const url = requestUrl(request.url)
+      const url = networkUrl(request.url, options)
       signal?.throwIfAborted()
       return exchange(pools, url, request, { limit, timeoutMs, clock, ...(signal && { signal }) })
     },
@@ -119,6 +121,7 @@ function joined(headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
 function asAgentError(error: Error & { code?: unknown; data?: unknown }, host: string, limit: number): Error {
+  if (error instanceof AgentError) return error
   switch (error.code) {
     case 'UND_ERR_INVALID_ARG':
       return error

@@ -1,4 +1,6 @@
+import { isIP } from 'node:net'
 import { AgentError } from '../errors.ts'
+import { type LocalAddresses, localAddressProblem } from './local-address.ts'
 
 /** A response body beyond it is refused, unless the transport was made with another limit. */
 export const maxResponseBytes = 16 * 1024 * 1024
@@ -12,5 +14,15 @@ export function requestUrl(text: string): URL {
   if (url.username !== '' || url.password !== '') {
     throw new AgentError('ERR_UNSUPPORTED', `the URL of a request to ${url.host} must hold no credentials`)
   }
+  return url
+}
+
+/** The same for a request that leaves the process: an address near the device needs its option, else `ERR_UNSUPPORTED`. */
+export function networkUrl(text: string, allowed: LocalAddresses): URL {
+  const url = requestUrl(text)
+  // The URL parser has made plain addresses of decimal, octal and hexadecimal ones. A name is judged when it is resolved.
+  const address = url.hostname.replace(/^\[|\]$/g, '')
+  const problem = isIP(address) === 0 ? undefined : localAddressProblem(address, allowed)
+  if (problem !== undefined) throw new AgentError('ERR_UNSUPPORTED', `${url.hostname} is ${problem}`)
   return url
 }

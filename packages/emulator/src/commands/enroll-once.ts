@@ -1,4 +1,4 @@
-import { generateKeyPair } from 'node:crypto'
+import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import {
   AgentError,
@@ -7,6 +7,8 @@ import {
   type EnrollmentProtocol,
   type EnrollmentRequest,
   httpTransport,
+  type KeySpec,
+  type KeyUsage,
   type PendingSchedule,
   type ScepTrust,
   type SubjectAltName,
@@ -24,7 +26,7 @@ export interface EnrollmentWish {
   readonly subject: string
   readonly subjectAltNames: readonly SubjectAltName[]
   readonly challenge?: string
-  readonly keyBits: number
+  readonly keySpec: KeySpec
   readonly platform: FleetPlatform
   readonly trust: ScepTrust
   readonly legacyDes: boolean
@@ -63,16 +65,14 @@ const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos
 export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
   const { subject, subjectAltNames, challenge, clock } = wish
   const behaviour = behaviourOf(wish.platform, osVersions[wish.platform])
-  const transport = httpTransport({ clock })
+  // The URL is typed by a person, not taken from a policy.
+  const transport = httpTransport({ clock, allowLoopback: true, allowLinkLocal: true })
   const witness = witnessCa(transport, wish.trust, wish.onAnchor)
-  const { privateKey } = await generatePair('rsa', { modulusLength: wish.keyBits })
+  const privateKey = await generateKey(wish.keySpec)
   const key = softwareKeyHandle(privateKey, 'enroll')
-  const contents = {
-    subject,
-    subjectAltNames,
-    keyUsages: ['digitalSignature', 'keyEncipherment'],
-    extendedKeyUsages: [PurposeOid.ClientAuth],
-  } as const
+  // A key that cannot encrypt asks for no keyEncipherment (RFC 8813 3).
+  const keyUsages: readonly KeyUsage[] = wish.keySpec.algorithm === 'rsa' ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature']
+  const contents = { subject, subjectAltNames, keyUsages, extendedKeyUsages: [PurposeOid.ClientAuth] }
   const csr = await createCsr({ ...contents, key, hash: 'sha256', ...(challenge !== undefined && { challenge }) })
   const { url, trust, legacyDes, legacySha1 } = wish
   const protocol = scepProtocol({
@@ -100,6 +100,11 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
   } finally {
     await transport.close()
   }
+}
+
+async function generateKey(spec: KeySpec): Promise<KeyObject> {
+  const pair = spec.algorithm === 'rsa' ? generatePair('rsa', { modulusLength: spec.bits }) : generatePair('ec', { namedCurve: spec.curve })
+  return (await pair).privateKey
 }
 
 type Decision = Exclude<EnrollmentOutcome, { status: 'pending' }>

@@ -26,6 +26,7 @@ interface EnrollOptions extends LegacyOptions, ChallengeOptions {
   readonly subject: string
   readonly san?: readonly SubjectAltName[]
   readonly keyBits: number
+  readonly keyCurve?: 'P-256' | 'P-384'
   readonly platform: (typeof fleetPlatforms)[number]
   readonly caFingerprint?: string
   readonly root?: string
@@ -55,6 +56,11 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
     .option('--challenge-file <file>', 'file whose first line is the challenge password')
     .option('--key-bits <n>', 'RSA key size', keyBitsOption, 2048)
     .addOption(
+      new Option('--key-curve <name>', 'an EC key instead; a throwaway RSA key then carries the exchange, which not every server takes')
+        .choices(['P-256', 'P-384'])
+        .conflicts('keyBits'),
+    )
+    .addOption(
       new Option('--platform <name>', 'whose SCEP client to act like; windows appends /pkiclient.exe to the URL')
         .choices(fleetPlatforms)
         .default('ios'),
@@ -78,12 +84,13 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
   const paths = await prepareFolder(options.out)
   const interrupt = interruptSignal(io)
   try {
-    const { caFingerprint: fingerprint } = options
+    const { caFingerprint: fingerprint, keyCurve, keyBits } = options
     const trust = root ? { root } : fingerprint ? { fingerprint } : 'first-use'
     const outcome = await enrollOnce({
       ...options,
       ...(challenge !== undefined && { challenge }),
       subjectAltNames: options.san ?? [],
+      keySpec: keyCurve ? { algorithm: 'ec', curve: keyCurve } : { algorithm: 'rsa', bits: keyBits },
       trust,
       timeoutMs: options.timeout * 1000,
       clock: io.clock,

@@ -17,6 +17,8 @@ interface LabCommandOptions extends LegacyOptions {
   readonly state?: string
   readonly challenge?: string
   readonly challengeFile?: string
+  readonly allowBadCsrVersion?: true
+  readonly ndesFailures?: true
   readonly profiles?: string
   readonly tenant?: string
 }
@@ -41,6 +43,8 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--state <dir>', 'folder that keeps the lab over a restart (default: memory)')
     .option('--challenge <static>', "take every request with this challenge too, beside the lab's own one-time challenges")
     .option('--challenge-file <file>', 'file whose first line is that challenge')
+    .option('--allow-bad-csr-version', 'read certificate requests whose version is not 0, as some Apple clients send them')
+    .option('--ndes-failures', 'write failures as NDES does: an HRESULT, one zero byte of content, no certificates')
     .option('--profiles <path>', 'file or folder of Graph JSON (default: the example)')
     .option('--tenant <file>', 'tenant YAML (default: every device is a guest)')
     .addHelpText('after', examples)
@@ -56,7 +60,7 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
   const interrupt = interruptSignal(io)
   try {
     let policyFor: ReturnType<typeof labPolicies> = () => undefined
-    const { legacyDes, legacySha1 } = options
+    const { legacyDes, legacySha1, allowBadCsrVersion, ndesFailures } = options
     const store = withLog(state.store, (entry) => io.err(`${printable(logLine(entry))}\n`))
     const { registrationToken } = state
     const service = await createLab({
@@ -67,6 +71,8 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
       staticChallenge,
       legacyDes,
       legacySha1,
+      allowBadCsrVersion,
+      ndesFailures,
     })
     const served = await serveLab(service, { port: options.port }).catch((error: NodeJS.ErrnoException) => refusePort(options.port, error))
     const pointed = retarget(imported, { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl })

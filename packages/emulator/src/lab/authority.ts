@@ -17,7 +17,7 @@ import {
 import type { AuthorityRecord, KeyAndCertificate } from './records.ts'
 import type { LabStore } from './store.ts'
 
-/** The lab's CA and RA. */
+/** One generation of the lab's CA and RA. */
 export interface Authority {
   readonly root: Certificate
   /** Issues to devices, and the RA's two. */
@@ -26,21 +26,59 @@ export interface Authority {
   readonly signing: CmsSigner
   /** What requests are encrypted to. */
   readonly encryption: CmsSigner
+  /** When it takes over from the one before; the first has been there always. */
+  readonly from: Instant
+}
+
+/** The generations of the lab's CA, which follow each other by the clock alone. */
+export interface Authorities {
+  /** Makes challenges; it outlives every CA. */
   readonly secret: Uint8Array
+  /** The one that answers and issues now. */
+  present(): Authority
+  /** The one that is prepared to take over (RFC 8894 2.5). */
+  next(): Authority | undefined
+  /** The present one, then those before it, youngest first: their certificates stay good, and what was encrypted to them is still read. */
+  sofar(): readonly Authority[]
+  /** Makes the next one, to take over at that moment. One that is already prepared: `ERR_UNSUPPORTED`. */
+  prepareNext(at: Instant): Promise<Authority>
 }
 
 const dayMs = 86_400_000
 const generatePair = promisify(generateKeyPair)
+const firstKey = 'lab'
 
-/** The authority in the store, made when there is none yet. A record that cannot be read: `ERR_STATE_INVALID`. */
-export async function openAuthority(store: LabStore, clock: Clock, keyBits: number): Promise<Authority> {
-  if (store.get('authority', 'lab') === undefined) {
-    const made = await makeAuthority(clock.now(), keyBits)
+/** The authorities in the store, the first made when there is none yet. A record that cannot be read: `ERR_STATE_INVALID`. */
+export async function openAuthorities(store: LabStore, clock: Clock, keyBits: number): Promise<Authorities> {
+  if (store.get('authority', firstKey) === undefined) {
+    const made = { ...(await makeAuthority(clock.now(), keyBits)), secret: randomBytes(32) }
     await store.transaction((transaction) => {
-      if (transaction.get('authority', 'lab') === undefined) transaction.put('authority', 'lab', made)
+      if (transaction.get('authority', firstKey) === undefined) transaction.put('authority', firstKey, made)
     })
   }
-  return readAuthority(store.get('authority', 'lab') as AuthorityRecord)
+  const { secret } = store.get('authority', firstKey) as AuthorityRecord
+  /** Oldest first. */
+  const generations = [...store.list('authority')].map(readAuthority)
+  const sofar = () => generations.filter(({ from }) => from <= clock.now()).reverse()
+  const next = () => generations.find(({ from }) => from > clock.now())
+  return {
+    secret,
+    sofar,
+    present: () => sofar()[0] as Authority,
+    next,
+    async prepareNext(at) {
+      const made = { ...(await makeAuthority(Math.max(at, clock.now()), keyBits)), secret, from: at }
+      const key = `${firstKey}-${String(generations.length).padStart(6, '0')}`
+      await store.transaction((transaction) => {
+        if (next() !== undefined || transaction.get('authority', key) !== undefined)
+          throw new AgentError('ERR_UNSUPPORTED', 'a roll-over of the CA is prepared already; the next one can be prepared after it')
+        transaction.put('authority', key, made)
+      })
+      const authority = readAuthority(made)
+      generations.push(authority)
+      return authority
+    },
+  }
 }
 
 function readAuthority(record: AuthorityRecord): Authority {
@@ -50,7 +88,7 @@ function readAuthority(record: AuthorityRecord): Authority {
       issuing: readIdentity('issuing', record.issuing),
       signing: readIdentity('signing', record.signing),
       encryption: readIdentity('encryption', record.encryption),
-      secret: record.secret,
+      from: record.from ?? Number.NEGATIVE_INFINITY,
     }
   } catch (error) {
     throw new AgentError('ERR_STATE_INVALID', "the lab's CA record cannot be read; the state folder is damaged", { cause: error })
@@ -69,7 +107,7 @@ interface Made {
 }
 
 /** A root, its issuing CA, and the RA's two; the CA's certificates begin a day early, so that a device whose clock is behind can use them. */
-async function makeAuthority(now: Instant, keyBits: number): Promise<AuthorityRecord> {
+async function makeAuthority(now: Instant, keyBits: number): Promise<Omit<AuthorityRecord, 'secret'>> {
   const keys = await Promise.all(Array.from({ length: 4 }, async () => (await generatePair('rsa', { modulusLength: keyBits })).privateKey))
   const [rootKey, issuingKey, signingKey, encryptionKey] = keys as [KeyObject, KeyObject, KeyObject, KeyObject]
   const tag = randomBytes(4).toString('hex')
@@ -85,7 +123,6 @@ async function makeAuthority(now: Instant, keyBits: number): Promise<AuthorityRe
     issuing: record(issuing),
     signing: record(signing),
     encryption: record(encryption),
-    secret: randomBytes(32),
   }
 }
 

@@ -64,10 +64,11 @@ function authorizeRenewal(request: PkiRequest, csr: CertificateRequest, options:
   return names(csr) === names(signer) ? grantByTemplate(csr) : refuse('SubjectAltNameMismatch')
 }
 
-/** The record of the very certificate that signed the request, if this CA issued it. */
+/** The record of the very certificate that signed the request, if this CA issued it, now or before a roll-over, and has not revoked it. */
 export function issuedAs({ signer }: PkiRequest, store: LabStore): IssuedRecord | undefined {
-  const record = store.get('issued', serialNumberHex(signer))
-  return record?.fingerprint === fingerprintOf(signer.raw) ? record : undefined
+  const serialNumber = serialNumberHex(signer)
+  const record = store.get('issued', serialNumber)
+  return record?.fingerprint === fingerprintOf(signer.raw) && !store.get('revocations', serialNumber) ? record : undefined
 }
 
 function grantAsExpected(

@@ -2,7 +2,7 @@ import type { Clock } from '@certfleet/agent-core'
 import { fingerprintOf, formatName } from '@certfleet/agent-core/pki'
 import type { FailInfo } from '@certfleet/agent-core/scep/messages'
 import type { Audit } from './audit.ts'
-import { type Authority, freshSerialNumber } from './authority.ts'
+import { type Authorities, freshSerialNumber } from './authority.ts'
 import { spend } from './challenges.ts'
 import { sha256Hex } from './digest.ts'
 import type { EnrollmentTransaction, IssuedRecord } from './records.ts'
@@ -27,7 +27,7 @@ export interface IssuanceOptions {
   readonly store: LabStore
   readonly clock: Clock
   readonly audit: Audit
-  readonly authority: Authority
+  readonly authorities: Authorities
   readonly approve: (request: ApprovalRequest) => Approval
   readonly templateValidityMs: number
 }
@@ -42,7 +42,7 @@ export interface Settlement {
 export type Settled =
   | { readonly status: 'issued'; readonly certificate: Uint8Array }
   | { readonly status: 'pending' }
-  | { readonly status: 'refused'; readonly failInfo: FailInfo; readonly code?: ValidationCode }
+  | { readonly status: 'refused'; readonly failInfo: FailInfo; readonly code?: ValidationCode; readonly detail?: string }
 
 export function transactionKey(transactionId: string): string {
   return sha256Hex(transactionId)
@@ -70,16 +70,18 @@ export async function settle(settlement: Settlement, options: IssuanceOptions): 
 }
 
 async function issue(settlement: Settlement, options: IssuanceOptions): Promise<Settled> {
-  const { store, clock, authority, templateValidityMs } = options
+  const { store, clock, authorities, templateValidityMs } = options
   const { grant } = settlement.transaction
   for (;;) {
     const at = clock.now()
     const serial = freshSerialNumber()
+    const authority = authorities.present()
     const certificate = await issueCertificate(grant, { serialNumber: serial, at, authority, templateValidityMs })
     const record: IssuedRecord = {
       serialNumber: serial.toString('hex'),
       transactionId: settlement.transaction.transactionId,
       fingerprint: fingerprintOf(certificate),
+      issuer: fingerprintOf(authority.issuing.certificate.raw),
       ...grant.binding,
       certificate,
       at,
@@ -113,6 +115,8 @@ function claim(tx: LabTransaction, { transaction, challengeId, replaces }: Settl
 }
 
 function issuedBefore(serialNumber: string, store: LabStore): Settled {
+  if (store.get('revocations', serialNumber))
+    return { status: 'refused', failInfo: 'badRequest', detail: 'the certificate of this transaction is revoked' }
   return { status: 'issued', certificate: (store.get('issued', serialNumber) as IssuedRecord).certificate }
 }
 

@@ -1,7 +1,7 @@
-import type { Clock, HttpRequest, HttpResponse } from '@certfleet/agent-core'
-import { fingerprintOf } from '@certfleet/agent-core/pki'
+import type { Clock, HttpRequest, HttpResponse, Instant } from '@certfleet/agent-core'
+import { type CrlReason, fingerprintOf } from '@certfleet/agent-core/pki'
 import { openAudit } from './audit.ts'
-import { openAuthority } from './authority.ts'
+import { openAuthorities } from './authority.ts'
 import { challenges } from './challenges.ts'
 import { empty, type Handler, type Route, router } from './http.ts'
 import type { Approval, ApprovalRequest } from './issuance.ts'
@@ -11,6 +11,7 @@ import { type PushListener, pushHub } from './push.ts'
 import type { AuditEntry, DeviceReport, IssuedRecord } from './records.ts'
 import { type Registrations, registrations } from './registrations.ts'
 import { receiveReport } from './reports.ts'
+import { currentCrl, revoke } from './revocation.ts'
 import type { LabStore } from './store.ts'
 
 export interface LabOptions {
@@ -27,6 +28,10 @@ export interface LabOptions {
   readonly legacyDes?: boolean | undefined
   /** Read requests signed with SHA-1. Default false. */
   readonly legacySha1?: boolean | undefined
+  /** Read CSRs whose version is not 0, as some Apple clients send them. Default false. */
+  readonly allowBadCsrVersion?: boolean | undefined
+  /** Write a FAILURE as NDES does: an HRESULT, one zero byte for content, no certificates. Default false. */
+  readonly ndesFailures?: boolean | undefined
   /** Lifetime of a device's certificate. Default 365 days. */
   readonly templateValidityMs?: number | undefined
   /** EDITF_ATTRIBUTEENDDATE: a shorter lifetime that a profile asks for is honoured (S50), except on iOS and macOS (S51). Default false. */
@@ -47,12 +52,21 @@ export interface Lab {
   wake(deviceId: string): number
   /** To be called when `policyFor` may answer differently: wakes each connected device whose revision rises by it. Returns how many. */
   policiesChanged(): Promise<number>
-  /** DER. */
+  /** Of the CA that issues now, DER. */
   readonly rootCertificate: Uint8Array
-  /** DER. */
+  /** Of the CA that issues now, DER. */
   readonly issuingCertificate: Uint8Array
   /** SHA-256 of the root certificate, lower-case hex. */
   readonly caFingerprint: string
+  /**
+   * Makes the CA that takes over at that moment, and tells of it by GetNextCACert until then (RFC 8894 2.5); its certificates begin
+   * a day before. Returns its root, DER. While one is prepared another is refused: `ERR_UNSUPPORTED`.
+   */
+  prepareRollOver(at: Instant): Promise<Uint8Array>
+  /** Revokes a certificate by its serial number, lower-case hex; revoking again changes nothing. One that is not on record: `ERR_UNSUPPORTED`. */
+  revoke(serialNumber: string, reason?: CrlReason): Promise<void>
+  /** The CRL of the CA that issues now, DER: at least half of its week is left, and all that is revoked is in it. */
+  crl(): Promise<Uint8Array>
   /** Every certificate that was issued, by serial number. */
   issued(): Iterable<IssuedRecord>
   /** The last report of each device, by device id. */
@@ -67,16 +81,14 @@ const dayMs = 86_400_000
 export async function createLab(options: LabOptions): Promise<Lab> {
   const { store, clock, policyFor, registrationToken } = options
   const audit = openAudit(store, clock)
-  const authority = await openAuthority(store, clock, options.keyBits ?? 2048)
+  const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048)
+  const surroundings = { store, clock, audit, authorities }
   const push = pushHub()
   const devices = registrations({ store, clock, audit, registrationToken, onRotated: push.drop })
   const policy = policies(store, policyFor)
-  const challenge = challenges({ store, clock, audit, policyFor, secret: authority.secret })
+  const challenge = challenges({ store, clock, audit, policyFor, secret: authorities.secret })
   const scep = ndes({
-    store,
-    clock,
-    audit,
-    authority,
+    ...surroundings,
     challenges: challenge,
     policyFor,
     staticChallenge: options.staticChallenge,
@@ -85,6 +97,8 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     templateValidityMs: options.templateValidityMs ?? 365 * dayMs,
     legacyDes: options.legacyDes ?? false,
     legacySha1: options.legacySha1 ?? false,
+    allowBadCsrVersion: options.allowBadCsrVersion ?? false,
+    ndesFailures: options.ndesFailures ?? false,
   })
   const routes = new Map<string, Route>([
     ...scepPaths.map((path) => [path, scep] as const),
@@ -108,9 +122,22 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       for (const deviceId of changed) push.wake(deviceId)
       return changed.length
     },
-    rootCertificate: authority.root.raw,
-    issuingCertificate: authority.issuing.certificate.raw,
-    caFingerprint: fingerprintOf(authority.root.raw),
+    get rootCertificate() {
+      return authorities.present().root.raw
+    },
+    get issuingCertificate() {
+      return authorities.present().issuing.certificate.raw
+    },
+    get caFingerprint() {
+      return fingerprintOf(authorities.present().root.raw)
+    },
+    async prepareRollOver(at) {
+      const { root } = await authorities.prepareNext(at)
+      await store.transaction((tx) => audit.add(tx, { event: 'roll-over-prepared', detail: `to ${fingerprintOf(root.raw)}` }))
+      return root.raw
+    },
+    revoke: (serialNumber, reason = 'unspecified') => revoke(serialNumber, reason, surroundings),
+    crl: () => currentCrl(authorities.present(), surroundings),
     issued: () => store.list('issued'),
     reports: () => store.list('reports'),
     audit: audit.entries,

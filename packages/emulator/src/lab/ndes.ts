@@ -1,5 +1,7 @@
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import { buildCertificatesOnly } from '@certfleet/agent-core/cms'
+import { buildNextCaCertificates } from '@certfleet/agent-core/scep/messages'
+import type { Authority } from './authority.ts'
 import { content, empty, type Route } from './http.ts'
 import { answerPkiOperation, type RegistrationAuthorityOptions } from './registration-authority.ts'
 
@@ -8,32 +10,48 @@ export const scepPaths = ['/certsrv/mscep/mscep.dll', '/certsrv/mscep/mscep.dll/
 
 /** The SCEP endpoint (RFC 8894 4). A GET that names no operation is what a health probe sends, and is 403 (S57). */
 export function ndes(options: RegistrationAuthorityOptions): Route {
-  const certificates = certificateBundle(options)
+  const { authorities } = options
   return {
     async GET(_, url) {
       const operation = url.searchParams.get('operation')
       if (operation === null && url.search === '') return empty(403)
       if (operation === 'GetCACaps') return content(200, 'text/plain', capabilities(options).join('\n'))
-      if (operation === 'GetCACert') return content(200, 'application/x-x509-ca-ra-cert', certificates)
+      if (operation === 'GetCACert') return content(200, 'application/x-x509-ca-ra-cert', bundleOf(authorities.present()))
+      if (operation === 'GetNextCACert') return nextCaCertificates(options)
       return operation === 'PKIOperation' ? pkiOperation(messageOf(url), options) : empty(400)
     },
     async POST({ body }: HttpRequest, url) {
       const operation = url.searchParams.get('operation')
-      if (operation === 'GetCACaps' || operation === 'GetCACert') return empty(405, { allow: 'GET' })
+      if (operation === 'GetCACaps' || operation === 'GetCACert' || operation === 'GetNextCACert') return empty(405, { allow: 'GET' })
       return operation === 'PKIOperation' ? pkiOperation(body, options) : empty(400)
     },
   }
 }
 
-/** What it really takes. AES and 3DES are always read, SHA-1 by its switch only. */
-function capabilities({ legacySha1 }: RegistrationAuthorityOptions): readonly string[] {
-  return ['AES', 'DES3', 'POSTPKIOperation', 'Renewal', ...(legacySha1 ? ['SHA-1'] : []), 'SHA-256', 'SHA-512', 'SCEPStandard']
+/** What it really takes. AES and 3DES are always read, SHA-1 by its switch only; GetNextCACert while a roll-over is prepared. */
+function capabilities({ legacySha1, authorities }: RegistrationAuthorityOptions): readonly string[] {
+  const optional = [...(authorities.next() ? ['GetNextCACert'] : []), ...(legacySha1 ? ['SHA-1'] : [])]
+  return ['AES', 'DES3', ...optional, 'POSTPKIOperation', 'Renewal', 'SHA-256', 'SHA-512', 'SCEPStandard']
 }
 
-function certificateBundle({ authority }: RegistrationAuthorityOptions): Uint8Array {
-  const { encryption, signing, issuing, root } = authority
-  const certificates = [encryption.certificate, signing.certificate, issuing.certificate, root].map(({ raw }) => raw)
-  return buildCertificatesOnly({ certificates, crls: [] })
+const bundles = new WeakMap<Authority, Uint8Array>()
+
+function bundleOf(authority: Authority): Uint8Array {
+  const known = bundles.get(authority) ?? buildCertificatesOnly({ certificates: certificatesOf(authority), crls: [] })
+  bundles.set(authority, known)
+  return known
+}
+
+function certificatesOf({ encryption, signing, issuing, root }: Authority): readonly Uint8Array[] {
+  return [encryption.certificate, signing.certificate, issuing.certificate, root].map(({ raw }) => raw)
+}
+
+/** RFC 8894 4.7: the certificates to come, vouched for by the CA itself; 404 where none are. */
+async function nextCaCertificates({ authorities }: RegistrationAuthorityOptions): Promise<HttpResponse> {
+  const next = authorities.next()
+  if (next === undefined) return empty(404)
+  const body = await buildNextCaCertificates({ certificates: certificatesOf(next), signer: authorities.present().issuing, hash: 'sha256' })
+  return content(200, 'application/x-x509-next-ca-cert', body)
 }
 
 async function pkiOperation(message: Uint8Array | undefined, options: RegistrationAuthorityOptions): Promise<HttpResponse> {

@@ -1,10 +1,11 @@
 import type { Instant, KeyUsage, Report, SubjectAltName, Validity } from '@certfleet/agent-core'
+import type { CrlReason } from '@certfleet/agent-core/pki'
 import type { FailInfo } from '@certfleet/agent-core/scep/messages'
 import type { ValidationCode } from './validation.ts'
 
 /** The lab's tables and what is in each record. Digests are SHA-256, lower-case hex. */
 export interface LabTables {
-  /** Under `lab`: what makes this lab this lab. */
+  /** Under `lab`: what makes this lab this lab; behind it, under `lab-<n>`, the CAs that followed and are to follow. */
   readonly authority: AuthorityRecord
   /** By device id. */
   readonly registrations: Registration
@@ -20,6 +21,10 @@ export interface LabTables {
   readonly transactions: EnrollmentTransaction
   /** By serial number, hex. */
   readonly issued: IssuedRecord
+  /** By serial number, hex: the certificates that are revoked. */
+  readonly revocations: RevocationRecord
+  /** By the fingerprint of the issuing CA. */
+  readonly crls: CrlRecord
   /** By device id: its last report. */
   readonly reports: DeviceReport
   /** By slot of the ring. */
@@ -32,8 +37,10 @@ export interface AuthorityRecord {
   readonly issuing: KeyAndCertificate
   readonly signing: KeyAndCertificate
   readonly encryption: KeyAndCertificate
-  /** Makes challenges. */
+  /** Makes challenges; the same in every generation. */
   readonly secret: Uint8Array
+  /** When it takes over; missing in the first. */
+  readonly from?: Instant
 }
 
 export interface KeyAndCertificate {
@@ -115,6 +122,8 @@ export interface IssuedRecord {
   readonly transactionId: string
   /** SHA-256 of the certificate, lower-case hex. */
   readonly fingerprint: string
+  /** SHA-256 of the certificate of the CA that issued it, lower-case hex. */
+  readonly issuer: string
   /** These three are missing where a static challenge let it through. */
   readonly deviceId?: string
   readonly profileId?: string
@@ -122,6 +131,29 @@ export interface IssuedRecord {
   /** DER. */
   readonly certificate: Uint8Array
   readonly at: Instant
+}
+
+export interface RevocationRecord {
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  /** SHA-256 of the issuing CA's certificate, lower-case hex. */
+  readonly issuer: string
+  readonly at: Instant
+  readonly reason: CrlReason
+}
+
+/** The last CRL of an issuing CA, and how many revocations there have been by now. */
+export interface CrlRecord {
+  readonly revocations: number
+  /** Missing until the first was asked for. */
+  readonly last?: {
+    readonly number: number
+    /** How many revocations there had been when it was made. */
+    readonly revocations: number
+    readonly thisUpdate: Instant
+    /** DER. */
+    readonly crl: Uint8Array
+  }
 }
 
 export interface DeviceReport {
@@ -143,6 +175,8 @@ export interface AuditEntry {
     | 'pending'
     | 'issued'
     | 'refused'
+    | 'revoked'
+    | 'roll-over-prepared'
   readonly deviceId?: string
   readonly profileId?: string
   readonly transactionId?: string

@@ -9,8 +9,11 @@ import {
   type PkiRequest,
   verifyPkiRequest,
 } from '@certfleet/agent-core/scep/messages'
+import type { Authority } from './authority.ts'
 import { type AuthorizationOptions, authorize, issuedAs } from './authorization.ts'
 import { sha256Hex } from './digest.ts'
+import { hresultOf } from './hresult.ts'
+import { answerInquiry, type InquiryAnswer } from './inquiry.ts'
 import { type IssuanceOptions, type Settled, type Settlement, settle, transactionKey } from './issuance.ts'
 import type { AuditEntry } from './records.ts'
 import { readUnverifiedRequest } from './unverified-request.ts'
@@ -18,6 +21,10 @@ import { readUnverifiedRequest } from './unverified-request.ts'
 export interface RegistrationAuthorityOptions extends IssuanceOptions, AuthorizationOptions {
   readonly legacyDes: boolean
   readonly legacySha1: boolean
+  /** Take CSRs whose version is not 0. */
+  readonly allowBadCsrVersion: boolean
+  /** Write failures as NDES does. */
+  readonly ndesFailures: boolean
 }
 
 type Enrolling = Extract<OpenedRequest, { messageType: 'PKCSReq' | 'RenewalReq' }>
@@ -32,12 +39,26 @@ type Refusal = { readonly status: 'refused'; readonly failInfo: FailInfo } & Pic
 export async function answerPkiOperation(message: Uint8Array, options: RegistrationAuthorityOptions): Promise<Uint8Array | undefined> {
   const request = attempt(() => verifyPkiRequest(message, options))
   if (request instanceof AgentError) return answerUnverified(message, request, options)
-  const opened = await openPkiRequest(request, { ...options, recipients: [options.authority.encryption], allowBadVersion: true }).catch(
-    foreseen,
-  )
-  if (opened instanceof AgentError) return certRep(request, await refuse(request, cryptoRefusal(opened), options), options)
+  const { opened, authority } = await open(request, options)
+  if (opened instanceof AgentError) return certRep(request, await refuse(request, cryptoRefusal(opened), options), authority)
   const settled = await judge(request, opened, options)
-  return certRep(request, settled.status === 'refused' ? await refuse(request, settled, options) : answerOf(settled, opened), options)
+  return certRep(request, settled.status === 'refused' ? await refuse(request, settled, options) : answerOf(settled, opened), authority)
+}
+
+/** By the CA that it was encrypted to, which answers too: who asked just before a roll-over knows no other. */
+async function open(
+  request: PkiRequest,
+  options: RegistrationAuthorityOptions,
+): Promise<{ opened: OpenedRequest | AgentError; authority: Authority }> {
+  const { authorities, legacyDes, legacySha1, allowBadCsrVersion: allowBadVersion } = options
+  const attempts: { opened: OpenedRequest | AgentError; authority: Authority }[] = []
+  for (const authority of authorities.sofar()) {
+    const rules = { recipients: [authority.encryption], legacyDes, legacySha1, allowBadVersion }
+    const opened = await openPkiRequest(request, rules).catch(foreseen)
+    if (!(opened instanceof AgentError && opened.code === 'ERR_CMS_DECRYPT')) return { opened, authority }
+    attempts.push({ opened, authority })
+  }
+  return attempts[0] as (typeof attempts)[number]
 }
 
 async function answerUnverified(
@@ -48,14 +69,17 @@ async function answerUnverified(
   const header = readUnverifiedRequest(message)
   if (header === undefined) return undefined
   // A failure is encrypted to nobody, so that whose certificate stands here does not matter.
-  const request = { ...header, signer: options.authority.signing.certificate }
-  return certRep(request, await refuse(header, cryptoRefusal(error), options), options)
+  const authority = options.authorities.present()
+  const request = { ...header, signer: authority.signing.certificate }
+  return certRep(request, await refuse(header, cryptoRefusal(error), options), authority)
 }
 
 /** Below it the answer's key does not fit into the signer's. */
 const minSignerKeyBits = 1024
 
-async function judge(request: PkiRequest, opened: OpenedRequest, options: RegistrationAuthorityOptions): Promise<Settled | Refusal> {
+type Verdict = Settled | InquiryAnswer | Refusal
+
+async function judge(request: PkiRequest, opened: OpenedRequest, options: RegistrationAuthorityOptions): Promise<Verdict> {
   const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(request.signer)
   if (asymmetricKeyType !== 'rsa' || (asymmetricKeyDetails?.modulusLength ?? 0) < minSignerKeyBits) {
     return { status: 'refused', failInfo: 'badAlg', detail: 'the answer cannot be encrypted to the key of the signer' }
@@ -63,17 +87,22 @@ async function judge(request: PkiRequest, opened: OpenedRequest, options: Regist
   if (!/^[\x20-\x7e]+$/.test(request.transactionId))
     return { status: 'refused', failInfo: 'badRequest', detail: 'its transactionID is not ASCII' }
   if (opened.messageType === 'CertPoll') return poll(request, opened, options)
-  if (opened.messageType === 'PKCSReq' || opened.messageType === 'RenewalReq') return enroll(request, opened, options)
-  return { status: 'refused', failInfo: 'badRequest', detail: `${opened.messageType} is not offered` }
+  return 'csr' in opened ? enroll(request, opened, options) : answerInquiry(request, opened, options)
 }
 
 async function enroll(request: PkiRequest, { csr }: Enrolling, options: RegistrationAuthorityOptions): Promise<Settled | Refusal> {
   const { transactionId, signer } = request
   const publicKeyDigest = sha256Hex(csr.publicKey)
   const current = issuedAs(request, options.store)
-  // Else an envelope that was overheard could be sent again under another signature, and spend its challenge.
+  // Else an envelope that was overheard could be sent again under another signature, and spend its challenge. A key that cannot
+  // decrypt (EC) has to be stood in for: there the challenge alone vouches, or the certificate to be renewed.
   if (!current && importPublicKey(csr.publicKey).asymmetricKeyType === 'rsa' && Buffer.compare(signer.publicKey, csr.publicKey) !== 0) {
-    return { status: 'refused', failInfo: 'badRequest', code: 'RegisteredKeyMismatch', detail: 'it is not signed by the requested key' }
+    return {
+      status: 'refused',
+      failInfo: 'badRequest',
+      code: 'RegisteredKeyMismatch',
+      detail: 'it is signed neither by the requested key nor by a certificate in force',
+    }
   }
   const known = options.store.get('transactions', transactionKey(transactionId))
   if (known && known.publicKeyDigest !== publicKeyDigest) {
@@ -118,14 +147,16 @@ function cryptoRefusal(error: AgentError): Refusal {
 async function refuse(
   { transactionId }: Pick<PkiRequest, 'transactionId'>,
   { status: _, ...why }: Refusal,
-  { store, audit }: RegistrationAuthorityOptions,
+  { store, audit, ndesFailures }: RegistrationAuthorityOptions,
 ): Promise<CertRepAnswer> {
   await store.transaction((tx) => audit.add(tx, { event: 'refused', transactionId, ...why }))
-  return { status: 'failure', failInfo: why.failInfo }
+  const { failInfo, code } = why
+  return { status: 'failure', failInfo, ...(ndesFailures && { ndesHresult: hresultOf(failInfo, code) }) }
 }
 
-function answerOf(settled: Exclude<Settled, { status: 'refused' }>, { cipher }: OpenedRequest): CertRepAnswer {
+function answerOf(settled: Exclude<Verdict, { status: 'refused' }>, { cipher }: OpenedRequest): CertRepAnswer {
   if (settled.status === 'pending') return settled
+  if (settled.status === 'listed') return { status: 'success', cipher, certificates: [], crls: [settled.crl] }
   // The leaf alone: many clients take the first certificate of what is a set.
   return { status: 'success', cipher, certificates: [settled.certificate], crls: [] }
 }
@@ -134,7 +165,7 @@ function answerOf(settled: Exclude<Settled, { status: 'refused' }>, { cipher }: 
 function certRep(
   request: Pick<PkiRequest, 'transactionId' | 'senderNonce' | 'signer'> & { readonly hash?: PkiRequest['hash'] },
   answer: CertRepAnswer,
-  { authority }: RegistrationAuthorityOptions,
+  authority: Authority,
 ): Promise<Uint8Array> {
   const { hash = 'sha256' } = request
   return buildCertRep({ request, answer, signer: authority.signing, hash: hash === 'sha1' ? 'sha256' : hash })

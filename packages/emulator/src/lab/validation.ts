@@ -48,7 +48,7 @@ export function compareRequest(csr: CertificateRequest, expected: ExpectedReques
   if (purposes.length === 0 && expected.extendedKeyUsages.length > 0) {
     if (!purposesImplied) return 'EnhancedKeyUsageMissing'
   } else if (!sameMembers(purposes, expected.extendedKeyUsages)) return 'EnhancedKeyUsageMismatch'
-  return rsaBits(csr) === expected.keyBits && hasSoundKey(csr) ? undefined : 'KeyLengthMismatch'
+  return rsaBits(csr) === expected.keyBits && hasSoundKey(csr, 1024) ? undefined : 'KeyLengthMismatch'
 }
 
 /** What a security identifier looks like as a URI name: it would tie the certificate to an account of the domain (KB5014754). */
@@ -56,7 +56,8 @@ const sidUri = /^tag:microsoft\.com,2022-09-14:sid:/i
 
 /**
  * Compares a request under a static challenge, behind which no profile stands, with the template: a subject or an alternative name,
- * names of the kinds that profiles have, digitalSignature and keyEncipherment, client authentication, a sound key.
+ * names of the kinds that profiles have, digitalSignature and keyEncipherment, client authentication, a sound key; RSA-1024 is
+ * for profiles that ask for it.
  */
 export function checkAgainstTemplate(csr: CertificateRequest): ValidationCode | undefined {
   const names = readSubjectAltNames(csr)
@@ -65,7 +66,7 @@ export function checkAgainstTemplate(csr: CertificateRequest): ValidationCode | 
   if (asksToBeCa(csr) || csr.keyUsages.some((usage) => usage !== 'digitalSignature' && usage !== 'keyEncipherment'))
     return 'KeyUsageMismatch'
   if (csr.extendedKeyUsages.some((purpose) => purpose !== PurposeOid.ClientAuth)) return 'EnhancedKeyUsageMismatch'
-  return hasSoundKey(csr) ? undefined : 'KeyLengthMismatch'
+  return hasSoundKey(csr, 2048) ? undefined : 'KeyLengthMismatch'
 }
 
 /** The basicConstraints of an end entity are an empty SEQUENCE, or the default written out. */
@@ -77,12 +78,12 @@ function asksToBeCa({ extensions }: CertificateRequest): boolean {
 const endEntity = Uint8Array.of(0x30, 0)
 const endEntityWrittenOut = Uint8Array.of(0x30, 3, 1, 1, 0)
 
-/** RSA of 1024 to 8192 bits with an exponent of at least 65537, P-256 or P-384. */
-function hasSoundKey(csr: CertificateRequest): boolean {
+/** RSA of `minRsaBits` to 8192 bits with an exponent of at least 65537, P-256 or P-384. */
+function hasSoundKey(csr: CertificateRequest, minRsaBits: 1024 | 2048): boolean {
   const { asymmetricKeyType, asymmetricKeyDetails } = importPublicKey(csr.publicKey)
   const { modulusLength = 0, publicExponent = 0n, namedCurve } = asymmetricKeyDetails ?? {}
   if (asymmetricKeyType === 'ec') return namedCurve === 'prime256v1' || namedCurve === 'secp384r1'
-  return asymmetricKeyType === 'rsa' && modulusLength >= 1024 && modulusLength <= 8192 && publicExponent >= 65_537n
+  return asymmetricKeyType === 'rsa' && modulusLength >= minRsaBits && modulusLength <= 8192 && publicExponent >= 65_537n
 }
 
 function rsaBits({ publicKey }: CertificateRequest): number | undefined {

@@ -42,6 +42,7 @@ export interface CertificateRevocationList {
 }
 
 const maxCrlBytes = 16 * 1024 * 1024
+const maxCrlEntries = 100_000
 const understoodExtensions: ReadonlySet<string> = new Set([ExtensionOid.IssuingDistributionPoint, ExtensionOid.DeltaCrlIndicator])
 const understoodEntryExtensions: ReadonlySet<string> = new Set([
   ExtensionOid.ReasonCode,
@@ -117,7 +118,7 @@ function readEntries(revoked: Tlv | undefined, crlIssuer: Uint8Array) {
   const entries = new Map<string, number>()
   let issuer = comparableDirectory(crlIssuer)
   let understood = true
-  for (const tlv of revoked ? readChildren(revoked.value, 'revokedCertificates') : []) {
+  for (const tlv of revoked ? readChildren(revoked.value, 'revokedCertificates', maxCrlEntries) : []) {
     const entry = readEntry(tlv)
     issuer = entry.issuer ?? issuer
     understood &&= entry.understood

@@ -6,8 +6,10 @@ import { signatureScheme } from './signature.ts'
 
 /** The weakest algorithms that a path may rest on. */
 export interface AlgorithmFloor {
-  /** Default 2048. Lower only where a profile or template asks for RSA-1024. */
+  /** Of every CA's key, and of the leaf's unless that has a floor of its own. Default 2048. */
   readonly minRsaBits?: number
+  /** Of the leaf's key: RSA-1024 passes where a profile or template asks for it, and never in a CA. Default `minRsaBits`. */
+  readonly minLeafRsaBits?: number
   /** The switch `legacy-sha1`: also takes signatures over SHA-1. Default false. MD5 is never taken. */
   readonly legacySha1?: boolean
 }
@@ -47,14 +49,15 @@ function weaknessOf(spki: Uint8Array, floor: AlgorithmFloor): PathFailure | unde
   return curves.has(curve) ? undefined : failure('algorithm-refused', `curve ${curve} is not accepted`)
 }
 
-/** Bits above 16384 make a verification slower than any CA needs; exponents below 65537 invite forgeries. */
+/** Exponents below 65537 invite forgeries; longer ones and larger keys than any CA needs make a path of many signatures slow to refuse. */
 function rsaWeakness(key: Uint8Array, minBits: number): PathFailure | undefined {
   const [modulus, exponent] = readChildren(readDer(key, 'RSAPublicKey').value, 'RSAPublicKey')
   const octets = modulus?.value ?? new Uint8Array()
   const leading = octets.findIndex((octet) => octet !== 0)
   const bits = leading < 0 ? 0 : (octets.length - leading) * 8 - Math.clz32(octets[leading] as number) + 24
   if (bits < minBits) return failure('algorithm-refused', `an RSA key of ${bits} bits, expected at least ${minBits}`)
-  if (bits > 16_384) return failure('algorithm-refused', `an RSA key of ${bits} bits, expected at most 16384`)
+  if (bits > 8192) return failure('algorithm-refused', `an RSA key of ${bits} bits, expected at most 8192`)
   const e = readInteger(exponent, 'public exponent')
-  return e >= 65_537n && e % 2n === 1n ? undefined : failure('algorithm-refused', 'the RSA public exponent is below 65537 or even')
+  const isGood = e >= 65_537n && e < 2n ** 32n && e % 2n === 1n
+  return isGood ? undefined : failure('algorithm-refused', 'the RSA public exponent is even, below 65537 or above 4294967295')
 }

@@ -144,7 +144,7 @@ class PathSearch {
       validityProblem(certificate, at) ??
       profileProblem(certificate, role) ??
       (purpose === undefined ? undefined : purposeProblem(certificate, purpose)) ??
-      keyWeakness(certificate.publicKey, this.#request) ??
+      keyWeakness(certificate.publicKey, role === 'leaf' ? leafFloor(this.#request) : this.#request) ??
       (role === 'root' ? undefined : signatureWeakness(certificate.signatureAlgorithm, this.#request))
     )
   }
@@ -193,7 +193,7 @@ class PathSearch {
 
   #isTrustedSigner(signer: Certificate, certificate: Certificate, root: Certificate): boolean {
     if (this.#pending.has(signer) || signer === certificate) return false
-    const { purpose: _, hostname: __, ...rest } = this.#request
+    const { purpose: _, hostname: __, minLeafRsaBits: ___, ...rest } = this.#request
     return new PathSearch({ ...rest, leaf: signer, roots: [root] }, this.#budget, new Set([...this.#pending, certificate])).run().ok
   }
 
@@ -206,6 +206,10 @@ class PathSearch {
   #giveUp(): PathFailure {
     return failure('budget-spent', 'finding a path would take more work than a path is worth')
   }
+}
+
+function leafFloor({ minRsaBits, minLeafRsaBits = minRsaBits }: PathRequest): AlgorithmFloor {
+  return minLeafRsaBits === undefined ? {} : { minRsaBits: minLeafRsaBits }
 }
 
 /** The same subject with the same key is the same CA: passing it twice proves nothing more. */
