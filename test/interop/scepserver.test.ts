@@ -1,41 +1,85 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import {
+  createCsr,
+  type EnrollmentOutcome,
+  type HttpRequest,
+  type HttpResponse,
+  handlerTransport,
+  type KeyHandle,
+  type ScepHabits,
+  type ScepProtocolOptions,
+  scepProtocol,
+  softwareKeyHandle,
+} from '@certfleet/agent-core'
+import { PurposeOid, parseCertificate } from '@certfleet/agent-core/pki'
+import { systemClock, systemJitter } from '@certfleet/agent-core/system'
 import t, { type Test } from 'tap'
 import { endsAs, type Finished, run, serve } from '../tooling/process.ts'
-import { certfleet, missing, noNamespaces } from './peers.ts'
+import { certfleet, isGood, missing, noNamespaces, openssl } from './peers.ts'
 
 const challenge = 'open-sesame-17'
 const legacy = ['--legacy-des', '--legacy-sha1']
+const url = 'http://127.0.0.1:2016/scep'
 
-t.test("certfleet enroll against Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNamespaces() }, async (t) => {
-  const depot = join(t.testdir(), 'depot')
+t.test("certfleet against Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNamespaces() }, async (t) => {
+  const folder = t.testdir()
+  const depot = join(folder, 'depot')
+  const ca = join(depot, 'ca.pem')
   execFileSync('scepserver', ['ca', '-init', '-keySize', '2048', '-depot', depot])
-  const enroll = await scepserver(t, depot)
+  const { enroll, send } = await scepserver(t, depot, join(folder, 'socket'))
 
-  t.test('obtains a certificate', async (t) => {
+  t.test('enroll obtains a certificate', async (t) => {
     const out = join(t.testdir(), 'out')
     const sans = ['--san', 'dns:laptop-1.example.org', '--san', 'email:ada@example.org']
     endsAs(t, await enroll([...asked(out, challenge), ...sans, ...legacy]), { exitCode: 0, output: 'CN=laptop-1' })
 
     const [certificate, key] = [join(out, 'cert.pem'), join(out, 'key.pem')]
-    t.match(openssl('verify', '-CAfile', join(depot, 'ca.pem'), certificate), ': OK')
-    t.equal(openssl('x509', '-in', certificate, '-noout', '-pubkey'), openssl('pkey', '-in', key, '-pubout'), 'is for the key')
+    isGood(t, { certificate, key, ca })
     t.match(openssl('x509', '-in', certificate, '-noout', '-subject'), /O = lab.*CN = laptop-1|CN = laptop-1.*O = lab/)
     t.match(openssl('x509', '-in', certificate, '-noout', '-ext', 'subjectAltName'), 'DNS:laptop-1.example.org, email:ada@example.org')
-    t.equal(
-      openssl('x509', '-in', join(out, 'chain.pem'), '-noout', '-fingerprint'),
-      openssl('x509', '-in', join(depot, 'ca.pem'), '-noout', '-fingerprint'),
-    )
+    t.equal(openssl('x509', '-in', join(out, 'chain.pem'), '-noout', '-fingerprint'), openssl('x509', '-in', ca, '-noout', '-fingerprint'))
     t.equal(statSync(key).mode & 0o777, 0o600)
+
+    const current = {
+      certificate: parseCertificate(new X509Certificate(readFileSync(certificate)).raw).raw,
+      key: softwareKeyHandle(createPrivateKey(readFileSync(key)), 'current'),
+    }
+    for (const renewal of ['RenewalReq', 'PKCSReq-by-current'] as const) {
+      t.test(`and the agent renews it for another key, by ${renewal}`, async (t) => {
+        const { outcome, key } = await renew({ renewal, current, send, offered: challenge })
+        if (outcome.status !== 'issued') return t.fail(`not issued: ${JSON.stringify(outcome)}`)
+        const renewed = new X509Certificate(outcome.chain[0] as Uint8Array)
+        t.ok(renewed.verify(new X509Certificate(readFileSync(ca)).publicKey))
+        t.same(renewed.publicKey.export({ type: 'spki', format: 'der' }), Buffer.from(key.publicKey), 'is for the new key')
+      })
+    }
+
+    t.test('and is told that a renewal without a challenge is a bad request', async (t) => {
+      t.match((await renew({ renewal: 'RenewalReq', current, send })).outcome, { status: 'rejected', failInfo: 'badRequest' })
+    })
+
+    for (const [allowed, code, said] of [
+      [{ legacySha1: true }, 'ERR_ALGORITHM_REFUSED', 'the switch legacy-des'],
+      [{ legacyDes: true }, 'ERR_ALGORITHM_REFUSED', 'the switch legacy-sha1'],
+    ] as const) {
+      t.test(`and does not read an answer that needs ${said}`, async (t) => {
+        await t.rejects(renew({ renewal: 'RenewalReq', current, send, offered: challenge, allowed }), { code, message: new RegExp(said) })
+      })
+    }
   })
 
   for (const [name, offered, switches, said] of [
-    ['tells what the server answered to a wrong challenge', 'not-that-one', legacy, /badRequest/],
-    ['refuses an answer in single DES without --legacy-des', challenge, ['--legacy-sha1'], /ERR_ALGORITHM_REFUSED/],
-    ['refuses an answer signed with SHA-1 without --legacy-sha1', challenge, ['--legacy-des'], /ERR_ALGORITHM_REFUSED/],
+    ['tells what the server answered to a wrong challenge', 'not-that-one', legacy, /failInfo badRequest/],
+    ['names --legacy-des for an answer in single DES', challenge, ['--legacy-sha1'], /single DES.*switch legacy-des[\s\S]*--legacy-des/],
+    ['names --legacy-sha1 for an answer signed with SHA-1', challenge, ['--legacy-des'], /SHA-1.*switch legacy-sha1[\s\S]*--legacy-sha1/],
+    ['takes neither without a switch', challenge, [], /ERR_ALGORITHM_REFUSED/],
   ] as const) {
-    t.test(name, async (t) => {
+    t.test(`enroll ${name}`, async (t) => {
       const out = join(t.testdir(), 'out')
       const ended = await enroll([...asked(out, offered), ...switches])
       endsAs(t, ended, { exitCode: 1, output: said })
@@ -49,14 +93,74 @@ function asked(out: string, offered: string): string[] {
   return ['--challenge', offered, '--subject', 'CN=laptop-1,O=lab', '--key-bits', '2048', '--platform', 'macos', '--out', out]
 }
 
-/** scepserver 2.1.0 listens on every address: it gets a network of its own, and the device comes in to it. */
-async function scepserver(t: Test, depot: string): Promise<(args: readonly string[]) => Promise<Finished>> {
-  const up = 'ip link set lo up && exec scepserver -depot "$1" -port 2016 -challenge="$2" -allowrenew 0'
-  const { server } = await serve(t, 'unshare', ['-rn', 'sh', '-c', up, 'sh', depot, challenge], /msg=listening/)
-  const inside = ['--target', String(server.pid), '--user', '--net', '--preserve-credentials', process.execPath, certfleet]
-  return (args) => run('nsenter', [...inside, 'enroll', '--url', 'http://127.0.0.1:2016/scep', ...args])
+interface Renewal {
+  readonly renewal: ScepHabits['renewal']
+  readonly current: { readonly certificate: Uint8Array; readonly key: KeyHandle }
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>
+  readonly offered?: string
+  readonly allowed?: Pick<ScepProtocolOptions, 'legacyDes' | 'legacySha1'>
 }
 
-function openssl(...args: string[]): string {
-  return execFileSync('openssl', args, { encoding: 'utf8' })
+/** As an embedded agent renews. */
+async function renew({ renewal, current, send, offered, allowed = { legacyDes: true, legacySha1: true } }: Renewal) {
+  const key = softwareKeyHandle(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, 'next')
+  const csr = await createCsr({
+    subject: 'O=lab,CN=laptop-1',
+    subjectAltNames: [],
+    keyUsages: ['digitalSignature', 'keyEncipherment'],
+    extendedKeyUsages: [PurposeOid.ClientAuth],
+    key,
+    hash: 'sha256',
+    ...(offered !== undefined && { challenge: offered }),
+  })
+  const protocol = scepProtocol({
+    urls: [url],
+    habits: { order: 'caps-first', urlSuffix: '', userAgent: 'interop', signerSubject: 'csr-subject', renewal, urls: 'first' },
+    transport: handlerTransport(send),
+    trust: 'first-use',
+    clock: systemClock,
+    jitter: systemJitter,
+    ...allowed,
+  })
+  const outcome: EnrollmentOutcome = await protocol.request({ csr, key, current }, new AbortController().signal)
+  return { outcome, key }
+}
+
+interface Server {
+  /** Runs `certfleet enroll` beside the server. */
+  readonly enroll: (args: readonly string[]) => Promise<Finished>
+  /** Carries a request of this process to the server. */
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>
+}
+
+/**
+ * scepserver 2.1.0 listens on every address: it gets a network of its own. A program can come in to it; this process
+ * reaches it by a Unix socket, which no network keeps apart, and a relay inside.
+ */
+async function scepserver(t: Test, depot: string, socket: string): Promise<Server> {
+  const up = 'ip link set lo up && exec scepserver -depot "$1" -port 2016 -challenge="$2" -allowrenew 0'
+  const { server } = await serve(t, 'unshare', ['-rn', 'sh', '-c', up, 'sh', depot, challenge], /msg=listening/)
+  const inside = ['--target', String(server.pid), '--user', '--net', '--preserve-credentials', process.execPath]
+  await serve(t, 'nsenter', [...inside, '-e', relay, socket], /relaying/)
+  return {
+    enroll: (args) => run('nsenter', [...inside, certfleet, 'enroll', '--url', url, ...args]),
+    send: (request) => sendBy(socket, request),
+  }
+}
+
+const relay = `
+  const { connect, createServer } = require('node:net')
+  const server = createServer((near) => {
+    const far = connect(2016, '127.0.0.1')
+    near.pipe(far).pipe(near)
+    for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy())
+  })
+  server.listen(process.argv[1], () => console.log('relaying'))
+`
+
+async function sendBy(socketPath: string, { method, url, headers, body }: HttpRequest): Promise<HttpResponse> {
+  const { host, pathname, search } = new URL(url)
+  const outgoing = httpRequest({ socketPath, method, path: pathname + search, headers: { ...headers, host }, agent: false })
+  const [[incoming]] = (await Promise.all([once(outgoing, 'response'), outgoing.end(body)])) as [[IncomingMessage], unknown]
+  return { status: incoming.statusCode ?? 0, headers: {}, body: Buffer.concat(await incoming.toArray()) }
 }
