@@ -12,6 +12,7 @@ t.test('a scenario is read', async (t) => {
     ['devices a platform', 'devices: { ios: 3, windows: 0 }', { devices: { ios: 3, windows: 0 } }],
     ['shares', 'devices: { total: 8, shares: { ios: 1, windows: 3 } }', { devices: { total: 8, shares: { ios: 1, windows: 3 } } }],
     ['the most devices', 'devices: 100000', { devices: 100_000 }],
+    ['the legacy switches', 'legacy-des: true\nlegacy-sha1: false', { 'legacy-des': true, 'legacy-sha1': false }],
     ['the lab', 'concurrency: 1024\nlab:\n  validityDays: 3650', { concurrency: 1024, lab: { validityDays: 3650 } }],
   ]
   for (const [name, text, expected] of rows) t.strictSame(parseScenario(text, 's.yaml'), expected, name)
@@ -34,6 +35,7 @@ t.test('what cannot be used is told with line, column and path', async (t) => {
     ['a seed of 65 characters', `seed: ${'x'.repeat(65)}`, /^s\.yaml:1:7: seed: expected/],
     ['validity as text', 'lab:\n  validityDays: "30"', /^s\.yaml:2:17: lab\.validityDays: .*expected number/],
     ['a day too long', 'lab:\n  validityDays: 3651', /^s\.yaml:2:17: lab\.validityDays: .*<=3650/],
+    ['a switch that is neither on nor off', 'legacy-des: maybe', /^s\.yaml:1:13: legacy-des: /],
     ['no concurrency', 'concurrency: 0', /^s\.yaml:1:14: concurrency: .*>=1/],
     ['the same key twice', 'seed: 1\nseed: 2', /^s\.yaml:2:1: .*unique/i],
     ['an open quote', 'tenant: "a', /^s\.yaml:1:\d+: /],

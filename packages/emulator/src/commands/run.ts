@@ -36,7 +36,8 @@ Examples:
   $ certfleet run examples/first-fleet.yaml --json > results.json
 
 Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
-profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, lab.validityDays. Options win over the file.
+profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays.
+Options win over the file.
 
 --out DIR gets results.json, root.pem, and a folder a device with cert.pem, chain.pem (issuing CA to root) and csr.pem;
 further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge:
@@ -78,7 +79,10 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
   say(`seed ${seed}`)
   const { imported, tenant } = await readTenant(scenario, populationOf(scenario.devices ?? defaultDevices))
   if (tenant.devices.size === 0) throw new InputError(`${tenant.file}: names no device, so there is nothing to run`)
-  const legacy = { legacyDes: options.legacyDes, legacySha1: options.legacySha1 }
+  const legacy = {
+    legacyDes: options.legacyDes || (scenario['legacy-des'] ?? false),
+    legacySha1: options.legacySha1 || (scenario['legacy-sha1'] ?? false),
+  }
   const output = options.out === undefined ? undefined : await openOutput(options.out)
   const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })
   try {

@@ -42,6 +42,10 @@ export const scenarioSchema = z.strictObject({
   tenant: z.string().min(1).optional(),
   /** Devices at work at the same time. Default 32. */
   concurrency: z.int().min(1).max(maxConcurrency).optional(),
+  /** Agents and lab read messages encrypted with single DES. Default false. */
+  'legacy-des': z.boolean().optional(),
+  /** Agents and lab accept SHA-1. Default false. */
+  'legacy-sha1': z.boolean().optional(),
   lab: z
     .strictObject({
       /** Lifetime of the certificates that the lab issues. Default 365. */
