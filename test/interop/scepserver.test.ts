@@ -3,7 +3,7 @@ import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:cry
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import {
   createCsr,
   type EnrollmentOutcome,
@@ -26,12 +26,13 @@ const challenge = 'open-sesame-17'
 const legacy = ['--legacy-des', '--legacy-sha1']
 const url = 'http://127.0.0.1:2016/scep'
 
-t.test("certfleet against Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNamespaces() }, async (t) => {
+t.test("Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNamespaces() }, async (t) => {
   const folder = t.testdir()
   const depot = join(folder, 'depot')
   const ca = join(depot, 'ca.pem')
   execFileSync('scepserver', ['ca', '-init', '-keySize', '2048', '-depot', depot])
-  const { enroll, send } = await scepserver(t, depot, join(folder, 'socket'))
+  // Relative: a Unix socket's path holds 107 characters, and nobody knows how deep the checkout lies.
+  const { enroll, send } = await scepserver(t, depot, relative('', join(folder, 'socket')))
 
   t.test('enroll obtains a certificate', async (t) => {
     const out = join(t.testdir(), 'out')
