@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { run } from '../tooling/process.ts'
@@ -12,6 +13,11 @@ t.test('every command has help with examples', async (t) => {
     const own = await command([name, '--help'])
     t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)
   }
+})
+
+t.test('--version tells the version of the package', async (t) => {
+  const { version } = JSON.parse(readFileSync(join(root, 'packages/emulator/package.json'), 'utf8'))
+  t.match(await command(['--version']), { exitCode: 0, stdout: `${version}\n`, stderr: '' })
 })
 
 t.test('bad usage ends with 2 and says what was expected', async (t) => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { AgentError } from '@certfleet/agent-core'
 import { Command, CommanderError } from 'commander'
 import { whoCanFix } from '../report/advice.ts'
@@ -31,12 +32,17 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<E
 function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
   const program = new Command('certfleet')
     .description('Devices that enrol certificates: an emulated fleet, the lab that it enrols against, and one real enrolment')
+    .version(packageVersion())
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .showHelpAfterError('(--help shows the options, with examples)')
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
   for (const define of [defineRun, defineLab, defineEnroll, defineCheck]) define(program, io, end)
   return program
+}
+
+function packageVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 }
 
 function explain(error: unknown, json: boolean, io: Io): ExitCode {
