@@ -63,6 +63,17 @@ t.test('a started agent checks in at once and at every interval', async (t) => {
   t.equal(fetches(), 2, 'a stopped agent does nothing')
 })
 
+t.test('an agent that is stopped as its pass ends stops', async (t) => {
+  const { agent, clock, fetches } = setUp({ checkInIntervalMs: hour })
+  const stopped = new Promise<void>((resolve, reject) => {
+    agent.on('pass', () => void agent.stop().then(resolve, reject))
+  })
+  agent.start()
+  await stopped
+  await clock.advance(10 * hour)
+  t.equal(fetches(), 1)
+})
+
 t.test('a wake-up fetches at once', async (t) => {
   let wake = () => {}
   let closed = 0

@@ -89,6 +89,8 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   async function pause(delayMs: number, woken: Promise<void>, signal: AbortSignal): Promise<void> {
+    // A listener of the pass may have stopped the agent already: an abort that has been is not told again.
+    if (signal.aborted) return
     const nap = new AbortController()
     const end = () => nap.abort()
     signal.addEventListener('abort', end, { once: true })
