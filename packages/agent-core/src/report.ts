@@ -1,5 +1,5 @@
 import type { AgentErrorCode } from './errors.ts'
-import { type Certificate, fingerprintOf, parseCertificate, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
+import { fingerprintOf, parseCertificate, serialNumberHex } from './pki/certificate.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
 import {
   type DevicePolicy,
@@ -10,6 +10,7 @@ import {
   type Instant,
   identityKey,
   type KeyProtection,
+  type KeySpec,
   type Principal,
   type ScepProfile,
   type StoreName,
@@ -157,14 +158,14 @@ function certificateStatus(identity: Identity): Partial<ProfileStatus> {
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     keyProtection: identity.keyProtection,
-    ...keyStatus(certificate),
+    ...keyStatus(identity.requested.keySpec),
   }
 }
 
-function keyStatus(certificate: Certificate): Pick<ProfileStatus, 'keyBits' | 'warning'> {
-  const keyBits = publicKeyOf(certificate).asymmetricKeyDetails?.modulusLength
-  if (keyBits === undefined) return {}
-  return keyBits < 2048 ? { keyBits, warning: 'rsa-key-below-2048-bits' } : { keyBits }
+/** The certificate was judged to be for the key that this spec made; importing that key again costs more than the rest of a report. */
+function keyStatus(spec: KeySpec): Pick<ProfileStatus, 'keyBits' | 'warning'> {
+  if (spec.algorithm !== 'rsa') return {}
+  return spec.bits < 2048 ? { keyBits: spec.bits, warning: 'rsa-key-below-2048-bits' } : { keyBits: spec.bits }
 }
 
 function failureOf(key: IdentityKey, { results, state, plan }: PassFacts): Pick<ProfileStatus, 'code' | 'message' | 'retryAt'> | undefined {
