@@ -5,14 +5,15 @@ const fixers: Record<FixedBy, string> = {
   ca: "the CA's side: its certificates, its algorithms, or its answer",
   network: 'whoever runs what lies between device and server, or the server itself',
   device: 'the device: its clock, its keys, or its stores',
-  user: 'the user, by unlocking the device',
-  embedder: 'the program that embeds the agent: its state store',
+  user: 'the user: by unlocking the device, setting a PIN, or proving who they are',
+  embedder: 'the program that embeds the agent: its state store, or the secret of its keys',
 }
 
 const retries: Record<Retry, string> = {
   now: 'at the next pass',
   backoff: 'by itself, after a delay that grows with every failure in a row',
   'on-new-policy': 'when the profile that failed changes',
+  'on-user': 'at each pass, once the user has done what the message says',
   'on-unlock': 'when the device is unlocked, or after the delay',
   never: 'not at all, with this profile on this device',
 }

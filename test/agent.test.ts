@@ -22,6 +22,7 @@ const platform = (): PlatformAdapter => ({
   pendingSchedule: { polls: 3, firstDelayMs: 0, delayMs: 10_000 },
   storeFor: (root) => root.destinationStore,
   requestFor: (profile) => profile.request,
+  ignoredSettings: () => [],
   protocolFor: () => {
     throw new Error('nothing enrols here')
   },

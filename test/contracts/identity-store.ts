@@ -6,7 +6,7 @@ const identity: Identity = {
   principal: 'device',
   chain: [Uint8Array.of(1)],
   keyLabel: 'k1',
-  keyProtection: 'software',
+  placement: { protection: 'software', provider: 'software KSP', reason: 'tpm-absent' },
   requested: {
     subject: 'CN=dev',
     subjectAltNames: [],

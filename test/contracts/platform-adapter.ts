@@ -26,6 +26,12 @@ export async function platformAdapterContract(t: Test, adapter: PlatformAdapter,
     t.same(adapter.requestFor(scep), request)
     t.match(request, { subject: scep.request.subject, rootFingerprint: scep.request.rootFingerprint })
   })
+  await t.test('what has no effect on its OS is named, without an error', async (t) => {
+    t.same(adapter.ignoredSettings(scep), [])
+    const asksForTpm = { ...scep, request: { ...scep.request, keyStorage: 'useTpmKspOtherwiseUseSoftwareKsp' } } as const
+    const isIgnored = adapter.requestFor(asksForTpm).keyStorage === 'useSoftwareKsp'
+    t.same(adapter.ignoredSettings(asksForTpm), isIgnored ? ['keyStorage'] : [])
+  })
   await t.test('what its OS refuses is ERR_UNSUPPORTED with a reason, never another error', async (t) => {
     const impossible = { ...scep, request: { ...scep.request, keySpec: { algorithm: 'rsa', bits: 512 } } } as const
     const judge = () => adapter.requestFor(impossible)

@@ -15,6 +15,7 @@ const report: Report = {
   results: [],
   roots: [{ profileId: 'root', store: 'computer-root', fingerprint: 'f1', installed: true }],
   profiles: [{ profileId: 'wifi', displayName: 'Wi-Fi', principal: 'device', state: 'installed', notAfter: 1_800_000_000_000 }],
+  keyStorage: [{ protection: 'tpm', name: 'TPM', code: 'ERR_KEY_STORAGE_BUSY', message: 'busy' }],
 }
 
 /** What every `Reporter` promises (ports.ts). */

@@ -4,6 +4,7 @@ import type { Test } from 'tap'
 const attempt: EnrollmentAttempt = {
   id: 'a1',
   keyLabel: 'k1',
+  placement: { protection: 'tpm', provider: 'TPM "é"', reason: 'tpm-ready' },
   requested: {
     subject: 'CN=dév,O="A, B"',
     subjectAltNames: [{ type: 'upn', value: 'user@example.com' }],

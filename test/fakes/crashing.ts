@@ -14,7 +14,7 @@ export function crashing<T extends object>(port: T, budget: CrashBudget): T {
   return new Proxy(port, {
     get(target, name) {
       const member = Reflect.get(target, name)
-      if (typeof member !== 'function' || name === 'supports') return member
+      if (typeof member !== 'function') return member
       return async (...args: unknown[]) => {
         step(budget)
         const value: unknown = await member.apply(target, args)

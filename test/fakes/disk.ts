@@ -1,4 +1,4 @@
-import { dirname } from 'node:path'
+import { basename, dirname, sep } from 'node:path'
 import type { Disk } from '@certfleet/agent-core'
 
 export class DiskFailure extends Error {
@@ -9,6 +9,9 @@ export class DiskFailure extends Error {
 export class FakeDisk implements Disk {
   #names = new Map<string, { bytes: Uint8Array; synced: Uint8Array }>()
   #lasting = new Map<string, { bytes: Uint8Array; synced: Uint8Array }>()
+  /** Only the folders that were made here can be lost; every other is taken to be there. */
+  #folders = new Set<string>()
+  #lastingFolders = new Set<string>()
   /** The step from which on every step fails without effect; counts down. */
   stepsLeft = Number.POSITIVE_INFINITY
 
@@ -39,13 +42,32 @@ export class FakeDisk implements Disk {
     this.#step()
     for (const name of [...this.#lasting.keys()]) if (dirname(name) === path) this.#lasting.delete(name)
     for (const [name, file] of this.#names) if (dirname(name) === path) this.#lasting.set(name, file)
+    for (const folder of this.#folders) if (dirname(folder) === path) this.#lastingFolders.add(folder)
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    this.#step()
+    this.#folders.add(path)
+  }
+
+  async list(folder: string): Promise<readonly string[] | undefined> {
+    const inside = [...this.#names.keys()].filter((name) => dirname(name) === folder)
+    return inside.length > 0 || this.#folders.has(folder) ? inside.map((name) => basename(name)) : undefined
+  }
+
+  async remove(path: string): Promise<void> {
+    this.#step()
+    this.#names.delete(path)
   }
 
   /** What a restart finds. `namesKept`: the system happened to write the folder before the cut. */
   cutPower(namesKept: boolean): void {
-    const names = namesKept ? this.#names : this.#lasting
-    this.#names = new Map([...names].map(([name, { synced }]) => [name, { bytes: synced, synced }]))
+    const lost = namesKept ? [] : [...this.#folders].filter((folder) => !this.#lastingFolders.has(folder))
+    const names = [...(namesKept ? this.#names : this.#lasting)].filter(([name]) => !lost.some((folder) => name.startsWith(folder + sep)))
+    this.#names = new Map(names.map(([name, { synced }]) => [name, { bytes: synced, synced }]))
     this.#lasting = new Map(this.#names)
+    for (const folder of lost) this.#folders.delete(folder)
+    this.#lastingFolders = new Set(this.#folders)
     this.stepsLeft = Number.POSITIVE_INFINITY
   }
 

@@ -15,7 +15,8 @@ export function pooledKeys(pool: readonly KeyObject[]): KeyStorageProvider {
   let next = 0
   return {
     protection: 'software',
-    supports: () => true,
+    name: 'pooled keys',
+    readiness: async () => ({ state: 'ready' }),
     async generate(_spec, label) {
       if (keys.has(label)) throw new AgentError('ERR_KEY_EXISTS', `key "${label}" exists`)
       const key = pool[next++]

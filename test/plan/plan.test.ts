@@ -60,9 +60,11 @@ const empty: DeviceState = {
   attempts: new Map(),
   failures: new Map(),
   keyLabels: new Set(),
+  keyStorage: [],
   locked: false,
 }
-const attempt: EnrollmentAttempt = { id: 'a1', keyLabel: 'k1', requested: request }
+const placement = { protection: 'software', provider: 'software KSP', reason: 'software-ready' } as const
+const attempt: EnrollmentAttempt = { id: 'a1', keyLabel: 'k1', placement, requested: request }
 const failure: Failure = { code: 'ERR_NETWORK', retry: 'backoff', count: 1, lastAt: 0, retryAt: 60_000, revision: 7 }
 
 const having = (facts: Partial<IdentityFacts>, state: Partial<DeviceState> = {}): DeviceState => ({

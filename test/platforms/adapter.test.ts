@@ -1,8 +1,8 @@
-import type { KeyProtection, KeyStorageOption, ScepProfile, StoreName } from '@certfleet/agent-core'
+import type { KeyStorageOption, ScepProfile, StoreName } from '@certfleet/agent-core'
 import { type PlatformName, platformAdapter } from '@certfleet/platforms'
 import t from 'tap'
 import { testCa } from './certificates.ts'
-import { bindings, provider, scepProfile, trustedRoot } from './device.ts'
+import { bindings, scepProfile, trustedRoot } from './device.ts'
 
 const ca = testCa(t.testdir())
 const unreadable = Buffer.from('not a certificate')
@@ -45,31 +45,32 @@ const keyStorage: readonly (readonly [
   factId: string,
   platform: PlatformName,
   osVersion: string,
-  has: readonly KeyProtection[],
   option: KeyStorageOption,
   storage: KeyStorageOption,
+  ignored?: readonly string[],
 ])[] = [
-  ['key-storage.honoured', 'windows', '10', ['software', 'tpm'], tpmOrSoftware, tpmOrSoftware],
-  ['key-storage.honoured', 'windows', '10', ['software'], tpmOrSoftware, tpmOrSoftware],
-  ['key-storage.honoured', 'windows', '8.1', ['software'], tpmOnly, tpmOnly],
-  ['key-storage.honoured', 'windows', '10', ['software', 'tpm'], software, software],
-  ['key-storage.honoured', 'windows', 'Phone 8.1', ['software', 'tpm'], software, software],
-  ['windows.passport.too-old', 'windows', '10.0', ['software', 'passport'], passport, passport],
-  ['windows-phone.tpm.always', 'windows', 'Phone 8.1', ['software'], tpmOrSoftware, tpmOnly],
-  ['key-storage.apple-ignored', 'ios', '17.4', ['software'], tpmOnly, software],
-  ['key-storage.apple-ignored', 'macos', '14.4', ['software'], passport, software],
-  ['key-storage.android-ignored', 'android', '13', ['software'], tpmOnly, software],
+  ['key-storage.honoured', 'windows', '10', tpmOrSoftware, tpmOrSoftware],
+  ['key-storage.honoured', 'windows', '8.1', tpmOnly, tpmOnly],
+  ['key-storage.honoured', 'windows', '10', software, software],
+  ['key-storage.honoured', 'windows', 'Phone 8.1', software, software],
+  ['windows.passport.too-old', 'windows', '10.0', passport, passport],
+  ['windows-phone.tpm.always', 'windows', 'Phone 8.1', tpmOrSoftware, tpmOnly],
+  ['key-storage.apple-ignored', 'ios', '17.4', tpmOnly, software, ['keyStorage']],
+  ['key-storage.apple-ignored', 'ios', '17.4', software, software],
+  ['key-storage.apple-ignored', 'macos', '14.4', passport, software, ['keyStorage']],
+  ['key-storage.android-ignored', 'android', '13', tpmOnly, software, ['keyStorage']],
 ]
 
-for (const [factId, platform, osVersion, has, option, storage] of keyStorage) {
-  t.test(`${factId}: ${platform} ${osVersion} with ${has.join(' and ')} takes ${option} as ${storage}`, async (t) => {
+for (const [factId, platform, osVersion, option, storage, ignored = []] of keyStorage) {
+  t.test(`${factId}: ${platform} ${osVersion} takes ${option} as ${storage}`, async (t) => {
     const profile = scepProfile({ request: { keyStorage: option } })
-    const adapter = platformAdapter(platform, bindings({ osVersion, keyStorageProviders: has.map(provider) }))
+    const adapter = platformAdapter(platform, bindings({ osVersion }))
     t.same(adapter.requestFor(profile), { ...profile.request, keyStorage: storage }, 'and changes nothing else')
+    t.same(adapter.ignoredSettings(profile), ignored)
   })
 }
 
-type Wish = Partial<ScepProfile['request']> & Pick<ScepProfile, 'hash'> & { url?: string; tpm?: true; allowHttp?: true }
+type Wish = Partial<ScepProfile['request']> & Pick<ScepProfile, 'hash'> & { url?: string; allowHttp?: true }
 const rsa = (bits: number, own: Wish = {}): Wish => ({ ...own, keySpec: { algorithm: 'rsa', bits } })
 const refusal = (message: RegExp) => message
 
@@ -84,13 +85,12 @@ const requests: readonly (readonly [factId: string, platform: PlatformName, osVe
   ['key-size.macos-4096', 'macos', '10.15.7', rsa(4096), refusal(/macos 10.15.7 makes keys of 1024, 2048 bits/)],
   ['key-size.macos-4096', 'macos', '11', rsa(4096)],
   ['key-size.android-4096', 'android', '4.0', rsa(4096)],
-  ['key-size.windows-4096', 'windows', '10', rsa(4096, { keyStorage: software, tpm: true })],
+  ['key-size.windows-4096', 'windows', '10', rsa(4096, { keyStorage: software })],
   ['key-type.rsa', 'ios', '17', { keySpec: { algorithm: 'ec', curve: 'P-256' } }, refusal(/RSA keys only .* asks for P-256/)],
 
   ['windows.tpm.largest-key', 'windows', '10', rsa(4096, { keyStorage: tpmOnly }), refusal(/TPM makes keys of up to 2048 bits/)],
-  ['windows.tpm.largest-key', 'windows', '10', rsa(4096, { keyStorage: tpmOrSoftware, tpm: true }), refusal(/TPM makes keys/)],
   ['windows.tpm.largest-key', 'windows', '10', rsa(4096, { keyStorage: tpmOrSoftware })],
-  ['windows.tpm.largest-key', 'windows', '10', rsa(2048, { keyStorage: tpmOnly, tpm: true })],
+  ['windows.tpm.largest-key', 'windows', '10', rsa(2048, { keyStorage: tpmOnly })],
 
   ['windows.passport.too-old', 'windows', '8.1', { keyStorage: passport }, refusal(/Windows 8.1 has no Passport for Work/)],
   ['windows.passport.too-old', 'windows', 'Phone 8.1', { keyStorage: passport }, refusal(/has no Passport for Work/)],
@@ -110,11 +110,10 @@ const requests: readonly (readonly [factId: string, platform: PlatformName, osVe
 ]
 
 for (const [factId, platform, osVersion, wish, refused] of requests) {
-  const { url, hash, tpm, allowHttp, ...request } = wish
+  const { url, hash, allowHttp, ...request } = wish
   t.test(`${factId}: ${platform} ${osVersion} ${refused ? 'refuses' : 'takes'} ${JSON.stringify(wish)}`, async (t) => {
     const profile = scepProfile({ request, ...(hash && { hash }), ...(url && { scepUrls: ['https://first.example.test', url] }) })
-    const keyStorageProviders = [provider('software'), ...(tpm ? [provider('tpm')] : [])]
-    const adapter = platformAdapter(platform, bindings({ osVersion, keyStorageProviders, ...(allowHttp && { allowHttp }) }))
+    const adapter = platformAdapter(platform, bindings({ osVersion, ...(allowHttp && { allowHttp }) }))
     if (refused) t.throws(() => adapter.requestFor(profile), { code: 'ERR_UNSUPPORTED', message: refused })
     else t.same(adapter.requestFor(profile), profile.request)
   })

@@ -50,7 +50,8 @@ export function bindings(own: Partial<PlatformBindings> & Pick<PlatformBindings,
 export function provider(protection: KeyProtection): KeyStorageProvider {
   return {
     protection,
-    supports: () => true,
+    name: protection,
+    readiness: async () => ({ state: 'ready' }),
     generate: async () => {
       throw new Error('no key is made in this test')
     },

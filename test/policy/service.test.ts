@@ -106,7 +106,7 @@ await t.test('the report', async (t) => {
     }
     return { reporter: clientOf(service).reporter, received: () => received, cut }
   })
-  const report = { revision: 1, at: 0, platform: 'fake', results: [], roots: [], profiles: [] }
+  const report = { revision: 1, at: 0, platform: 'fake', results: [], roots: [], profiles: [], keyStorage: [] }
   await t.test('with a credential that is refused is ERR_UNAUTHORIZED', async (t) => {
     await t.rejects(clientOf(fakeService('another')).reporter.send(report, signal), { code: 'ERR_UNAUTHORIZED' })
   })

@@ -2,6 +2,8 @@ import type { KeyObject } from 'node:crypto'
 import {
   type Device,
   handlerTransport,
+  type KeyProtection,
+  type KeyStorageProvider,
   memoryIdentities,
   memoryPolicyCache,
   memoryState,
@@ -33,6 +35,8 @@ export interface World {
   readonly identities: ReturnType<typeof memoryIdentities>
   readonly stores: ReturnType<typeof memoryStores>
   readonly state: ReturnType<typeof memoryState>
+  /** URLs, oldest first. */
+  readonly requests: readonly string[]
   /** What the process is made of, over what the device keeps: a new one after each crash. */
   device(budget?: CrashBudget): Device
   edit(edit: Edit): void
@@ -45,6 +49,10 @@ export interface WorldOptions {
   readonly approve?: LabOptions['approve']
   readonly platform?: PlatformName
   readonly edit?: Edit
+  /** What the device has to keep keys in. Default: the pool. */
+  readonly keyStorageProviders?: readonly KeyStorageProvider[]
+  /** Where the device insists on keeping keys. */
+  readonly keyStorage?: KeyProtection
 }
 
 /** One device and one lab, in one process, on a clock that stands still until it is told. */
@@ -54,6 +62,8 @@ export async function world({
   approve,
   platform = 'windows',
   edit = (document) => document,
+  keyStorageProviders,
+  keyStorage,
 }: WorldOptions): Promise<World> {
   const clock = new FakeClock(start)
   const store = memoryLabStore()
@@ -67,7 +77,11 @@ export async function world({
     policyFor: (deviceId) => current(policyDocument(deviceId, lab.rootCertificate)),
     ...(approve && { approve }),
   })
-  const transport = handlerTransport((request) => lab.handle(request))
+  const requests: string[] = []
+  const transport = handlerTransport((request) => {
+    requests.push(request.url)
+    return lab.handle(request)
+  })
   const { credential } = await registerDevice({
     policyUrl,
     transport,
@@ -88,6 +102,7 @@ export async function world({
   return {
     clock,
     lab,
+    requests,
     ...kept,
     edit(next) {
       current = next
@@ -97,7 +112,7 @@ export async function world({
       const service = policyService({ policyUrl, deviceId: 'dev-1', credential, transport: shaky, cache: crashing(kept.cache, budget) })
       const adapter = platformAdapter(platform, {
         osVersion: osVersions[platform],
-        keyStorageProviders: [crashing(kept.keys, budget)],
+        keyStorageProviders: (keyStorageProviders ?? [kept.keys]).map((provider) => crashing(provider, budget)),
         certificateStores: crashing(kept.stores, budget),
         identities: crashing(kept.identities, budget),
         transport: shaky,
@@ -113,6 +128,7 @@ export async function world({
         challengeSource: crashing(service.challengeSource, budget),
         reporter: crashing(service.reporter, budget),
         state: crashing(kept.state, budget),
+        ...(keyStorage && { keyStorage }),
       }
     },
   }

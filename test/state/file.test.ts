@@ -35,19 +35,20 @@ await t.test('the file is its owner’s alone, one JSON document, and nothing li
   const state = await open(t, path)
   await state.recordFailure('device/wifi', failure)
   t.equal(statSync(path).mode & 0o777, 0o600)
-  t.equal(JSON.parse(readFileSync(path, 'utf8')).schemaVersion, 1)
+  t.equal(JSON.parse(readFileSync(path, 'utf8')).schemaVersion, 2)
   await state.close()
   t.same(readdirSync(folder), ['state.json'])
 })
 
 await t.test('a file that is not a state of this version is ERR_STATE_INVALID, named and left alone', async (t) => {
-  const whole = { kind: 'certfleet-agent-state', schemaVersion: 1, attempts: [], pending: [], failures: [] }
+  const whole = { kind: 'certfleet-agent-state', schemaVersion: 2, attempts: [], pending: [], failures: [] }
   for (const [name, content, message] of [
     ['empty', '', /not JSON/],
     ['torn', JSON.stringify(whole).slice(0, -5), /not JSON/],
     ['not UTF-8', Buffer.from([0xff, 0xfe]), /UTF-8/],
     ['foreign', '{"name":"other"}', /kind/],
-    ['of a later version', JSON.stringify({ ...whole, schemaVersion: 2 }), /version 2, expected 1/],
+    ['of an earlier version', JSON.stringify({ ...whole, schemaVersion: 1 }), /version 1, expected 2/],
+    ['of a later version', JSON.stringify({ ...whole, schemaVersion: 3 }), /version 3, expected 2/],
     ['with a member it does not know', JSON.stringify({ ...whole, password: 'hidden' }), /unexpected content/],
     ['with a key of nobody', JSON.stringify({ ...whole, failures: [['robot/wifi', failure]] }), /failures\.0\.0/],
   ] as const) {

@@ -411,3 +411,38 @@ t.test('generated tenants have every attribute, the same for the same index', as
   for (const count of [-1, 0.5, Number.NaN, 1_000_001])
     t.throws(() => generateTenant({ counts: { ios: count }, domain: 'a' }), { code: 'ERR_LIMIT_EXCEEDED' }, String(count))
 })
+
+t.test('S28: multi-factor authentication is asked of profiles whose key goes to Passport for Work', async (t) => {
+  const passport = { keyStorageProvider: 'usePassportForWorkKspOtherwiseFail' }
+  const rows: readonly (readonly [
+    name: string,
+    members: Json,
+    multiFactor: readonly string[],
+    required: boolean,
+    told: readonly RegExp[],
+  ])[] = [
+    ['named', passport, ['scep-1'], true, []],
+    ['not named', passport, [], false, []],
+    [
+      'for a key elsewhere',
+      { keyStorageProvider: 'useTpmKspOtherwiseFail' },
+      ['scep-1'],
+      false,
+      [/only storage that can require more factors/],
+    ],
+    ['for nobody', passport, ['nobody'], false, [/no profile has the id or name "nobody"/]],
+    ['for a root', passport, ['root-1'], false, [/only storage/]],
+  ]
+  for (const [name, members, multiFactor, required, messages] of rows) {
+    const tenant = { ...tenantOf(), multiFactor }
+    const { intent, findings } = assignProfiles(imported(trustedRoot(), scep(members)), tenant)
+    const { scepProfiles } = parsePolicy(Buffer.from(JSON.stringify(renderPolicy(intent, tenant, 'd1', { revision: 1 }))))
+    t.equal(scepProfiles[0]?.multiFactor ?? false, required, name)
+    t.match(
+      findings,
+      messages.map((message) => ({ id: 'multi-factor-profile', severity: 'error', message })),
+      name,
+    )
+    t.equal(findings.length, messages.length, name)
+  }
+})

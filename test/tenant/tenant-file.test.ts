@@ -18,6 +18,7 @@ assignments:
   - {profile: Root, groups: [Staff], excludeGroups: [g1]}
   - {profile: Scep, intent: remove, allDevices: true, allUsers: false}
 assign: all
+multiFactor: [Scep]
 `
 
 t.test('a tenant file is read, every scalar as the text it was written as', async (t) => {
@@ -39,6 +40,7 @@ t.test('a tenant file is read, every scalar as the text it was written as', asyn
     { profile: 'Scep', intent: 'remove', targets: [{ kind: 'allDevices' }] },
   ])
   t.equal(tenant.assign, 'all')
+  t.same(tenant.multiFactor, ['Scep'])
 })
 
 t.test('an empty file is an empty tenant', async (t) => {

@@ -6,6 +6,8 @@ export type Retry =
   | 'backoff'
   /** When the profile that failed changes. */
   | 'on-new-policy'
+  /** At each pass, because the user has to act first; nothing is sent before that. */
+  | 'on-user'
   /** When the device is unlocked, or after the backoff. */
   | 'on-unlock'
   /** The device cannot do it; only another profile or another device can. */
@@ -36,6 +38,10 @@ export type AgentErrorCode =
   | 'ERR_ENROLLMENT_REJECTED'
   | 'ERR_HTTP_STATUS'
   | 'ERR_KEY_EXISTS'
+  | 'ERR_KEY_SECRET_REFUSED'
+  | 'ERR_KEY_STORAGE_BUSY'
+  | 'ERR_KEY_STORAGE_FULL'
+  | 'ERR_KEY_STORAGE_LOCKED_OUT'
   | 'ERR_KEY_STORAGE_UNAVAILABLE'
   | 'ERR_KEY_UNAVAILABLE'
   | 'ERR_LIMIT_EXCEEDED'
@@ -53,6 +59,7 @@ export type AgentErrorCode =
   | 'ERR_STATE_IO'
   | 'ERR_UNAUTHORIZED'
   | 'ERR_UNSUPPORTED'
+  | 'ERR_USER_ACTION_REQUIRED'
   | 'ERR_VARIABLE_UNRESOLVED'
 
 /** One row a code; the compiler refuses a code without one. `docs/errors.md` is generated from it. */
@@ -71,6 +78,10 @@ export const adviceByCode = {
   ERR_ENROLLMENT_REJECTED: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
   ERR_HTTP_STATUS: { fixedBy: 'network', retry: 'backoff', attempt: 'keep' },
   ERR_KEY_EXISTS: { fixedBy: 'device', retry: 'now', attempt: 'end' },
+  ERR_KEY_SECRET_REFUSED: { fixedBy: 'embedder', retry: 'backoff', attempt: 'keep' },
+  ERR_KEY_STORAGE_BUSY: { fixedBy: 'device', retry: 'backoff', attempt: 'keep' },
+  ERR_KEY_STORAGE_FULL: { fixedBy: 'device', retry: 'backoff', attempt: 'keep' },
+  ERR_KEY_STORAGE_LOCKED_OUT: { fixedBy: 'device', retry: 'backoff', attempt: 'keep' },
   ERR_KEY_STORAGE_UNAVAILABLE: { fixedBy: 'device', retry: 'on-new-policy', attempt: 'end' },
   ERR_KEY_UNAVAILABLE: { fixedBy: 'device', retry: 'backoff', attempt: 'end' },
   ERR_LIMIT_EXCEEDED: { fixedBy: 'admin', retry: 'backoff', attempt: 'keep' },
@@ -88,6 +99,7 @@ export const adviceByCode = {
   ERR_STATE_IO: { fixedBy: 'embedder', retry: 'backoff', attempt: 'keep' },
   ERR_UNAUTHORIZED: { fixedBy: 'admin', retry: 'backoff', attempt: 'keep' },
   ERR_UNSUPPORTED: { fixedBy: 'admin', retry: 'never', attempt: 'end' },
+  ERR_USER_ACTION_REQUIRED: { fixedBy: 'user', retry: 'on-user', attempt: 'keep' },
   ERR_VARIABLE_UNRESOLVED: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
 } as const satisfies Record<AgentErrorCode, ErrorAdvice>
 

@@ -1,6 +1,14 @@
 export { type Agent, type AgentEvents, type AgentOptions, createAgent } from './agent.ts'
 export { AgentError, type AgentErrorCode, adviceByCode, type ErrorAdvice, type FixedBy, type Retry } from './errors.ts'
-export { chooseProvider, describeSpec, protectionsByOption } from './keys/choice.ts'
+export {
+  chooseKeyStorage,
+  describeSpec,
+  type KeyStorageChoice,
+  type KeyStorageWish,
+  protectionsByOption,
+  type ReadinessByProtection,
+} from './keys/choice.ts'
+export { openKey } from './keys/placement.ts'
 export { softwareKeyHandle, softwareKeys } from './keys/software.ts'
 export {
   createCsr,

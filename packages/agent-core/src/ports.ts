@@ -68,11 +68,42 @@ export interface ChallengeSource {
   challengeFor(profileId: string, attemptId: string, signal: AbortSignal): Promise<string | undefined>
 }
 
-/** Generates and keeps private keys. Private bytes never cross this interface. */
+/** The key that a profile wants. */
+export interface KeyWish {
+  readonly spec: KeySpec
+  /** What it will sign with. */
+  readonly hash: HashName
+  /** The user has to prove more than one factor before there is a certificate (S28). */
+  readonly multiFactor: boolean
+}
+
+/** Whether such a key could be made now. What is not `ready` says why, and what would help. */
+export type KeyReadiness =
+  | { readonly state: 'ready' }
+  | {
+      /**
+       * `absent`: there is no such key storage. `unsupported`: it never makes such a key. `busy`, `locked-out`, `full`: not now.
+       * `not-provisioned`, `multi-factor-missing`: the user has to do something first.
+       */
+      readonly state: 'absent' | 'unsupported' | 'busy' | 'locked-out' | 'full' | 'not-provisioned' | 'multi-factor-missing'
+      readonly message: string
+    }
+
+/**
+ * Generates and keeps private keys. Private bytes never cross this interface.
+ *
+ * Labels are printable ASCII of 1 to 128 characters. A provider sees only its own keys: what else a token or folder holds is not listed,
+ * opened or destroyed. Hardware that cannot serve now fails with `ERR_KEY_STORAGE_BUSY`, `ERR_KEY_STORAGE_LOCKED_OUT` or
+ * `ERR_KEY_STORAGE_FULL`, after it was asked a bounded number of times; what waits on the user with `ERR_USER_ACTION_REQUIRED`.
+ * Hardware that is absent holds no keys.
+ */
 export interface KeyStorageProvider {
   readonly protection: KeyProtection
-  supports(spec: KeySpec): boolean
-  /** Generating under a label that exists fails with `ERR_KEY_EXISTS`. */
+  /** What holds the keys, for people: `software KSP`, `modelled TPM 2.0`, `PKCS#11 token "dev0"`. */
+  readonly name: string
+  /** Asked before a key is made and before any network call, whenever a profile wants its key here. Makes nothing. */
+  readiness(wish: KeyWish): Promise<KeyReadiness>
+  /** Generating under a label that exists fails with `ERR_KEY_EXISTS`, a key that it cannot make with `ERR_UNSUPPORTED`. */
   generate(spec: KeySpec, label: string): Promise<KeyHandle>
   open(label: string): Promise<KeyHandle | undefined>
   list(): Promise<readonly string[]>
@@ -89,6 +120,8 @@ export interface KeyHandle {
   readonly protection: KeyProtection
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array
+  /** The only digests that it signs. Absent: every `HashName`. Any other fails with `ERR_UNSUPPORTED`. */
+  readonly hashes?: readonly Exclude<HashName, 'sha1'>[]
   /** RSASSA-PKCS1-v1_5 or ECDSA (DER signature) over `data`. */
   sign(data: Uint8Array, hash: HashName): Promise<Uint8Array>
   /**
@@ -189,6 +222,8 @@ export interface PlatformAdapter {
   storeFor(root: TrustedRootProfile): StoreName
   /** The request as this OS makes it: settings that it ignores are set to what it does instead. Throws `ERR_UNSUPPORTED` for what it refuses. */
   requestFor(profile: ScepProfile): RequestSpec
+  /** Which of the profile's settings have no effect on this OS and raise no error, by their names in the policy (S21, A5, A7). */
+  ignoredSettings(profile: ScepProfile): readonly string[]
   /** The protocol client for one profile, with this OS's wire habits. */
   protocolFor(profile: ScepProfile, root: Uint8Array): EnrollmentProtocol
   isLocked(): Promise<boolean>

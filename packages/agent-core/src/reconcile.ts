@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { adapt } from './adapt.ts'
 import { AgentError, adviceByCode } from './errors.ts'
-import { chooseProvider } from './keys/choice.ts'
-import { observe, openKey } from './observe.ts'
+import { destroyKey, openKey, placeKey, providerOf } from './keys/placement.ts'
+import { observe } from './observe.ts'
 import { createCsr } from './pki/csr.ts'
 import { verifyIssued } from './pki/issued.ts'
 import { type Action, type Plan, planActions } from './plan/plan.ts'
@@ -20,7 +21,18 @@ import type {
   StateStore,
 } from './ports.ts'
 import { type ActionResult, type Report, summarize } from './report.ts'
-import { type DevicePolicy, type Failure, type Identity, type IdentityKey, type Instant, identityKey, type ScepProfile } from './types.ts'
+import {
+  type DevicePolicy,
+  type EnrollmentAttempt,
+  type Failure,
+  type Identity,
+  type IdentityKey,
+  type Instant,
+  identityKey,
+  type KeyPlacement,
+  type KeyProtection,
+  type ScepProfile,
+} from './types.ts'
 
 /** Everything that one device is made of, as ports. */
 export interface Device {
@@ -31,6 +43,8 @@ export interface Device {
   readonly challengeSource: ChallengeSource
   readonly state: StateStore
   readonly reporter: Reporter
+  /** Holds every key there instead of where profiles say. It may be stricter than a profile; one that it would weaken fails. */
+  readonly keyStorage?: KeyProtection
 }
 
 export interface Pass {
@@ -72,23 +86,6 @@ export async function reconcile(device: Device, signal: AbortSignal, onResult: O
   const report = summarize({ policy, platform: device.platform.name, results, state: between, identities, plan: tidying, at })
   await device.reporter.send(report, signal)
   return { report, ...(tidying.wakeAt !== undefined && { wakeAt: tidying.wakeAt }) }
-}
-
-/** The policy as this OS takes it: its own stores and requests; what it refuses fails, and nothing else does. */
-function adapt(policy: DevicePolicy, platform: PlatformAdapter): DevicePolicy {
-  const scepProfiles: ScepProfile[] = []
-  const failedProfiles = [...policy.failedProfiles]
-  for (const profile of policy.scepProfiles) {
-    try {
-      scepProfiles.push({ ...profile, request: platform.requestFor(profile) })
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error
-      const { id, displayName, principal } = profile
-      failedProfiles.push({ id, displayName, principal, code: 'ERR_UNSUPPORTED', message: error.message })
-    }
-  }
-  const trustedRoots = policy.trustedRoots.map((root) => ({ ...root, destinationStore: platform.storeFor(root) }))
-  return { ...policy, trustedRoots, scepProfiles, failedProfiles }
 }
 
 interface Context {
@@ -136,7 +133,7 @@ async function perform(action: Action, context: Context): Promise<'done' | 'pend
       await platform.identities.remove(action.key)
       return 'done'
     case 'destroy-key':
-      for (const provider of platform.keyStorageProviders) await provider.destroy(action.keyLabel)
+      await destroyKey(action.keyLabel, platform.keyStorageProviders)
       return 'done'
     case 'enroll':
       return enroll(action.profile, undefined, context)
@@ -156,14 +153,24 @@ async function perform(action: Action, context: Context): Promise<'done' | 'pend
 async function enroll(profile: ScepProfile, current: EnrollmentRequest['current'], context: Context): Promise<'done' | 'pending'> {
   const { device, signal } = context
   const protocol = await protocolFor(profile, context)
-  const provider = chooseProvider(profile.request.keyStorage, profile.request.keySpec, device.platform.keyStorageProviders)
-  const id = randomUUID()
-  const begun = await device.state.beginAttempt(keyOf(profile), { id, keyLabel: `certfleet-${id}`, requested: profile.request })
-  const key = (await provider.open(begun.keyLabel)) ?? (await provider.generate(profile.request.keySpec, begun.keyLabel))
+  const { begun, key } = await begin(profile, device)
   const challenge = await device.challengeSource.challengeFor(profile.id, begun.id, signal)
   const csr = await createCsr({ ...profile.request, key, hash: profile.hash ?? 'sha256', ...(challenge !== undefined && { challenge }) })
   const outcome = await protocol.request({ csr, key, ...(current && { current }) }, signal)
-  return settle(outcome, profile, key, context)
+  return settle(outcome, profile, { key, placement: begun.placement }, context)
+}
+
+/** The attempt on record with its key; a key that is not there (any more) is made, where the storage can make it now. */
+async function begin(profile: ScepProfile, device: Device): Promise<{ begun: EnrollmentAttempt; key: KeyHandle }> {
+  const { state, platform } = device
+  const onRecord = (await state.load()).attempts.get(keyOf(profile))
+  const kept = onRecord && (await openKey(onRecord, platform.keyStorageProviders))
+  if (kept) return { begun: onRecord, key: kept }
+  const placement = await placeKey(profile, platform.keyStorageProviders, device.keyStorage)
+  if (onRecord && onRecord.placement.protection !== placement.protection) await state.endAttempt(keyOf(profile), { clearFailure: false })
+  const id = randomUUID()
+  const begun = await state.beginAttempt(keyOf(profile), { id, keyLabel: `certfleet-${id}`, placement, requested: profile.request })
+  return { begun, key: await providerOf(placement, platform.keyStorageProviders).generate(profile.request.keySpec, begun.keyLabel) }
 }
 
 /** Asks for the outcome of a pending request; the CSR only names issuer and subject now, so it carries no challenge. */
@@ -171,14 +178,19 @@ async function poll(profile: ScepProfile, context: Context): Promise<'done' | 'p
   const { device, signal } = context
   const protocol = await protocolFor(profile, context)
   const begun = (await device.state.load()).attempts.get(keyOf(profile))
-  const key = begun && (await openKey(begun.keyLabel, device.platform.keyStorageProviders))
+  const key = begun && (await openKey(begun, device.platform.keyStorageProviders))
   if (!key) throw new AgentError('ERR_KEY_UNAVAILABLE', `the key of the pending request for "${profile.displayName}" is gone`)
   const csr = await createCsr({ ...profile.request, key, hash: profile.hash ?? 'sha256' })
-  return settle(await protocol.poll({ csr, key }, signal), profile, key, context)
+  return settle(await protocol.poll({ csr, key }, signal), profile, { key, placement: begun.placement }, context)
+}
+
+interface HeldKey {
+  readonly key: KeyHandle
+  readonly placement: KeyPlacement
 }
 
 /** A CA's no is an answer; only here does it become an error, after which the failure is recorded. */
-async function settle(outcome: EnrollmentOutcome, profile: ScepProfile, key: KeyHandle, context: Context): Promise<'done' | 'pending'> {
+async function settle(outcome: EnrollmentOutcome, profile: ScepProfile, held: HeldKey, context: Context): Promise<'done' | 'pending'> {
   switch (outcome.status) {
     case 'pending':
       await recordPending(profile, outcome.transactionId, context.device)
@@ -186,7 +198,7 @@ async function settle(outcome: EnrollmentOutcome, profile: ScepProfile, key: Key
     case 'rejected':
       throw rejected(profile, outcome)
     case 'issued':
-      await install(profile, outcome.chain, key, context)
+      await install(profile, outcome.chain, held, context)
       return 'done'
   }
 }
@@ -197,8 +209,9 @@ function rejected(profile: ScepProfile, outcome: Extract<EnrollmentOutcome, { st
   return new AgentError(code, `the CA rejected "${profile.displayName}" (${outcome.failInfo})${text}`, { cause: outcome })
 }
 
-async function install(profile: ScepProfile, issued: readonly Uint8Array[], key: KeyHandle, { device, policy }: Context): Promise<void> {
+async function install(profile: ScepProfile, issued: readonly Uint8Array[], held: HeldKey, { device, policy }: Context): Promise<void> {
   const { request } = profile
+  const { key, placement } = held
   const { chain, leaf } = verifyIssued({ issued, request, key, root: rootOf(profile, policy), at: device.clock.now() })
   const windowMs = renewalWindowMs(leaf, profile.renewalThresholdPercent)
   const identity: Identity = {
@@ -206,7 +219,7 @@ async function install(profile: ScepProfile, issued: readonly Uint8Array[], key:
     principal: profile.principal,
     chain,
     keyLabel: key.label,
-    keyProtection: key.protection,
+    placement,
     requested: request,
     renewalJitterMs: Math.floor(device.jitter.between(0, windowMs * jitterShareOfWindow)),
   }
@@ -260,7 +273,7 @@ const rootOf = (profile: ScepProfile, policy: DevicePolicy): Uint8Array => profi
 async function currentIdentity(profile: ScepProfile, platform: PlatformAdapter): Promise<EnrollmentRequest['current']> {
   const identities = await platform.identities.list()
   const identity = identities.find((candidate) => identityKey(candidate.principal, candidate.profileId) === keyOf(profile))
-  const key = identity && (await openKey(identity.keyLabel, platform.keyStorageProviders))
+  const key = identity && (await openKey(identity, platform.keyStorageProviders))
   return identity && key && { certificate: identity.chain[0] as Uint8Array, key }
 }
 

@@ -11,6 +11,8 @@ import {
   identityKey,
   type KeyProtection,
   type KeySpec,
+  type KeyStorageReason,
+  type KeyStorageStatus,
   type Principal,
   type ScepProfile,
   type StoreName,
@@ -52,10 +54,16 @@ export interface ProfileStatus {
   readonly notAfter?: Instant
   /** Where the key really is. */
   readonly keyProtection?: KeyProtection
+  /** Who holds the key. */
+  readonly keyProvider?: string
+  /** Why it is there. */
+  readonly keyStorageReason?: KeyStorageReason
   /** Of an RSA key. */
   readonly keyBits?: number
   /** The profile asked for RSA-1024 and got it: below what certfleet takes unasked. */
   readonly warning?: 'rsa-key-below-2048-bits'
+  /** Settings of the profile that have no effect on this OS. Absent where there is none. */
+  readonly ignoredSettings?: readonly string[]
   readonly code?: AgentErrorCode
   readonly message?: string
   /** When the agent tries again, where it waits. */
@@ -77,6 +85,8 @@ export interface Report {
   readonly results: readonly ActionResult[]
   readonly roots: readonly RootStatus[]
   readonly profiles: readonly ProfileStatus[]
+  /** What the device has to keep keys in, and what is wrong with it. */
+  readonly keyStorage: readonly KeyStorageStatus[]
 }
 
 /** The step at which a code stops an enrolment, in Graph's words. */
@@ -125,6 +135,7 @@ export function summarize(facts: PassFacts): Report {
       installed: installed.has(`${store} ${fingerprint}`),
     })),
     profiles: [...policy.scepProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
+    keyStorage: state.keyStorage,
   }
 }
 
@@ -138,8 +149,14 @@ function profileStatus(profile: ScepProfile | FailedProfile, facts: PassFacts): 
     principal: profile.principal,
     state: issuanceState(key, facts, failure?.code, identity !== undefined),
     ...(identity && certificateStatus(identity)),
+    ...ignoredSettings(profile),
     ...failure,
   }
+}
+
+function ignoredSettings(profile: ScepProfile | FailedProfile): Pick<ProfileStatus, 'ignoredSettings'> {
+  const ignored = ('ignoredSettings' in profile && profile.ignoredSettings) || []
+  return ignored.length > 0 ? { ignoredSettings: ignored } : {}
 }
 
 function issuanceState(key: IdentityKey, { state }: PassFacts, code: AgentErrorCode | undefined, installed: boolean): IssuanceState {
@@ -157,7 +174,9 @@ function certificateStatus(identity: Identity): Partial<ProfileStatus> {
     serialNumber: serialNumberHex(certificate),
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
-    keyProtection: identity.keyProtection,
+    keyProtection: identity.placement.protection,
+    keyProvider: identity.placement.provider,
+    keyStorageReason: identity.placement.reason,
     ...keyStatus(identity.requested.keySpec),
   }
 }

@@ -1,4 +1,5 @@
 import type { Retry } from './errors.ts'
+import type { KeyReadiness } from './ports.ts'
 
 /** Milliseconds since the Unix epoch. Comes from a Clock. */
 export type Instant = number
@@ -22,6 +23,20 @@ export type KeyStorageOption =
   | 'useTpmKspOtherwiseFail'
   | 'usePassportForWorkKspOtherwiseFail'
   | 'useSoftwareKsp'
+
+/**
+ * Why a key is where it is: the state of the storage that decided, as `tpm-ready` or `tpm-absent`; `device-choice` where the embedder
+ * named the storage; `setting-ignored` where the OS has no such setting.
+ */
+export type KeyStorageReason = `${KeyProtection}-${KeyReadiness['state']}` | 'device-choice' | 'setting-ignored'
+
+/** Where a key was put, by whom it is held, and why. */
+export interface KeyPlacement {
+  readonly protection: KeyProtection
+  /** The provider's name. */
+  readonly provider: string
+  readonly reason: KeyStorageReason
+}
 
 /** The modelled certificate stores a Trusted profile can name (S20). There is no User Root. */
 export type StoreName = 'computer-root' | 'computer-intermediate' | 'user-intermediate'
@@ -79,8 +94,12 @@ export interface ScepProfile {
   readonly request: RequestSpec
   /** The digest the profile asks for; undefined lets the CA's capabilities decide (A10). */
   readonly hash?: Exclude<HashName, 'sha1'>
+  /** The user must prove more than one factor before the certificate is issued (S28). Default false. */
+  readonly multiFactor?: boolean
   /** Percent of the certificate's lifetime that remains when renewal starts, 1-99 (S24). */
   readonly renewalThresholdPercent: number
+  /** The settings that this OS ignores: filled in once the OS has taken the profile, never by a policy. */
+  readonly ignoredSettings?: readonly string[]
 }
 
 /** A profile that cannot be delivered: it fails, the others go on. */
@@ -108,7 +127,7 @@ export interface Identity {
   /** Leaf first, DER. */
   readonly chain: readonly Uint8Array[]
   readonly keyLabel: string
-  readonly keyProtection: KeyProtection
+  readonly placement: KeyPlacement
   /** What was asked for when this certificate was issued. */
   readonly requested: RequestSpec
   /** Drawn once, at installation; delays renewal, never advances it. */
@@ -120,7 +139,7 @@ export interface IdentityFacts {
   readonly profileId: string
   readonly principal: Principal
   readonly keyLabel: string
-  /** The key is there and belongs to the certificate. */
+  /** The key is there and belongs to the certificate; true as well while its storage does not answer. */
   readonly keyUsable: boolean
   readonly requested: RequestSpec
   readonly notBefore: Instant
@@ -132,6 +151,7 @@ export interface IdentityFacts {
 export interface EnrollmentAttempt {
   readonly id: string
   readonly keyLabel: string
+  readonly placement: KeyPlacement
   readonly requested: RequestSpec
 }
 
@@ -168,12 +188,22 @@ export interface InstalledRoot {
   readonly fingerprint: string
 }
 
+/** One key storage provider; with a code where it did not answer. */
+export interface KeyStorageStatus {
+  readonly protection: KeyProtection
+  readonly name: string
+  readonly code?: string
+  readonly message?: string
+}
+
 /** What is really on the device, read through the ports. */
 export interface DeviceState extends AgentState {
   readonly roots: readonly InstalledRoot[]
   readonly identities: ReadonlyMap<IdentityKey, IdentityFacts>
   /** Every key label that this agent owns on the device. */
   readonly keyLabels: ReadonlySet<string>
+  /** What the device has to keep keys in. */
+  readonly keyStorage: readonly KeyStorageStatus[]
   readonly locked: boolean
 }
 

@@ -75,6 +75,7 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     pendingSchedule: behaviour.pendingSchedule,
     storeFor: (root) => storeFor(root, os),
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
+    ignoredSettings: (profile) => ignoredSettings(profile, os),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
     isLocked,
   }
@@ -101,8 +102,12 @@ function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings
   const keyBits = supportedKeyBits(profile.request.keySpec, os)
   if (treatmentOf('keyStorage', os) !== 'honoured') return { ...profile.request, keyStorage: 'useSoftwareKsp' }
   const option = profile.request.keyStorage
-  const hasTpm = bindings.keyStorageProviders.some((provider) => provider.protection === 'tpm')
-  return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash, hasTpm }) ?? option }
+  return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash }) ?? option }
+}
+
+/** A setting that happens to say what the OS does anyway is not told. */
+function ignoredSettings({ request }: ScepProfile, os: Os): readonly string[] {
+  return request.keyStorage !== 'useSoftwareKsp' && treatmentOf('keyStorage', os) !== 'honoured' ? ['keyStorage'] : []
 }
 
 function refuseHttp(profile: ScepProfile, os: Os): void {

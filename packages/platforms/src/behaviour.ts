@@ -18,5 +18,4 @@ export interface KeyWish {
   /** Of an RSA key. */
   readonly keyBits: number
   readonly hash: HashName | undefined
-  readonly hasTpm: boolean
 }

@@ -139,6 +139,7 @@ function isHeld(failure: Failure, policy: DevicePolicy, state: DeviceState, now:
   if (failure.revision !== policy.revision) return false
   switch (failure.retry) {
     case 'now':
+    case 'on-user':
       return false
     case 'backoff':
       return now < failure.retryAt

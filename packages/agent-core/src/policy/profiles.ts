@@ -83,7 +83,7 @@ function parseScepProfile(
 ): ScepProfile | FailedProfile {
   const parsed = scepProfileSchema.safeParse(value)
   if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
-  const { subject, subjectAltNames, keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, ...rest } = parsed.data
+  const { subject, subjectAltNames, keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, multiFactor, ...rest } = parsed.data
   const request: RequestSpec = {
     subject,
     subjectAltNames,
@@ -94,7 +94,7 @@ function parseScepProfile(
     validity,
     rootFingerprint: fingerprints.get(rest.rootProfileId) ?? '',
   }
-  return { ...rest, request, ...(hash === undefined ? {} : { hash }) }
+  return { ...rest, request, ...(hash && { hash }), ...(multiFactor && { multiFactor }) }
 }
 
 type ProfileName = Pick<FailedProfile, 'id' | 'displayName' | 'principal'>

@@ -61,6 +61,8 @@ export const scepProfileSchema = z.object({
   scepUrls: z.array(scepUrl).min(1).max(32),
   rootProfileId: idSchema,
   hash: z.enum(['sha256', 'sha384', 'sha512']).optional(),
+  /** S28. */
+  multiFactor: z.boolean().optional(),
   /** S24. */
   renewalThresholdPercent: z.int().min(1).max(99),
   subject: z.string().max(4096),

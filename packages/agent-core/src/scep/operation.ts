@@ -31,7 +31,10 @@ export async function operate(
   signal: AbortSignal,
 ): Promise<CertRep> {
   const { legacyDes, legacySha1 } = options
-  const { hash, cipher, post } = chooseAlgorithms(server.capabilities, options)
+  const { hash, cipher, post } = chooseAlgorithms(server.capabilities, {
+    legacySha1,
+    hash: options.hash ?? operation.signer.key.hashes?.[0],
+  })
   const { recipient, signers } = server.ca
   const { transactionId, signer } = operation
   const { message, senderNonce } = await buildPkiRequest({ ...operation, recipient, hash, cipher })

@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
+import { keyProtections, keyStorageReasons } from '../keys/choice.ts'
 import { keyStorageSchema, keyUsageSchema, principalSchema, subjectAltNameSchema, validitySchema } from '../policy/schema.ts'
-import type { AgentState, EnrollmentAttempt, Failure, PendingEnrollment, RequestSpec } from '../types.ts'
+import type { AgentState, EnrollmentAttempt, Failure, KeyPlacement, PendingEnrollment, RequestSpec } from '../types.ts'
 
-export const stateSchemaVersion = 1
+export const stateSchemaVersion = 2
 
 const identityKeySchema = z.templateLiteral([principalSchema, '/', z.string().min(1)])
 
@@ -24,13 +25,24 @@ const requestSchema: z.ZodType<RequestSpec> = z.strictObject({
   rootFingerprint: z.string(),
 })
 
-const attemptSchema: z.ZodType<EnrollmentAttempt> = z.strictObject({ id: z.string(), keyLabel: z.string(), requested: requestSchema })
+const placementSchema: z.ZodType<KeyPlacement> = z.strictObject({
+  protection: z.enum(keyProtections),
+  provider: z.string(),
+  reason: z.enum(keyStorageReasons),
+})
+
+const attemptSchema: z.ZodType<EnrollmentAttempt> = z.strictObject({
+  id: z.string(),
+  keyLabel: z.string(),
+  placement: placementSchema,
+  requested: requestSchema,
+})
 
 const pendingSchema: z.ZodType<PendingEnrollment> = z.strictObject({ transactionId: z.string(), pollAt: instant, pollsLeft: z.int() })
 
 const failureSchema: z.ZodType<Failure> = z.strictObject({
   code: z.string(),
-  retry: z.enum(['now', 'backoff', 'on-new-policy', 'on-unlock', 'never']),
+  retry: z.enum(['now', 'backoff', 'on-new-policy', 'on-user', 'on-unlock', 'never']),
   count: z.int(),
   lastAt: instant,
   retryAt: instant,

@@ -1,4 +1,4 @@
-import { AgentError, type Identity, type KeyHandle, type KeyStorageProvider, type PlatformAdapter } from '@certfleet/agent-core'
+import { AgentError, type Identity, openKey, type PlatformAdapter } from '@certfleet/agent-core'
 import { createCsr } from '@certfleet/agent-core/pki'
 
 /** A certificate of one device, as it may be shown. */
@@ -13,17 +13,11 @@ export interface IssuedCertificate {
 /** What a device obtained. The requests that went to the CA held a challenge; these do not. */
 export function issuedCertificates(platform: PlatformAdapter, identities: readonly Identity[]): Promise<IssuedCertificate[]> {
   return Promise.all(
-    identities.map(async ({ profileId, chain, requested, keyLabel }) => {
-      const key = await keyOf(keyLabel, platform.keyStorageProviders)
-      return { profileId, chain, csr: await createCsr({ ...requested, key, hash: 'sha256' }) }
+    identities.map(async (identity) => {
+      const key = await openKey(identity, platform.keyStorageProviders)
+      if (!key) throw new AgentError('ERR_KEY_UNAVAILABLE', `the key "${identity.keyLabel}" of an installed certificate is gone`)
+      const csr = await createCsr({ ...identity.requested, key, hash: 'sha256' })
+      return { profileId: identity.profileId, chain: identity.chain, csr }
     }),
   )
-}
-
-async function keyOf(label: string, providers: readonly KeyStorageProvider[]): Promise<KeyHandle> {
-  for (const provider of providers) {
-    const key = await provider.open(label)
-    if (key) return key
-  }
-  throw new AgentError('ERR_KEY_UNAVAILABLE', `the key "${label}" of an installed certificate is gone`)
 }

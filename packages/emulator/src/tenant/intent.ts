@@ -12,6 +12,8 @@ export interface Intent {
   readonly byPlatform: ReadonlyMap<Platform, readonly AssignedProfile[]>
   /** Group ids by id and by name. */
   readonly groupIds: ReadonlyMap<string, string>
+  /** Ids of the profiles that require multi-factor authentication. */
+  readonly multiFactor: ReadonlySet<string>
 }
 
 /**
@@ -23,15 +25,17 @@ export function assignProfiles(imported: Import, tenant: Tenant): { intent: Inte
   const own = tenantAssignments(imported, tenant)
   const assignments = [...imported.assignments, ...own.assignments]
   const everywhere = tenant.assign === 'all'
+  const { multiFactor, findings: factorFindings } = multiFactorProfiles(imported, tenant)
   const findings = [
     ...own.findings,
+    ...factorFindings,
     ...(everywhere
       ? overridden(assignments, tenant)
       : [...unknownGroups(assignments, groupIds), ...noneAtAll(imported, assignments, tenant)]),
   ]
   const targets = everywhere ? undefined : targetsByProfile(assignments)
   const assigned = imported.profiles.map((profile) => ({ profile, targets: targets ? (targets.get(profile.id) ?? []) : everyone }))
-  return { intent: { byPlatform: byPlatform(assigned.filter((profile) => profile.targets.length > 0)), groupIds }, findings }
+  return { intent: { byPlatform: byPlatform(assigned.filter((profile) => profile.targets.length > 0)), groupIds, multiFactor }, findings }
 }
 
 const everyone: readonly AssignmentTarget[] = [{ kind: 'allDevices' }, { kind: 'allUsers' }]
@@ -39,16 +43,45 @@ const everyone: readonly AssignmentTarget[] = [{ kind: 'allDevices' }, { kind: '
 function tenantAssignments({ profiles }: Import, { assignments, file }: Tenant): { assignments: Assignment[]; findings: Finding[] } {
   const findings: Finding[] = []
   const resolved = assignments.flatMap(({ profile: wanted, intent, targets, path }) => {
-    const byId = profiles.filter(({ id }) => id === wanted)
-    const found = byId.length > 0 ? byId : profiles.filter(({ displayName }) => displayName === wanted)
-    const [profile] = found
-    if (profile !== undefined && found.length === 1)
-      return targets.map((target): Assignment => ({ profileId: profile.id, intent, target, file, path }))
-    const message = profile === undefined ? `no profile has the id or name "${wanted}"` : `${found.length} profiles are named "${wanted}"`
-    findings.push({ id: 'assignment-profile-unknown', severity: 'error', file, path, message, action: 'name the profile by its id' })
+    const profile = profileNamed(wanted, profiles)
+    if (typeof profile !== 'string') return targets.map((target): Assignment => ({ profileId: profile.id, intent, target, file, path }))
+    findings.push({
+      id: 'assignment-profile-unknown',
+      severity: 'error',
+      file,
+      path,
+      message: profile,
+      action: 'name the profile by its id',
+    })
     return []
   })
   return { assignments: resolved, findings }
+}
+
+/** By its id, else by its name where that is unique; otherwise what is wrong. */
+function profileNamed(wanted: string, profiles: readonly IntentProfile[]): IntentProfile | string {
+  const byId = profiles.filter(({ id }) => id === wanted)
+  const found = byId.length > 0 ? byId : profiles.filter(({ displayName }) => displayName === wanted)
+  const [profile] = found
+  if (profile === undefined) return `no profile has the id or name "${wanted}"`
+  return found.length === 1 ? profile : `${found.length} profiles are named "${wanted}"`
+}
+
+/** The setting counts only for a key in Passport for Work (S28). */
+function multiFactorProfiles({ profiles }: Import, { multiFactor = [], file }: Tenant): { multiFactor: Set<string>; findings: Finding[] } {
+  const required = new Set<string>()
+  const findings = multiFactor.flatMap((wanted, i): Finding[] => {
+    const profile = profileNamed(wanted, profiles)
+    const finding = { id: 'multi-factor-profile', severity: 'error', file, path: `multiFactor[${i}]`, source: 'S28' } as const
+    if (typeof profile === 'string') return [{ ...finding, message: profile, action: 'name the profile by its id' }]
+    if (profile.kind !== 'scep' || profile.keyStorage !== 'usePassportForWorkKspOtherwiseFail') {
+      const message = `"${profile.displayName}" does not keep its key in Passport for Work, the only storage that can require more factors`
+      return [{ ...finding, message, action: 'choose usePassportForWorkKspOtherwiseFail, or leave the profile out of multiFactor' }]
+    }
+    required.add(profile.id)
+    return []
+  })
+  return { multiFactor: required, findings }
 }
 
 function targetsByProfile(assignments: readonly Assignment[]): Map<string, AssignmentTarget[]> {

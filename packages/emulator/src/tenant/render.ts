@@ -21,7 +21,7 @@ export function renderPolicy(intent: Intent, tenant: Tenant, deviceId: string, {
   for (const { profile, targets } of applicable(intent, subscriber.device)) {
     const assignedTo = principalsReached(targets, intent, tenant, subscriber)
     if (assignedTo.length === 0) continue
-    const rendered = attempt(profile, () => renderProfile(profile, assignedTo, subscriber))
+    const rendered = attempt(profile, () => renderProfile(profile, assignedTo, intent, subscriber))
     if ('code' in rendered) failedProfiles.push(rendered)
     else if ('certificate' in rendered) trustedRoots.push(rendered)
     else scepProfiles.push(rendered)
@@ -112,9 +112,14 @@ function failureCode({ code }: AgentError): FailedProfile['code'] {
   return code === 'ERR_VARIABLE_UNRESOLVED' || code === 'ERR_UNSUPPORTED' ? code : 'ERR_PROFILE_INVALID'
 }
 
-function renderProfile(profile: IntentProfile, assignedTo: readonly Principal[], subscriber: Subscriber): WireRoot | WireScep {
+function renderProfile(
+  profile: IntentProfile,
+  assignedTo: readonly Principal[],
+  intent: Intent,
+  subscriber: Subscriber,
+): WireRoot | WireScep {
   if (profile.kind === 'trusted-root') return renderRoot(profile, assignedTo)
-  if (profile.kind === 'scep') return renderScep(profile, assignedTo, subscriber)
+  if (profile.kind === 'scep') return renderScep(profile, assignedTo, intent, subscriber)
   throw new AgentError('ERR_PROFILE_INVALID', profile.message)
 }
 
@@ -125,7 +130,7 @@ function renderRoot(profile: TrustedRootIntent, assignedTo: readonly Principal[]
   return { id, displayName, certificate: base64, destinationStore: destinationStore ?? ownStore, assignedTo: [...assignedTo] }
 }
 
-function renderScep(profile: ScepIntent, assignedTo: readonly Principal[], subscriber: Subscriber): WireScep {
+function renderScep(profile: ScepIntent, assignedTo: readonly Principal[], intent: Intent, subscriber: Subscriber): WireScep {
   const { id, displayName, principal, link, subjectTemplate } = profile
   if ('problem' in link) throw new AgentError('ERR_PROFILE_INVALID', link.problem)
   if (subjectTemplate === undefined) throw new AgentError('ERR_UNSUPPORTED', `no variable gives ${profile.subjectNameFormat} a value`)
@@ -137,6 +142,7 @@ function renderScep(profile: ScepIntent, assignedTo: readonly Principal[], subsc
     scepUrls: [...profile.scepUrls],
     rootProfileId: link.rootProfileId,
     ...(profile.hash === undefined ? {} : { hash: profile.hash }),
+    ...(intent.multiFactor.has(id) && { multiFactor: true }),
     renewalThresholdPercent: profile.renewalThresholdPercent,
     subject: renderSubject(subjectTemplate, (template) => resolveVariables(template, 'subject', profile, subscriber)),
     subjectAltNames: profile.subjectAltNames.map(({ type, value }) => ({

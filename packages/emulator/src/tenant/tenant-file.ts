@@ -60,13 +60,15 @@ const tenantShape = z.strictObject({
   groups: z.array(groupShape, 'expected a list').max(maxNodes).optional(),
   assignments: z.array(assignmentShape, 'expected a list').max(maxNodes).optional(),
   assign: z.literal('all', 'expected all').optional(),
+  /** S28; no member of Graph's says it. */
+  multiFactor: ids,
 })
 
 type Shape = z.infer<typeof tenantShape>
 
 /**
  * Reads a tenant file: YAML 1.2 in which every scalar is text, so that `017.4` and `1e3` stay what was written.
- * Members: `users`, `devices`, `groups`, `assignments`, `assign: all`; see packages/emulator/examples/contoso/tenant.yaml.
+ * Members: `users`, `devices`, `groups`, `assignments`, `assign: all`, `multiFactor` (profiles that require it); see packages/emulator/examples/contoso/tenant.yaml.
  * Fails with `ERR_POLICY_INVALID`; the message has a line `file:line:column path: expected …` for each problem, at most 20.
  */
 export function parseTenant(bytes: Uint8Array, file: string): Tenant {
@@ -168,7 +170,7 @@ function repeated(list: string, items: readonly { id: string }[]): Problem[] {
   return items.flatMap(({ id }, i) => (first.get(id) === i ? [] : [{ path: [list, i, 'id'], message: `the id "${id}" is taken` }]))
 }
 
-function tenantOf({ users = [], devices = [], groups = [], assignments = [], assign }: Shape, file: string): Tenant {
+function tenantOf({ users = [], devices = [], groups = [], assignments = [], assign, multiFactor }: Shape, file: string): Tenant {
   return {
     file,
     users: new Map(
@@ -184,7 +186,8 @@ function tenantOf({ users = [], devices = [], groups = [], assignments = [], ass
         path: `assignments[${i}]`,
       }),
     ),
-    ...(assign === undefined ? {} : { assign }),
+    ...(assign && { assign }),
+    ...(multiFactor && { multiFactor }),
   }
 }
 

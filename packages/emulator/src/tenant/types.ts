@@ -36,9 +36,9 @@ export interface Finding {
 
 export type FindingId =
   | 'applicability-rule-ignored'
-  | 'assignment-invalid'
   | 'assignment-filter-ignored'
   | 'assignment-group-unknown'
+  | 'assignment-invalid'
   | 'assignment-profile-unknown'
   | 'assignment-target-ignored'
   | 'assignments-missing'
@@ -54,6 +54,7 @@ export type FindingId =
   | 'link-unknown'
   | 'links-file-invalid'
   | 'member-unknown'
+  | 'multi-factor-profile'
   | 'profile-duplicate'
   | 'profile-invalid'
   | 'san-character'
@@ -210,4 +211,6 @@ export interface Tenant {
   readonly assignments: readonly TenantAssignment[]
   /** Every profile goes to all devices and users of its platform, whatever the assignments say. */
   readonly assign?: 'all'
+  /** Ids or names of the profiles whose users must prove more than one factor before a certificate is issued (S28). */
+  readonly multiFactor?: readonly string[]
 }

@@ -4,7 +4,7 @@ import { type Fact, holds } from '../fact.ts'
 import type { Os } from '../os.ts'
 import { windowsFacts } from './facts.ts'
 
-/** Where a key goes by option, OS version and whether there is a TPM. What Windows cannot do there: `ERR_UNSUPPORTED`. */
+/** Where a key goes by option and OS version. What Windows cannot do there: `ERR_UNSUPPORTED`. */
 export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
   const option = effectiveOption(wish.option, os)
   switch (option) {
@@ -13,9 +13,6 @@ export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
       break
     case 'useTpmKspOtherwiseFail':
       refuseLargeTpmKey(wish.keyBits)
-      break
-    case 'useTpmKspOtherwiseUseSoftwareKsp':
-      if (wish.hasTpm) refuseLargeTpmKey(wish.keyBits)
       break
   }
   return option
