@@ -40,10 +40,13 @@ const habits: ScepHabits = {
   urls: 'first',
 }
 
-export interface PooledKey {
-  readonly privateKey: KeyObject
+export interface BenchKey {
   readonly handle: KeyHandle
   readonly subject: string
+}
+
+export interface PooledKey extends BenchKey {
+  readonly privateKey: KeyObject
 }
 
 /** RSA-2048 keys, made on the thread pool. */
@@ -77,6 +80,8 @@ export interface Client {
   readonly records: readonly RecordedEnrolment[]
   /** The whole path: CSR, GetCACaps, GetCACert, PKCSReq, CertRep, judging what was issued. */
   enroll(index: number): Promise<void>
+  /** The same with any key. */
+  enrollWith(key: BenchKey): Promise<void>
   /** GetCACaps and GetCACert without a socket: parsing, and vouching for the CA. */
   meetServer(index: number): Promise<unknown>
   /** The three HTTP exchanges by themselves. */
@@ -101,17 +106,18 @@ export async function connectClient(lab: LabProcess, keys: readonly PooledKey[])
     clock: systemClock,
     jitter: systemJitter,
   }
+  const enrollWith = async (key: BenchKey) => {
+    const csr = await makeCsr(key)
+    const outcome = await scepProtocol(options).request({ csr, key: key.handle }, new AbortController().signal)
+    judge(outcome, key, root)
+  }
   const canned = handlerTransport(async ({ url }) => (url.includes('GetCACaps') ? capabilities : certificates))
   return {
     root,
     ca,
     records,
-    async enroll(index) {
-      const key = keys[index] as PooledKey
-      const csr = await makeCsr(key)
-      const outcome = await scepProtocol(options).request({ csr, key: key.handle }, new AbortController().signal)
-      judge(outcome, key, root)
-    },
+    enroll: (index) => enrollWith(keys[index] as PooledKey),
+    enrollWith,
     meetServer: () => meetServer({ ...options, transport: canned }, new AbortController().signal),
     async exchangeOnly(index) {
       await get(transport, lab, 'GetCACaps')
@@ -123,7 +129,7 @@ export async function connectClient(lab: LabProcess, keys: readonly PooledKey[])
 }
 
 /** The request of a usual SCEP profile: three names in the subject, two alternative names, challenge. */
-export function makeCsr({ handle, subject }: PooledKey): Promise<Uint8Array> {
+export function makeCsr({ handle, subject }: BenchKey): Promise<Uint8Array> {
   return createCsr({
     subject,
     subjectAltNames,
@@ -140,7 +146,7 @@ const subjectAltNames = [
   { type: 'dns', value: 'device.example.com' },
 ] as const
 
-function judge(outcome: EnrollmentOutcome, key: PooledKey, root: Uint8Array): Certificate {
+function judge(outcome: EnrollmentOutcome, key: BenchKey, root: Uint8Array): Certificate {
   if (outcome.status !== 'issued') throw new Error(`the lab issued nothing: ${JSON.stringify(outcome)}`)
   const request = { subject: key.subject, subjectAltNames, keySpec: key.handle.spec }
   return verifyIssued({ issued: outcome.chain, request, key: key.handle, root, at: systemClock.now() }).leaf

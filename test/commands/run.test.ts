@@ -60,9 +60,47 @@ t.test('a scenario, for people', async (t) => {
   t.equal(exitCode, 0)
   t.match(stdout, /^seed night\n2 devices \(1 ios, 1 windows\); the lab stands in/)
   t.match(stdout, /^platform +devices +roots +certificates +failed +p50 ms +p90 ms +p99 ms\nios +1 +1 +1 +0 /m)
+  t.match(stdout, /^keys: 1 software, 1 tpm; why: 1 software-ready, 1 tpm-ready$/m)
   t.match(stdout, /^2 certificates in [\d.]+ s: [\d.]+ enrolments per second/m)
   const end = openssl('x509', '-in', join(out, 'ios-000001', 'cert.pem'), '-noout', '-enddate').split('=')[1] as string
   t.ok(Math.abs(Date.parse(end) - systemClock.now() - 30 * 86_400_000) < 86_400_000, end)
+})
+
+t.test('every key where the scenario says', async (t) => {
+  const folder = t.testdir({
+    's.yaml': `devices: { ios: 1, windows: 1 }\nprofiles: ${exampleProfiles}\nksp: passport\n`,
+    'pin.yaml': `devices: { ios: 1 }\nprofiles: ${exampleProfiles}\nksp: passport\npin-file: pin.txt\n`,
+    'token.yaml': 'devices: 1\nksp: pkcs11:/no/such/library.so?token=dev0\n',
+    'pin.txt': '471100\n',
+  })
+  const run = (name: string, env = {}, typed?: string[]) => command(['run', join(folder, name), '--in-process', '--json'], env, typed)
+  const chosen = { keyStorageReasons: { 'device-choice': Number } }
+  const made = await run('s.yaml')
+  t.match(JSON.parse(made.stdout), { outcomes: { installed: 2, failed: 0 }, keys: { passport: 2 }, ...chosen }, 'users make up their PINs')
+  t.match(await run('pin.yaml'), { exitCode: 0, stderr: /^warning: pin-file .*others on this machine/m })
+  t.match(await run('s.yaml', { CERTFLEET_PIN: '471100' }), { exitCode: 0 })
+  const short = await run('s.yaml', { CERTFLEET_PIN: '4711' })
+  t.match(JSON.parse(short.stdout), { failuresByCode: { ERR_USER_ACTION_REQUIRED: 2 }, keys: {} }, 'a PIN that no Passport takes')
+
+  const token = { exitCode: 1, stderr: /the PKCS#11 library|pkcs11js/ }
+  t.match(await run('token.yaml', { CERTFLEET_PIN: '4711' }), token, 'a token that is not there')
+  t.match(
+    await run('token.yaml', {}, ['4711']),
+    { ...token, asked: ['PIN for the PKCS#11 token "dev0": '] },
+    'asked for at the terminal, once',
+  )
+  const alone = await run('token.yaml')
+  t.match(
+    alone,
+    { exitCode: 2, stderr: /no PIN for the PKCS#11 token "dev0": set CERTFLEET_PIN or name a file with pin-file/ },
+    'nobody to ask',
+  )
+  const { io, seen, interrupt, stderr } = terminal({ typed: [] })
+  const running = runCommandLine(['run', join(folder, 'token.yaml')], io)
+  await seen(/PIN for/)
+  interrupt()
+  t.equal(await running, 130)
+  t.match(stderr(), /interrupted; nothing was run/)
 })
 
 t.test('what fails is told with its code and what to do, and ends with 1', async (t) => {

@@ -1,10 +1,12 @@
 import { type Clock, systemClock } from '@certfleet/agent-core'
-import { type ExitCode, type Io, runCommandLine } from '@certfleet/emulator/commands'
+import { type ExitCode, type Io, type Prompt, runCommandLine } from '@certfleet/emulator/commands'
 
 export interface Outcome {
   readonly exitCode: ExitCode
   readonly stdout: string
   readonly stderr: string
+  /** What was asked at the prompt. */
+  readonly asked: readonly string[]
 }
 
 export interface Terminal {
@@ -13,12 +15,29 @@ export interface Terminal {
   stderr(): string
   /** As Ctrl+C does. */
   interrupt(): void
-  /** Resolves once stderr or stdout has a match. */
+  /** What was asked at the prompt, in order. */
+  asked(): readonly string[]
+  /** Resolves once stderr, stdout or a question has a match. */
   seen(pattern: RegExp): Promise<void>
 }
 
+export interface TerminalOptions {
+  readonly env?: Io['env']
+  readonly clock?: Clock
+  /** What somebody answers at the prompts, in order; then nothing more is answered. Absent: nobody is there. */
+  readonly typed?: readonly string[]
+}
+
 /** What a command has of its process, kept in memory. */
-export function terminal({ env = {}, clock = systemClock }: { env?: Io['env']; clock?: Clock } = {}): Terminal {
+export function terminal({ env = {}, clock = systemClock, typed }: TerminalOptions = {}): Terminal {
+  const asked: string[] = []
+  const prompt: Prompt = (question, signal) => {
+    const answer = typed?.[asked.length]
+    asked.push(question)
+    for (const watcher of watchers) watcher()
+    if (answer !== undefined) return Promise.resolve(answer)
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  }
   const text = { out: '', err: '' }
   const listeners = new Set<() => void>()
   const watchers = new Set<() => void>()
@@ -33,6 +52,7 @@ export function terminal({ env = {}, clock = systemClock }: { env?: Io['env']; c
       errIsTerminal: false,
       env,
       clock,
+      ...(typed && { promptSecret: prompt, promptLine: prompt }),
       onInterrupt(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)
@@ -40,13 +60,14 @@ export function terminal({ env = {}, clock = systemClock }: { env?: Io['env']; c
     },
     stdout: () => text.out,
     stderr: () => text.err,
+    asked: () => asked,
     interrupt: () => {
       for (const listener of listeners) listener()
     },
     seen: (pattern) =>
       new Promise((resolve) => {
         const look = () => {
-          if (!pattern.test(text.out) && !pattern.test(text.err)) return
+          if (![text.out, text.err, asked.join('\n')].some((shown) => pattern.test(shown))) return
           watchers.delete(look)
           resolve()
         }
@@ -57,8 +78,8 @@ export function terminal({ env = {}, clock = systemClock }: { env?: Io['env']; c
 }
 
 /** Runs a command line to its end. */
-export async function command(argv: readonly string[], env?: Io['env']): Promise<Outcome> {
-  const { io, stdout, stderr } = terminal(env && { env })
+export async function command(argv: readonly string[], env?: Io['env'], typed?: readonly string[]): Promise<Outcome> {
+  const { io, stdout, stderr, asked } = terminal({ ...(env && { env }), ...(typed && { typed }) })
   const exitCode = await runCommandLine(argv, io)
-  return { exitCode, stdout: stdout(), stderr: stderr() }
+  return { exitCode, stdout: stdout(), stderr: stderr(), asked: asked() }
 }

@@ -8,7 +8,7 @@ import { command } from './terminal.ts'
 t.test('every command has help with examples', async (t) => {
   const help = await command(['--help'])
   t.match(help, { exitCode: 0, stderr: '' })
-  for (const name of ['run', 'lab', 'enroll', 'check']) {
+  for (const name of ['run', 'lab', 'enroll', 'keys', 'check']) {
     t.match(help.stdout, new RegExp(`^ +${name} `, 'm'))
     const own = await command([name, '--help'])
     t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)
@@ -49,9 +49,30 @@ t.test('bad usage ends with 2 and says what was expected', async (t) => {
     ['a key size between steps', [...enroll, '--key-bits', '2049'], /--key-bits.*1024 to 8192/],
     ['an unknown platform', [...enroll, '--platform', 'beos'], /--platform.*ios, macos, android, windows/],
     ['a fingerprint of another length', [...enroll, '--ca-fingerprint', 'ab'.repeat(20)], /--ca-fingerprint.*64 hexadecimal/],
+    ['a PIN as an option', [...enroll, '--ksp', 'software', '--pin', '4711'], /unknown option '--pin'/],
+    ['a passphrase as an option', [...enroll, '--ksp', 'software', '--passphrase', '4711'], /unknown option '--passphrase'/],
+    ['an unknown key storage', [...enroll, '--ksp', 'hsm'], /--ksp: an unknown key storage; expected software, tpm, passport or pkcs11/],
+    ['a PIN for a key storage', [...enroll, '--ksp', '4711'], /--ksp: an unknown key storage/],
+    ['a token without a name', [...enroll, '--ksp', 'pkcs11:/lib.so'], /--ksp: a PKCS#11 address of another form; expected pkcs11:MODULE/],
+    [
+      'a token with its PIN',
+      [...enroll, '--ksp', 'pkcs11:/lib.so?token=a&pin-value=4711'],
+      /--ksp: a PIN has no place in a PKCS#11 address/,
+    ],
+    ['a PIN that nothing asks for', [...enroll, '--pin-file', 'pin.txt'], /--pin-file is for a key storage; name one with --ksp/],
+    ['a PIN for the TPM', [...enroll, '--ksp', 'tpm', '--pin-file', 'pin.txt'], /--pin-file: the modelled TPM asks for no PIN/],
+    ['nothing to do with keys', ['keys'], /Usage: certfleet keys/],
+    ['keys of nobody', ['keys', 'list'], /expected --state DIR, or --ksp/],
+    ['keys of a folder by its kind', ['keys', 'list', '--ksp', 'tpm'], /--ksp: expected a token/],
+    ['no key to destroy', ['keys', 'destroy', '--state', 'x'], /missing required argument 'label'/],
+    ['a PIN as an option for a token', ['keys', 'list', '--ksp', 'pkcs11:/l?token=a', '--pin', '4711'], /unknown option '--pin'/],
     ['no time at all', [...enroll, '--timeout', '0'], /--timeout.*whole number from 1/],
   ]
-  for (const [name, argv, message] of rows) t.match(await command(argv), { exitCode: 2, stdout: '', stderr: message }, name)
+  for (const [name, argv, message] of rows) {
+    const outcome = await command(argv)
+    t.match(outcome, { exitCode: 2, stdout: '', stderr: message }, name)
+    t.notMatch(outcome.stderr, '4711', `${name}: a secret in the wrong place is not repeated`)
+  }
 })
 
 t.test('with --json, bad usage and bad input are one document', async (t) => {

@@ -1,3 +1,4 @@
+import type { KeyPlacement } from '@certfleet/agent-core'
 import { type DeviceOutcome, isGood, progressLine, renderResults, resultsOf, showProgress } from '@certfleet/emulator/fleet'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
@@ -10,19 +11,23 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   pending: 0,
   enrollmentMs: [100],
   failures: [],
+  keys: [],
+  ignoredSettings: [],
   ...facts,
 })
 const rejected = { subject: 'user/wifi', code: 'ERR_ENROLLMENT_REJECTED', message: 'the CA rejected "Wi-Fi" (badRequest)' } as const
 const offline = { code: 'ERR_NETWORK', message: 'no connection to lab' } as const
+const key = (protection: KeyPlacement['protection'], reason: KeyPlacement['reason']) => ({ protection, provider: 'a provider', reason })
 const fleet = [
-  device({}),
-  device({ deviceId: 'ios-2', enrollmentMs: [300] }),
+  device({ keys: [key('software', 'setting-ignored')], ignoredSettings: ['keyStorage'] }),
+  device({ deviceId: 'ios-2', enrollmentMs: [300], keys: [key('software', 'software-ready')] }),
   device({
     deviceId: 'win-1',
     platform: 'windows',
     rootsInstalled: 2,
     certificatesInstalled: 2,
     enrollmentMs: [1000, 2000],
+    keys: [key('tpm', 'tpm-ready'), key('tpm', 'tpm-ready')],
     failures: [rejected],
   }),
   device({ deviceId: 'win-2', platform: 'windows', rootsInstalled: 0, certificatesInstalled: 0, enrollmentMs: [], failures: [offline] }),
@@ -56,7 +61,14 @@ t.test('resultsOf', async (t) => {
     failed: 0,
     failuresByCode: {},
     latencyMs: { p50: 100, p90: 300, p99: 300 },
+    keys: { software: 2 },
+    keyStorageReasons: { 'setting-ignored': 1, 'software-ready': 1 },
+    ignoredSettings: { keyStorage: 1 },
   })
+  t.match(results.platforms.windows, { keys: { tpm: 2 }, keyStorageReasons: { 'tpm-ready': 2 }, ignoredSettings: {} })
+  t.strictSame(results.keys, { software: 2, tpm: 2 })
+  t.strictSame(results.keyStorageReasons, { 'tpm-ready': 2, 'setting-ignored': 1, 'software-ready': 1 }, 'most frequent first')
+  t.strictSame(results.ignoredSettings, { keyStorage: 1 })
   t.match(results.platforms.windows, { devices: 3, rootsInstalled: 3, certificatesInstalled: 2, failed: 3, latencyMs: { p50: 1000 } })
   t.strictSame(results.failures[1], { device: 'win-2', platform: 'windows', ...offline })
   t.equal(isGood(results), false)
@@ -92,6 +104,8 @@ windows         3      3             2       3    1000    2000    2000
 all             5      5             4       3     300    2000    2000
 
 4 certificates in 2.0 s: 2 enrolments per second (latency is key generation to installation)
+keys: 2 software, 2 tpm; why: 2 tpm-ready, 1 setting-ignored, 1 software-ready
+settings without effect on the OS: 1 keyStorage
 
 ERR_ENROLLMENT_REJECTED  2 failed
   first: win-1, user/wifi: the CA rejected "Wi-Fi" (badRequest)
@@ -105,6 +119,7 @@ ERR_NETWORK  1 failed
   t.notMatch(one, /^all/m, 'one platform needs no total')
   t.match(one, '2 still pending')
   const none = renderResults(resultsOf(7, { devices: [device({ enrollmentMs: [] })], durationMs: 1000, interrupted: false }))
+  t.notMatch(none, /keys:|settings/, 'no line about keys where there is none')
   t.match(none, /ios .* -\s+-\s+-$/m, 'no latency where nothing was enrolled')
 })
 

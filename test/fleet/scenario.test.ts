@@ -13,6 +13,12 @@ t.test('a scenario is read', async (t) => {
     ['shares', 'devices: { total: 8, shares: { ios: 1, windows: 3 } }', { devices: { total: 8, shares: { ios: 1, windows: 3 } } }],
     ['the most devices', 'devices: 100000', { devices: 100_000 }],
     ['the legacy switches', 'legacy-des: true\nlegacy-sha1: false', { 'legacy-des': true, 'legacy-sha1': false }],
+    ['a key storage', 'ksp: tpm', { ksp: { kind: 'tpm' } }],
+    [
+      'a token, with a file for its PIN',
+      'ksp: "pkcs11:/lib/a.so?token=dev0"\npin-file: pin.txt',
+      { ksp: { kind: 'pkcs11', module: '/lib/a.so', token: 'dev0', protection: 'pkcs11' }, 'pin-file': 'pin.txt' },
+    ],
     ['the lab', 'concurrency: 1024\nlab:\n  validityDays: 3650', { concurrency: 1024, lab: { validityDays: 3650 } }],
   ]
   for (const [name, text, expected] of rows) t.strictSame(parseScenario(text, 's.yaml'), expected, name)
@@ -36,6 +42,11 @@ t.test('what cannot be used is told with line, column and path', async (t) => {
     ['validity as text', 'lab:\n  validityDays: "30"', /^s\.yaml:2:17: lab\.validityDays: .*expected number/],
     ['a day too long', 'lab:\n  validityDays: 3651', /^s\.yaml:2:17: lab\.validityDays: .*<=3650/],
     ['a switch that is neither on nor off', 'legacy-des: maybe', /^s\.yaml:1:13: legacy-des: /],
+    ['a key storage that is none', 'ksp: hsm', /^s\.yaml:1:6: ksp: an unknown key storage; expected software, tpm, passport or pkcs11:/],
+    ['a token with its PIN', 'ksp: "pkcs11:/l?token=a&pin-value=4711"', /^s\.yaml:1:6: ksp: a PIN has no place in a PKCS#11 address/],
+    ['a PIN', 'ksp: passport\npin: 4711', /^s\.yaml:2:1: pin: unknown key/],
+    ['a PIN that nothing asks for', 'pin-file: a.txt', /^s\.yaml:1:11: pin-file: nothing asks for a PIN/],
+    ['a PIN for the TPM', 'ksp: tpm\npin-file: a.txt', /^s\.yaml:2:11: pin-file: nothing asks for a PIN/],
     ['no concurrency', 'concurrency: 0', /^s\.yaml:1:14: concurrency: .*>=1/],
     ['the same key twice', 'seed: 1\nseed: 2', /^s\.yaml:2:1: .*unique/i],
     ['an open quote', 'tenant: "a', /^s\.yaml:1:\d+: /],
@@ -44,6 +55,7 @@ t.test('what cannot be used is told with line, column and path', async (t) => {
     ['two problems', 'seed: []\nconcurrency: no', /seed: .*\n.*concurrency: /],
   ]
   for (const [name, text, message] of rows) t.throws(() => parseScenario(text, 's.yaml'), { name: 'InputError', message }, name)
+  t.throws(() => parseScenario('ksp: "4711"', 's.yaml'), { message: /^((?!4711).)*$/ }, 'a PIN in the wrong place is not repeated')
 })
 
 t.test('aliases cannot multiply without end', async (t) => {
@@ -52,12 +64,17 @@ t.test('aliases cannot multiply without end', async (t) => {
 })
 
 t.test('loadScenario', async (t) => {
-  const folder = t.testdir({ 'a.yaml': 'profiles: graph\ntenant: ../t.yaml', 'big.yaml': `# ${'x'.repeat(1_048_576)}` })
+  const folder = t.testdir({
+    'a.yaml': 'profiles: graph\ntenant: ../t.yaml',
+    'b.yaml': 'ksp: passport\npin-file: pin.txt',
+    'big.yaml': `# ${'x'.repeat(1_048_576)}`,
+  })
   t.strictSame(
     await loadScenario(join(folder, 'a.yaml')),
     { profiles: join(folder, 'graph'), tenant: resolve(folder, '../t.yaml') },
     'takes paths from the place of the file',
   )
+  t.match(await loadScenario(join(folder, 'b.yaml')), { 'pin-file': join(folder, 'pin.txt') })
   await t.rejects(loadScenario(join(folder, 'none.yaml')), { name: 'InputError', message: /none\.yaml: cannot be read \(ENOENT\)/ })
   await t.rejects(loadScenario(join(folder, 'big.yaml')), { name: 'InputError', message: /expected at most 1048576/ })
 })

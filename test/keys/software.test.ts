@@ -1,13 +1,31 @@
-import { constants, createPublicKey, generateKeyPairSync, publicEncrypt, verify } from 'node:crypto'
+import { constants, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes, verify } from 'node:crypto'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { type KeyHandle, type KeySpec, softwareKeyHandle, softwareKeys } from '@certfleet/agent-core'
+import { AgentError, type KeyHandle, type KeySpec, softwareKeyHandle, softwareKeys } from '@certfleet/agent-core'
 import t from 'tap'
+import { fileKeys } from '#agent-core/keys/file-vault.ts'
+import { memoryVault } from '#agent-core/keys/vault.ts'
+import { keyStorageProviderContract } from '../contracts/key-storage-provider.ts'
 
 const rsaSpec: KeySpec = { algorithm: 'rsa', bits: 2048 }
+const ec: KeySpec = { algorithm: 'ec', curve: 'P-256' }
+
+function refuse(): never {
+  throw new AgentError('ERR_STATE_IO', 'not now')
+}
 
 function publicKeyOf({ publicKey }: KeyHandle) {
   return createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' })
 }
+
+t.test('it keeps the contract', async (t) => {
+  await t.test('in memory', (t) => keyStorageProviderContract(t, async () => softwareKeys()))
+  await t.test('on disk', async (t) => {
+    let folders = 0
+    const parent = t.testdir()
+    await keyStorageProviderContract(t, () => fileKeys(join(parent, `keys${folders++}`), { secret: { key: randomBytes(32) } }))
+  })
+})
 
 t.test('generated keys sign, and say what they are', async (t) => {
   const keys = softwareKeys()
@@ -22,18 +40,81 @@ t.test('generated keys sign, and say what they are', async (t) => {
   }
 })
 
-t.test('labels', async (t) => {
-  const keys = softwareKeys()
-  const ec = { algorithm: 'ec', curve: 'P-256' } as const
-  const [first, second] = await Promise.allSettled([keys.generate(ec, 'a'), keys.generate(ec, 'a')])
-  t.equal(first.status, 'fulfilled')
-  t.match(second, { status: 'rejected', reason: { code: 'ERR_KEY_EXISTS' } }, 'a label is taken from the moment it is asked for')
-  t.equal(await keys.open('a'), (first as PromiseFulfilledResult<KeyHandle>).value)
-  t.same(await keys.list(), ['a'])
-  await keys.destroy('a')
-  await keys.destroy('a')
-  t.equal(await keys.open('a'), undefined)
-  t.same(await keys.list(), [])
+t.test('a label', async (t) => {
+  await t.test('is taken from the moment it is asked for', async (t) => {
+    const keys = softwareKeys()
+    const [first, second] = await Promise.allSettled([keys.generate(ec, 'a'), keys.generate(ec, 'a')])
+    t.match(second, { status: 'rejected', reason: { code: 'ERR_KEY_EXISTS' } })
+    t.equal(await keys.open('a'), (first as PromiseFulfilledResult<KeyHandle>).value, 'the same handle for every caller')
+    t.same(await keys.list(), ['a'])
+  })
+  await t.test('is taken by a key of the vault that was never opened here', async (t) => {
+    const vault = memoryVault()
+    const made = await softwareKeys(vault).generate(ec, 'a')
+    const keys = softwareKeys({ ...vault, store: async () => void t.fail('no key is made for it') })
+    await t.rejects(keys.generate(ec, 'a'), { code: 'ERR_KEY_EXISTS', message: 'a key with label "a" exists' })
+    t.same((await keys.open('a'))?.publicKey, made.publicKey)
+    await t.rejects(vault.store('a', generateKeyPairSync('ed25519').privateKey), { code: 'ERR_KEY_EXISTS' })
+  })
+  await t.test('opens what another provider put in the vault after it was asked for in vain', async (t) => {
+    const vault = memoryVault()
+    const keys = softwareKeys(vault)
+    t.equal(await keys.open('a'), undefined)
+    const made = await softwareKeys(vault).generate(ec, 'a')
+    t.same((await keys.open('a'))?.publicKey, made.publicKey)
+  })
+  await t.test('is free again after a key that could not be kept', async (t) => {
+    const vault = memoryVault()
+    let refusals = 1
+    const full = { ...vault, store: async (...key: Parameters<typeof vault.store>) => (refusals-- > 0 ? refuse() : vault.store(...key)) }
+    const keys = softwareKeys(full)
+    const [failed, opened] = await Promise.allSettled([keys.generate(ec, 'a'), keys.open('a')])
+    t.match(failed, { status: 'rejected', reason: { code: 'ERR_STATE_IO' } })
+    t.match(opened, { status: 'fulfilled', value: undefined }, 'who only opened it hears of no key')
+    t.same(await keys.list(), [])
+    t.equal((await keys.generate(ec, 'a')).label, 'a')
+  })
+  await t.test('is opened and destroyed once its key is made', async (t) => {
+    const keys = softwareKeys()
+    const made = keys.generate(ec, 'a')
+    t.equal(await keys.open('a'), await made)
+    const next = keys.generate(ec, 'b')
+    await keys.destroy('b')
+    t.equal((await next).label, 'b')
+    t.same(await keys.list(), ['a'])
+    t.equal(await keys.open('b'), undefined)
+  })
+  await t.test('that a vault cannot read now is read at the next call', async (t) => {
+    const vault = memoryVault()
+    await softwareKeys(vault).generate(ec, 'a')
+    let refusals = 1
+    const keys = softwareKeys({ ...vault, load: async (label) => (refusals-- > 0 ? refuse() : vault.load(label)) })
+    await t.rejects(keys.open('a'), { code: 'ERR_STATE_IO' })
+    t.equal((await keys.open('a'))?.label, 'a')
+  })
+  for (const [name, label, isLabel] of [
+    ['empty', '', false],
+    ['one space', ' ', true],
+    ['128 characters', '~'.repeat(128), true],
+    ['129 characters', 'a'.repeat(129), false],
+    ['a control character', 'a\x1f', false],
+    ['a line end', 'a\n', false],
+    ['DEL', 'a\x7f', false],
+    ['not ASCII', 'schlüssel', false],
+    ['a path', '../../etc/passwd', true],
+    ['quotes', '"\\', true],
+  ] as const) {
+    await t.test(`${name}: ${isLabel ? 'is one' : 'is none'}`, async (t) => {
+      const vault = memoryVault()
+      const keys = softwareKeys(isLabel ? vault : { ...vault, store: async () => void t.fail('no key is made for it') })
+      if (isLabel) t.equal((await keys.generate(ec, label)).label, label)
+      else await t.rejects(keys.generate(ec, label), { code: 'ERR_UNSUPPORTED', message: /1 to 128 printable ASCII/ })
+      t.same(await keys.list(), isLabel ? [label] : [])
+      t.equal((await keys.open(label))?.label, isLabel ? label : undefined)
+      await keys.destroy(label)
+      t.same(await keys.list(), [])
+    })
+  }
 })
 
 t.test('which keys it makes', async (t) => {
@@ -48,10 +129,13 @@ t.test('which keys it makes', async (t) => {
     [{ algorithm: 'ec', curve: 'P-521' as 'P-384' }, false],
   ]
   for (const [spec, expected] of rows) {
-    const { state } = await keys.readiness({ spec, hash: 'sha256', multiFactor: false })
-    t.equal(state, expected ? 'ready' : 'unsupported', JSON.stringify(spec))
+    const readiness = await keys.readiness({ spec, hash: 'sha256', multiFactor: true })
+    t.equal(readiness.state, expected ? 'ready' : 'unsupported', JSON.stringify(spec))
   }
-  await t.rejects(keys.generate({ algorithm: 'rsa', bits: 512 }, 'x'), { code: 'ERR_UNSUPPORTED' })
+  await t.rejects(keys.generate({ algorithm: 'rsa', bits: 512 }, 'x'), {
+    code: 'ERR_UNSUPPORTED',
+    message: 'the software KSP makes no RSA-512 keys',
+  })
   t.same(await keys.list(), [], 'a refused key takes no label')
   const { privateKey } = generateKeyPairSync('ed25519')
   t.throws(() => softwareKeyHandle(privateKey, 'x'), { code: 'ERR_UNSUPPORTED' })

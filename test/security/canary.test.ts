@@ -5,18 +5,24 @@ import { inspect } from 'node:util'
 import {
   AgentError,
   createAgent,
+  fileKeys,
   filePolicyCache,
   fileState,
   type HttpRequest,
   handlerTransport,
+  type KeyProtection,
+  type KeyStorageProvider,
   memoryIdentities,
   memoryStores,
+  modelledPassport,
+  modelledTpm,
+  noLatency,
   policyService,
   registerDevice,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
@@ -71,67 +77,109 @@ const troubles: [name: string, (request: HttpRequest, lab: Lab) => ReturnType<La
   ['the lab refuses', (request, lab) => lab.handle(request)],
 ]
 
-for (const [index, [name, answer]] of troubles.entries()) {
-  t.test(`no secret shows when ${name}`, async (t) => {
-    const folder = t.testdir({})
-    const clock = new FakeClock(start)
-    const secrets: string[] = [registrationToken, jwk.d as string, jwk.p as string, jwk.q as string]
-    const lab: Lab = await createLab({
-      store: memoryLabStore(),
-      clock,
-      registrationToken,
-      keyBits: 2048,
-      policyFor: (deviceId) => policyDocument(deviceId, lab.rootCertificate),
-      approve: () => (name === 'the lab refuses' ? { failInfo: 'badRequest' } : 'issue'),
-    })
-    const transport = handlerTransport(async (request) => {
-      const response = await answer(request, lab)
-      const challenge = /"challenge":"([^"]+)"/.exec(Buffer.from(response.body).toString('latin1'))
-      if (request.url.endsWith('/challenge') && challenge?.[1]) secrets.push(challenge[1])
-      return response
-    })
-    const { deviceId, credential } = await registerDevice({
-      policyUrl,
-      transport,
-      registrationToken,
-      deviceId: `dev-${index}`,
-      platform: 'windows',
+interface Storage {
+  readonly secrets: readonly string[]
+  open(folder: string): Promise<KeyStorageProvider>
+}
+
+const passphrase = 'canary-passphrase-of-the-folder'
+const pin = 'canary-pin-739104'
+const clock = new FakeClock(start)
+const pooled: Storage = { secrets: [], open: async () => pooledKeys([privateKey]) }
+const storages: Readonly<Record<string, Storage>> = {
+  software: { secrets: [passphrase], open: (folder) => fileKeys(join(folder, 'keys'), { secret: { passphrase } }) },
+  tpm: {
+    secrets: [],
+    open: async (folder) => modelledTpm({ clock, latency: noLatency, folder: join(folder, 'tpm'), makeKey: async () => privateKey }),
+  },
+  passport: {
+    secrets: [pin],
+    async open(folder) {
+      const onGesture = async () => ({ pin })
+      return modelledPassport({ clock, user: 'jane', containerName: 'c1', pin, onGesture, folder: join(folder, 'passport') })
+    },
+  },
+}
+
+/** One pass of an agent that keeps everything in a folder, and where its secrets could show. */
+async function enrol(t: Test, name: string, answer: (typeof troubles)[number][1], storage: Storage, keyStorage: KeyProtection) {
+  const folder = t.testdir({})
+  const secrets: string[] = [registrationToken, jwk.d as string, jwk.p as string, jwk.q as string, ...storage.secrets]
+  const lab: Lab = await createLab({
+    store: memoryLabStore(),
+    clock,
+    registrationToken,
+    keyBits: 2048,
+    policyFor: (deviceId) => policyDocument(deviceId, lab.rootCertificate),
+    approve: () => (name === 'the lab refuses' ? { failInfo: 'badRequest' } : 'issue'),
+  })
+  const transport = handlerTransport(async (request) => {
+    const response = await answer(request, lab)
+    const challenge = /"challenge":"([^"]+)"/.exec(Buffer.from(response.body).toString('latin1'))
+    if (request.url.endsWith('/challenge') && challenge?.[1]) secrets.push(challenge[1])
+    return response
+  })
+  const device = { policyUrl, transport, registrationToken, deviceId: 'dev-1', platform: 'windows', osVersion: '11' }
+  const { deviceId, credential } = await registerDevice(device)
+  secrets.push(credential)
+  const jitter = { between: (minMs: number) => minMs }
+  const state = await fileState(join(folder, 'state.json'))
+  const keys = await storage.open(folder)
+  const agent = createAgent({
+    clock,
+    jitter,
+    state,
+    keyStorage,
+    ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')) }),
+    platform: platformAdapter('windows', {
       osVersion: '11',
-    })
-    secrets.push(credential)
-    const jitter = { between: (minMs: number) => minMs }
-    const state = await fileState(join(folder, 'state.json'))
-    const agent = createAgent({
+      keyStorageProviders: [keys],
+      certificateStores: memoryStores(),
+      identities: memoryIdentities(),
+      transport,
       clock,
       jitter,
-      state,
-      ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')) }),
-      platform: platformAdapter('windows', {
-        osVersion: '11',
-        keyStorageProviders: [pooledKeys([privateKey])],
-        certificateStores: memoryStores(),
-        identities: memoryIdentities(),
-        transport,
-        clock,
-        jitter,
-      }),
-    })
-    const events: string[] = []
-    agent.on('result', (result) => events.push(inspect(result, { depth: 10 })))
-    agent.on('error', (error) => events.push(inspect(error, { depth: 10 })))
-    const pass = await agent.runOnce()
-    await state.close()
+    }),
+  })
+  const events: string[] = []
+  agent.on('result', (result) => events.push(inspect(result, { depth: 10 })))
+  agent.on('error', (error) => events.push(inspect(error, { depth: 10 })))
+  const pass = await agent.runOnce()
+  await state.close()
+  const places = new Map([
+    ...filesBelow(folder),
+    ['pass', inspect(pass, { depth: 10, maxStringLength: null })],
+    ['report', JSON.stringify([...lab.reports()])],
+    ['audit', JSON.stringify(lab.audit())],
+    ['events', events.join('\n')],
+    ['agent', inspect(agent, { depth: 10, showHidden: true })],
+    ['keys', inspect(keys, { depth: 10, showHidden: true })],
+  ])
+  return { secrets, places, pass }
+}
+
+for (const [name, answer] of troubles) {
+  t.test(`no secret shows when ${name}`, async (t) => {
+    const { secrets, places } = await enrol(t, name, answer, pooled, 'software')
     t.ok(secrets.length >= (name === 'challenge is garbled' ? 5 : 6), 'there were secrets to look for')
-    const places = new Map([
-      ...filesBelow(folder),
-      ['pass', inspect(pass, { depth: 10, maxStringLength: null })],
-      ['report', JSON.stringify([...lab.reports()])],
-      ['audit', JSON.stringify(lab.audit())],
-      ['events', events.join('\n')],
-      ['agent', inspect(agent, { depth: 10, showHidden: true })],
-    ])
     t.same(leaks(secrets, places), [])
     t.equal(places.has('state.json') && places.has('policy.json'), true, 'state and policy were written')
+  })
+}
+
+for (const [protection, storage] of Object.entries(storages)) {
+  t.test(`no PIN, passphrase or key shows when keys are kept in ${protection}`, async (t) => {
+    const { secrets, places, pass } = await enrol(
+      t,
+      'all is well',
+      (request, lab) => lab.handle(request),
+      storage,
+      protection as KeyProtection,
+    )
+    t.match(pass.report.profiles, [{ state: 'installed', keyProtection: protection }])
+    t.ok(secrets.includes(storage.secrets[0] ?? registrationToken), 'there were secrets to look for')
+    t.ok([...places.keys()].filter((place) => /^(keys|tpm|passport)\//.test(place)).length >= 2, 'and files of the storage to look into')
+    t.same(leaks(secrets, places), [])
   })
 }
 

@@ -1,4 +1,4 @@
-import { AgentError, parseDistinguishedName, parsePolicy } from '@certfleet/agent-core'
+import { AgentError, modelledTpm, noLatency, parseDistinguishedName, parsePolicy, tpmManufacturer } from '@certfleet/agent-core'
 import { normaliseBer, openCertificatesOnly, openEnvelopedData, openSignedData } from '@certfleet/agent-core/cms'
 import { readDer, readSequence } from '@certfleet/agent-core/der'
 import {
@@ -18,14 +18,22 @@ import {
   parseNextCaCertificates,
   verifyPkiRequest,
 } from '@certfleet/agent-core/scep/messages'
+import { verifyKeyAttestation } from '@certfleet/emulator/lab'
 import t, { type Test } from 'tap'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
+import { FakeClock } from '../fakes/clock.ts'
 import { hostileBytes, hostileTexts } from './hostile-bytes.ts'
 
 const key = await testKey('device')
 const certificate = parseCertificate(await testCertificate({ subject: 'CN=dev', key }))
 const recipient = { certificate, key }
 const nonce = new Uint8Array(16)
+const clock = new FakeClock(Date.UTC(2027, 0, 1))
+const manufacturer = tpmManufacturer(clock)
+const tpm = modelledTpm({ clock, latency: noLatency, manufacturer })
+const { publicKey } = await tpm.generate({ algorithm: 'ec', curve: 'P-256' }, 'attested')
+const attestation = await tpm.attest('attested', nonce)
+const attestationCheck = { publicKey, nonce, manufacturerRoot: await manufacturer.root(), at: clock.now() }
 
 const byteEntries: Record<string, (bytes: Uint8Array) => unknown> = {
   readDer,
@@ -52,7 +60,14 @@ const byteEntries: Record<string, (bytes: Uint8Array) => unknown> = {
       { recipients: [recipient] },
     ),
   parsePolicy: (bytes) => parsePolicy(bytes),
+  verifyKeyAttestation: (bytes) =>
+    verifyKeyAttestation({ publicArea: bytes, statement: bytes, signature: bytes, certificates: [bytes] }, attestationCheck),
+  'verifyKeyAttestation, all but the statement good': (statement) => verifyKeyAttestation({ ...attestation, statement }, attestationCheck),
+  'verifyKeyAttestation, all but the public area good': (publicArea) =>
+    verifyKeyAttestation({ ...attestation, publicArea }, attestationCheck),
 }
+
+t.test('the good attestation is one', async () => verifyKeyAttestation(attestation, attestationCheck))
 
 const textEntries: Record<string, (text: string) => unknown> = {
   parseDistinguishedName,

@@ -8,8 +8,36 @@ export {
   protectionsByOption,
   type ReadinessByProtection,
 } from './keys/choice.ts'
+export { type FileKeysOptions, fileKeys } from './keys/file-vault.ts'
+export type { KeySecret } from './keys/key-secret.ts'
+export { formatKsp, type Ksp, parseKsp, protectionOf, tokenName } from './keys/ksp.ts'
+export {
+  type FolderKind,
+  folderKinds,
+  type KeyStorageOptions,
+  keyFolder,
+  type OpenedKeyStorage,
+  openKeyStorage,
+  type SecretNeed,
+} from './keys/open.ts'
+export {
+  type GestureAnswer,
+  type GesturePrompt,
+  type ModelledPassport,
+  modelledPassport,
+  type PassportOptions,
+  type PinProvisioning,
+} from './keys/passport/passport.ts'
+export { formatPkcs11Uri, type Pkcs11Address, parsePkcs11Address } from './keys/pkcs11/address.ts'
+export { type Pkcs11Keys, type Pkcs11Options, pkcs11Keys } from './keys/pkcs11/provider.ts'
 export { openKey } from './keys/placement.ts'
 export { softwareKeyHandle, softwareKeys } from './keys/software.ts'
+export { removeStoredKey, type StoredKey, storedKeys } from './keys/stored-keys.ts'
+export type { KeyAttestation } from './keys/tpm/attestation.ts'
+export { noLatency, swtpmLatency, type TpmLatency, type TpmLockout, type TpmVersion, windowsLockout } from './keys/tpm/facts.ts'
+export { type TpmManufacturer, tpmManufacturer } from './keys/tpm/manufacturer.ts'
+export type { ModelledTpm, ModelledTpmOptions } from './keys/tpm/options.ts'
+export { modelledTpm } from './keys/tpm/tpm.ts'
 export {
   createCsr,
   formatName,

@@ -113,7 +113,10 @@ export interface KeyStorageProvider {
 
 export type UnwrapPadding = 'pkcs1' | 'oaep-sha1' | 'oaep-sha256'
 
-/** A private key that stays where it was made. */
+/**
+ * A private key that stays where it was made. A handle whose key was destroyed fails with `ERR_KEY_UNAVAILABLE`; only one whose key is held
+ * in this program's memory may go on working. It never uses another key.
+ */
 export interface KeyHandle {
   readonly label: string
   readonly spec: KeySpec

@@ -147,8 +147,8 @@ async function perform(action: Action, context: Context): Promise<'done' | 'pend
 /**
  * keygen → CSR → enrol → verify → install.
  *
- * The attempt is recorded before its key exists, and an unfinished attempt hands back the same label, so a crash
- * anywhere below resumes with the same key: the transactionID is its hash, so the CA sees a resend and not a second request.
+ * The attempt is recorded before its key exists, and an unfinished attempt hands back its key, so a crash anywhere below resumes with
+ * the same key: the transactionID is its hash, so the CA sees a resend and not a second request.
  */
 async function enroll(profile: ScepProfile, current: EnrollmentRequest['current'], context: Context): Promise<'done' | 'pending'> {
   const { device, signal } = context
@@ -160,14 +160,17 @@ async function enroll(profile: ScepProfile, current: EnrollmentRequest['current'
   return settle(outcome, profile, { key, placement: begun.placement }, context)
 }
 
-/** The attempt on record with its key; a key that is not there (any more) is made, where the storage can make it now. */
+/**
+ * The attempt on record with its key. Without its key it is over: whether the key was made and lost or never made, nobody can tell, and the
+ * challenge of a request that was sent is spent. The next attempt begins once the storage says that it can make a key.
+ */
 async function begin(profile: ScepProfile, device: Device): Promise<{ begun: EnrollmentAttempt; key: KeyHandle }> {
   const { state, platform } = device
   const onRecord = (await state.load()).attempts.get(keyOf(profile))
   const kept = onRecord && (await openKey(onRecord, platform.keyStorageProviders))
   if (kept) return { begun: onRecord, key: kept }
   const placement = await placeKey(profile, platform.keyStorageProviders, device.keyStorage)
-  if (onRecord && onRecord.placement.protection !== placement.protection) await state.endAttempt(keyOf(profile), { clearFailure: false })
+  if (onRecord) await state.endAttempt(keyOf(profile), { clearFailure: false })
   const id = randomUUID()
   const begun = await state.beginAttempt(keyOf(profile), { id, keyLabel: `certfleet-${id}`, placement, requested: profile.request })
   return { begun, key: await providerOf(placement, platform.keyStorageProviders).generate(profile.request.keySpec, begun.keyLabel) }

@@ -1,5 +1,6 @@
 import { systemClock } from '@certfleet/agent-core/system'
 import { runCommandLine } from './commands/program.ts'
+import { terminalPrompt } from './commands/prompt.ts'
 
 const signalPairMs = 1_000
 
@@ -9,6 +10,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(1)
 })
 
+/** Questions go to stderr: stdout is for results. */
+const isAttended = process.stdin.isTTY === true && process.stderr.isTTY === true
+const promptBy = (isHidden: boolean) =>
+  terminalPrompt(
+    {
+      input: process.stdin,
+      write: (text) => void process.stderr.write(text),
+      interrupt: () => void process.kill(process.pid, 'SIGINT'),
+    },
+    isHidden,
+  )
+
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
@@ -16,6 +29,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   columns: process.stderr.columns,
   env: process.env,
   clock: systemClock,
+  ...(isAttended && { promptSecret: promptBy(true), promptLine: promptBy(false) }),
   onInterrupt(listener) {
     let firstAt: number | undefined
     const onSignal = () => {

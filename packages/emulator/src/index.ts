@@ -1,6 +1,7 @@
 export {
   type DeviceOutcome,
   type DeviceSpec,
+  type FleetKeyStorage,
   type FleetOptions,
   type FleetOutcome,
   type RunResults,

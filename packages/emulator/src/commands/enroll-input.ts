@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import { AgentError, type SubjectAltName } from '@certfleet/agent-core'
 import { encodeName, encodeSubjectAltNames, isSelfSigned, parseCertificate, parseDistinguishedName } from '@certfleet/agent-core/pki'
 import { InvalidArgumentError } from 'commander'
 import { InputError } from '../scenario/input-error.ts'
 import type { Io } from './io.ts'
+import { derOf, firstLineOf, readInput } from './read-input.ts'
 
 const sanTypes = ['email', 'upn', 'dns', 'uri'] as const
-const maxChallengeBytes = 4_096
 const maxRootBytes = 1_048_576
 
 /** `CN=a,O=b`, checked by encoding it. */
@@ -67,31 +66,19 @@ export async function challengeFrom({ challenge, challengeFile }: ChallengeOptio
   if (challenge === '') throw new InputError('--challenge is empty; give the challenge, or leave the option out')
   if (challengeFile === undefined) return challenge
   if (challenge !== undefined) throw new InputError('--challenge and --challenge-file were both given; expected one')
-  const text = (await readInput('--challenge-file', challengeFile, maxChallengeBytes)).toString('utf8')
-  const line = text.split(/\r?\n/, 1)[0] as string
-  if (line === '') throw new InputError(`--challenge-file ${challengeFile}: its first line is empty; expected the challenge`)
-  return line
+  return firstLineOf('--challenge-file', challengeFile, 'the challenge')
 }
 
 /** The self-signed CA certificate of a PEM or DER file, as DER. */
 export async function readRoot(file: string): Promise<Uint8Array> {
   const bytes = await readInput('--root', file, maxRootBytes)
-  const base64 = /-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----/.exec(bytes.toString('latin1'))?.[1]
-  const der = base64 === undefined ? new Uint8Array(bytes) : new Uint8Array(Buffer.from(base64, 'base64'))
+  const der = derOf(bytes)
   try {
     if (isSelfSigned(parseCertificate(der))) return der
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
   }
   throw new InputError(`--root ${file}: expected one self-signed CA certificate, PEM or DER`)
-}
-
-async function readInput(option: string, file: string, maxBytes: number): Promise<Buffer> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new InputError(`${option} ${file}: cannot be read (${error.code})`)
-  })
-  if (bytes.length > maxBytes) throw new InputError(`${option} ${file}: ${bytes.length} bytes, expected at most ${maxBytes}`)
-  return bytes
 }
 
 function orInvalid<T>(work: () => T): T {

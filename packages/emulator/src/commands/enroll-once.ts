@@ -1,5 +1,3 @@
-import { generateKeyPair, type KeyObject } from 'node:crypto'
-import { promisify } from 'node:util'
 import {
   AgentError,
   type Clock,
@@ -7,13 +5,12 @@ import {
   type EnrollmentProtocol,
   type EnrollmentRequest,
   httpTransport,
-  type KeySpec,
+  type KeyHandle,
   type KeyUsage,
   type PendingSchedule,
   type ScepTrust,
   type SubjectAltName,
   scepProtocol,
-  softwareKeyHandle,
 } from '@certfleet/agent-core'
 import { type Certificate, createCsr, PurposeOid, verifyIssued } from '@certfleet/agent-core/pki'
 import { systemJitter } from '@certfleet/agent-core/system'
@@ -26,7 +23,7 @@ export interface EnrollmentWish {
   readonly subject: string
   readonly subjectAltNames: readonly SubjectAltName[]
   readonly challenge?: string
-  readonly keySpec: KeySpec
+  readonly key: KeyHandle
   readonly platform: FleetPlatform
   readonly trust: ScepTrust
   readonly legacyDes: boolean
@@ -41,11 +38,11 @@ export interface EnrollmentWish {
 }
 
 export interface Enrolled {
-  /** PKCS#8, DER. */
-  readonly key: Uint8Array
   /** Leaf first, root last, DER. */
   readonly chain: readonly Uint8Array[]
   readonly leaf: Certificate
+  /** The request, signed again by its key without the challenge: DER. */
+  readonly csr: Uint8Array
 }
 
 export interface Rejection {
@@ -53,27 +50,24 @@ export interface Rejection {
   readonly text?: string
 }
 
-const generatePair = promisify(generateKeyPair)
-
 /** Releases that the platforms' rules are written for; any other would look the same on the wire. */
 const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 
 /**
- * One SCEP enrolment as the platform's client does it: key, CSR, request, polls by the platform's schedule, and the certificate
+ * One SCEP enrolment as the platform's client does it: CSR, request, polls by the platform's schedule, and the certificate
  * verified as the agent verifies it. Fails with the protocol's errors, and with `ERR_PENDING_TIMEOUT` when the time is up.
  */
 export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
-  const { subject, subjectAltNames, challenge, clock } = wish
+  const { subject, subjectAltNames, challenge, key, clock } = wish
   const behaviour = behaviourOf(wish.platform, osVersions[wish.platform])
   // The URL is typed by a person, not taken from a policy.
   const transport = httpTransport({ clock, allowLoopback: true, allowLinkLocal: true })
   const witness = witnessCa(transport, wish.trust, wish.onAnchor)
-  const privateKey = await generateKey(wish.keySpec)
-  const key = softwareKeyHandle(privateKey, 'enroll')
   // A key that cannot encrypt asks for no keyEncipherment (RFC 8813 3).
-  const keyUsages: readonly KeyUsage[] = wish.keySpec.algorithm === 'rsa' ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature']
+  const keyUsages: readonly KeyUsage[] = key.spec.algorithm === 'rsa' ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature']
   const contents = { subject, subjectAltNames, keyUsages, extendedKeyUsages: [PurposeOid.ClientAuth] }
-  const csr = await createCsr({ ...contents, key, hash: 'sha256', ...(challenge !== undefined && { challenge }) })
+  const shown = await createCsr({ ...contents, key, hash: 'sha256' })
+  const csr = challenge === undefined ? shown : await createCsr({ ...contents, key, hash: 'sha256', challenge })
   const { url, trust, legacyDes, legacySha1 } = wish
   const protocol = scepProtocol({
     urls: [url],
@@ -96,15 +90,10 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
       root,
       at: clock.now(),
     })
-    return { key: privateKey.export({ format: 'der', type: 'pkcs8' }), chain, leaf }
+    return { chain, leaf, csr: shown }
   } finally {
     await transport.close()
   }
-}
-
-async function generateKey(spec: KeySpec): Promise<KeyObject> {
-  const pair = spec.algorithm === 'rsa' ? generatePair('rsa', { modulusLength: spec.bits }) : generatePair('ec', { namedCurve: spec.curve })
-  return (await pair).privateKey
 }
 
 type Decision = Exclude<EnrollmentOutcome, { status: 'pending' }>
@@ -124,14 +113,14 @@ async function untilDecided(
     outcome = await protocol.poll(request, signal)
   }
   if (outcome.status !== 'pending') return outcome
-  throw new AgentError('ERR_PENDING_TIMEOUT', `the CA left the request pending through ${polls} polls; its key was not kept`)
+  throw new AgentError('ERR_PENDING_TIMEOUT', `the CA left the request pending through ${polls} polls`)
 }
 
 async function withDeadline<T>({ clock, timeoutMs, signal }: EnrollmentWish, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const deadline = new AbortController()
   const done = new AbortController()
   const timer = clock.sleep(timeoutMs, done.signal).then(
-    () => deadline.abort(new AgentError('ERR_PENDING_TIMEOUT', `no certificate within ${timeoutMs / 1000} s; its key was not kept`)),
+    () => deadline.abort(new AgentError('ERR_PENDING_TIMEOUT', `no certificate within ${timeoutMs / 1000} s`)),
     () => undefined,
   )
   try {

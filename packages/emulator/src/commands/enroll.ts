@@ -1,11 +1,8 @@
-import { AgentError, type AgentErrorCode, type SubjectAltName } from '@certfleet/agent-core'
-import { fingerprintOf, formatName, serialNumberHex } from '@certfleet/agent-core/pki'
+import { AgentError, type KeySpec, type ScepTrust, type SubjectAltName } from '@certfleet/agent-core'
 import { type Command, Option } from 'commander'
-import { whoCanFix } from '../report/advice.ts'
-import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { fleetPlatforms } from '../scenario/schema.ts'
-import { type EnrolledPaths, prepareFolder, writeEnrolled } from './enroll-files.ts'
+import { prepareFolder, writeEnrolled } from './enroll-files.ts'
 import {
   type ChallengeOptions,
   challengeOf,
@@ -16,12 +13,15 @@ import {
   subjectOption,
   urlOption,
 } from './enroll-input.ts'
-import { type Enrolled, enrollOnce, type Rejection } from './enroll-once.ts'
+import { type EnrollmentKey, makeFileKey, makeStoredKey } from './enroll-key.ts'
+import { enrollOnce } from './enroll-once.ts'
+import { tellFailure, tellIssued, tellRejection, warnOfFirstUse } from './enroll-tell.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
+import { type KspOptions, kspOf, secretBy, withKsp } from './ksp-options.ts'
 import { type LegacyOptions, wholeNumber, withLegacy } from './options.ts'
 import { tellProblem } from './tell.ts'
 
-interface EnrollOptions extends LegacyOptions, ChallengeOptions {
+interface EnrollOptions extends LegacyOptions, ChallengeOptions, KspOptions {
   readonly url: string
   readonly subject: string
   readonly san?: readonly SubjectAltName[]
@@ -41,9 +41,19 @@ Examples:
       --subject 'CN=laptop-1,O=Example' --san dns:laptop-1.example.com --out laptop-1
   $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt \\
       --subject 'CN=laptop-1' --root corporate-root.pem --platform ios --out laptop-1
+  $ certfleet enroll --url http://127.0.0.1:2016/scep --challenge-file challenge.txt --subject 'CN=laptop-1' \\
+      --ksp 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0' --pin-file pin.txt --out laptop-1
 
 The challenge is better given by file or CERTFLEET_CHALLENGE: options show in the process list.
-Without --ca-fingerprint or --root the first answer is believed, and the CA's fingerprint is told: compare it.`
+Without --ca-fingerprint or --root the first answer is believed, and the CA's fingerprint is told: compare it.
+
+--ksp keeps the key in a key storage, and no key.pem is written; csr.pem then has the request, signed again without its challenge:
+  software                    encrypted under DIR/keys/software, by a passphrase
+  tpm                         modelled TPM 2.0 under DIR/keys/tpm: the key is not exported, and not protected from who can read DIR
+  passport                    modelled Windows Hello container under DIR/keys/passport, opened by the user's PIN
+  pkcs11:MODULE?token=LABEL   a PKCS#11 token, by its PIN; with &protection=tpm, one that is a TPM
+The PIN or passphrase comes from --pin-file, else CERTFLEET_PIN, else a prompt; it is never an option.
+An enrolment that fails destroys the key that it made. "certfleet keys" lists and destroys the others.`
 
 export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => void): void {
   const command = program
@@ -71,26 +81,28 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
     .requiredOption('--out <dir>', 'folder for the files; existing ones are never overwritten')
     .option('--json', 'print one JSON document on stdout')
     .addHelpText('after', examples)
+  withKsp(command, 'keep the key there: software, tpm, passport or pkcs11:MODULE?token=LABEL (default: key.pem)')
   withLegacy(command, 'read a reply encrypted with single DES', 'accept SHA-1 from a server that offers nothing better').action(
     async (options: EnrollOptions) => end(await enroll(options, io)),
   )
 }
 
 async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
-  if (options.root !== undefined && options.caFingerprint !== undefined)
-    throw new InputError('--root and --ca-fingerprint were both given; expected one')
-  const root = options.root === undefined ? undefined : await readRoot(options.root)
+  const trust = await trustOf(options)
   const challenge = await challengeOf(options, io)
-  const paths = await prepareFolder(options.out)
+  const ksp = await kspOf(options)
+  const paths = await prepareFolder(options.out, ksp ? 'csr' : 'key')
+  const spec = keySpecOf(options)
   const interrupt = interruptSignal(io)
+  let key: EnrollmentKey | undefined
   try {
-    const { caFingerprint: fingerprint, keyCurve, keyBits } = options
-    const trust = root ? { root } : fingerprint ? { fingerprint } : 'first-use'
+    const secret = secretBy(options, io, interrupt.signal)
+    key = await (ksp ? makeStoredKey({ ksp, spec, folder: options.out, secret, clock: io.clock }) : makeFileKey(spec))
     const outcome = await enrollOnce({
       ...options,
       ...(challenge !== undefined && { challenge }),
       subjectAltNames: options.san ?? [],
-      keySpec: keyCurve ? { algorithm: 'ec', curve: keyCurve } : { algorithm: 'rsa', bits: keyBits },
+      key: key.handle,
       trust,
       timeoutMs: options.timeout * 1000,
       clock: io.clock,
@@ -98,76 +110,28 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
       onAnchor: (anchor) => warnOfFirstUse(anchor, trust, io),
       onPending: (delayMs) => io.err(`the CA has not decided; asking again in ${Math.round(delayMs / 1000)} s\n`),
     })
-    if ('failInfo' in outcome) return tellRejection(outcome, options, io)
-    await writeEnrolled(paths, outcome)
-    tellIssued(outcome, paths, options, io)
+    if ('failInfo' in outcome) return tellRejection(outcome, await key.discard(), options, io)
+    await writeEnrolled(paths, { ...outcome, ...(key.pkcs8 && { key: key.pkcs8 }) })
+    tellIssued(outcome, key.storage, paths, options, io)
     return 0
   } catch (error) {
-    if (error instanceof AgentError) return tellFailure(error, options, io)
+    const ended = (await key?.discard()) ?? 'nothing was written'
+    if (error instanceof AgentError) return tellFailure(error, ended, options, io)
     if (error !== interrupt.signal.reason) throw error
-    tellProblem({ code: 'INTERRUPTED', message: 'interrupted; nothing was written' }, options.json === true, io)
+    tellProblem({ code: 'INTERRUPTED', message: `interrupted; ${ended}` }, options.json === true, io)
     return 130
   } finally {
+    await key?.close()
     interrupt.release()
   }
 }
 
-function warnOfFirstUse(anchor: Uint8Array, trust: unknown, io: Io): void {
-  if (trust !== 'first-use') return
-  io.err(
-    `warning: the CA is believed on first use; compare its SHA-256 fingerprint and give it with --ca-fingerprint:\n  ${fingerprintOf(anchor)}\n`,
-  )
+async function trustOf({ root, caFingerprint: fingerprint }: EnrollOptions): Promise<ScepTrust> {
+  if (root !== undefined && fingerprint !== undefined) throw new InputError('--root and --ca-fingerprint were both given; expected one')
+  if (root !== undefined) return { root: await readRoot(root) }
+  return fingerprint === undefined ? 'first-use' : { fingerprint }
 }
 
-function tellIssued({ leaf, chain }: Enrolled, paths: EnrolledPaths, { json }: EnrollOptions, io: Io): void {
-  const facts = {
-    status: 'issued',
-    subject: formatName(leaf.subject),
-    issuer: formatName(leaf.issuer),
-    serialNumber: serialNumberHex(leaf),
-    notBefore: new Date(leaf.notBefore).toISOString(),
-    notAfter: new Date(leaf.notAfter).toISOString(),
-    fingerprint: fingerprintOf(leaf.raw),
-    caFingerprint: fingerprintOf(chain.at(-1) as Uint8Array),
-    files: paths,
-  }
-  if (json) {
-    io.out(`${JSON.stringify(facts)}\n`)
-    return
-  }
-  io.out(printable(`issued ${facts.subject} by ${facts.issuer}\nserial number ${facts.serialNumber}, until ${facts.notAfter}\n`))
-  io.out(`${paths.certificate}\n${paths.chain}\n${paths.key}\n`)
-}
-
-/** RFC 8894 3.2.1.4 names the reasons; what to do about each is experience. */
-const adviceByFailInfo: ReadonlyMap<string, string> = new Map([
-  ['badAlg', 'the server takes another algorithm: try --key-bits 2048, or --legacy-sha1 for a server of the SHA-1 age'],
-  ['badMessageCheck', 'the server could not verify the request: it may know SHA-1 only (--legacy-sha1), or have changed its certificates'],
-  ['badRequest', 'usual causes: a challenge that is missing, wrong or used up, or a subject that the CA does not allow'],
-  ['badTime', 'set the clock of this machine, or of the server'],
-  ['badCertId', 'the server knows no such request or certificate'],
-])
-
-function tellRejection({ failInfo, text }: Rejection, { json }: EnrollOptions, io: Io): ExitCode {
-  const advice = adviceByFailInfo.get(failInfo)
-  io.err(
-    printable(
-      `certfleet: the CA rejected the request: failInfo ${failInfo}${text ? `, "${text}"` : ''}; nothing was written\n${advice ? `  ${advice}\n` : ''}`,
-    ),
-  )
-  if (json) io.out(`${JSON.stringify({ status: 'rejected', failInfo, ...(text && { failInfoText: text }), ...(advice && { advice }) })}\n`)
-  return 1
-}
-
-function tellFailure({ code, message }: AgentError, options: EnrollOptions, io: Io): ExitCode {
-  tellProblem({ code, message: `${message}; nothing was written`, advice: adviceOn(code, options) }, options.json === true, io)
-  return 1
-}
-
-function adviceOn(code: AgentErrorCode, { platform }: EnrollOptions): string {
-  if (code === 'ERR_ALGORITHM_REFUSED')
-    return 'repeat with --legacy-des or --legacy-sha1, as the message says, if the server can speak nothing better'
-  if (code === 'ERR_HTTP_STATUS' && platform === 'windows')
-    return 'the windows client appends /pkiclient.exe to the URL: try another --platform, or another URL'
-  return whoCanFix(code)
+function keySpecOf({ keyCurve, keyBits }: EnrollOptions): KeySpec {
+  return keyCurve ? { algorithm: 'ec', curve: keyCurve } : { algorithm: 'rsa', bits: keyBits }
 }

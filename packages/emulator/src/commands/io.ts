@@ -11,9 +11,16 @@ export interface Io {
   readonly columns?: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
+  /** Asks the person at the terminal without showing what is typed. Absent where nobody is there. */
+  readonly promptSecret?: Prompt
+  /** The same for what may be seen. */
+  readonly promptLine?: Prompt
   /** Calls back at SIGINT or SIGTERM, once; returns the function that stops listening. */
   onInterrupt(listener: () => void): () => void
 }
+
+/** One line; an empty one where the input ends. Rejects with the signal's reason when aborted. */
+export type Prompt = (question: string, signal: AbortSignal) => Promise<string>
 
 /**
  * 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.

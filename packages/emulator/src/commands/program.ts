@@ -6,11 +6,12 @@ import { InputError } from '../scenario/input-error.ts'
 import { defineCheck } from './check.ts'
 import { defineEnroll } from './enroll.ts'
 import type { ExitCode, Io } from './io.ts'
+import { defineKeys } from './keys.ts'
 import { defineLab } from './lab.ts'
 import { defineRun } from './run.ts'
 import { tellProblem } from './tell.ts'
 
-export type { ExitCode, Io } from './io.ts'
+export type { ExitCode, Io, Prompt } from './io.ts'
 
 /**
  * Runs one command line, without the program's name, and returns its exit code.
@@ -31,13 +32,13 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<E
 
 function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
   const program = new Command('certfleet')
-    .description('Devices that enrol certificates: an emulated fleet, the lab that it enrols against, and one real enrolment')
+    .description('Devices that enrol certificates: an emulated fleet, the lab that it enrols against, and one real enrolment with its keys')
     .version(packageVersion())
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .showHelpAfterError('(--help shows the options, with examples)')
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
-  for (const define of [defineRun, defineLab, defineEnroll, defineCheck]) define(program, io, end)
+  for (const define of [defineRun, defineLab, defineEnroll, defineKeys, defineCheck]) define(program, io, end)
   return program
 }
 

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
 import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
+import type { FleetKeyStorage } from '../fleet/key-storage.ts'
 import { openOutput, type RunOutput } from '../fleet/output.ts'
 import { runFleet } from '../fleet/run.ts'
 import { printable } from '../report/printable.ts'
@@ -13,8 +14,10 @@ import { populationOf } from '../scenario/population.ts'
 import { maxConcurrency, maxDevices, type ScenarioDocument, type Seed } from '../scenario/schema.ts'
 import type { Tenant } from '../tenant/index.ts'
 import { type Replacement, retarget } from '../tenant/index.ts'
+import { fleetKeyStorage } from './fleet-key-storage.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
+import { tellProblem } from './tell.ts'
 import { readTenant } from './tenant-input.ts'
 
 interface RunOptions extends LegacyOptions {
@@ -36,8 +39,13 @@ Examples:
   $ certfleet run examples/first-fleet.yaml --json > results.json
 
 Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
-profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays.
+profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays,
+ksp (software, tpm, passport or pkcs11:MODULE?token=LABEL: every device holds every key there, instead of where its profiles say),
+pin-file (its first line is the PIN of that token or Passport; default: CERTFLEET_PIN, or a prompt).
 Options win over the file.
+
+Without ksp, Windows devices have a modelled TPM beside the software KSP, and from Windows 10 on a modelled Passport whose user
+answers at once; all others have software keys. The keys of a device end with the run, on a token too.
 
 --out DIR gets results.json, root.pem, and a folder a device with cert.pem, chain.pem (issuing CA to root) and csr.pem;
 further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge:
@@ -67,6 +75,10 @@ async function run(file: string | undefined, options: RunOptions, io: Io): Promi
   const interrupt = interruptSignal(io)
   try {
     return await runScenario(file, options, interrupt.signal, io)
+  } catch (error) {
+    if (error !== interrupt.signal.reason) throw error
+    tellProblem({ code: 'INTERRUPTED', message: 'interrupted; nothing was run' }, options.json === true, io)
+    return 130
   } finally {
     interrupt.release()
   }
@@ -83,6 +95,7 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
     legacyDes: options.legacyDes || (scenario['legacy-des'] ?? false),
     legacySha1: options.legacySha1 || (scenario['legacy-sha1'] ?? false),
   }
+  const keyStorage = await fleetKeyStorage(scenario, io, signal)
   const output = options.out === undefined ? undefined : await openOutput(options.out)
   const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })
   try {
@@ -91,7 +104,7 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
     say(`${populationText(tenant)}; ${replacementText(replaced)}`)
     await output?.begin(lab.root)
     const results = await runWithProgress(
-      { lab, tenant, seed, concurrency: scenario.concurrency ?? defaultConcurrency, output, ...legacy, signal },
+      { lab, tenant, seed, concurrency: scenario.concurrency ?? defaultConcurrency, output, keyStorage, ...legacy, signal },
       io,
     )
     await output?.finish(results)
@@ -120,6 +133,7 @@ interface Running extends LegacyOptions {
   readonly seed: Seed
   readonly concurrency: number
   readonly output: RunOutput | undefined
+  readonly keyStorage: FleetKeyStorage | undefined
   readonly signal: AbortSignal
 }
 

@@ -11,11 +11,11 @@ import {
   policyService,
   registerDevice,
   type StateStore,
-  softwareKeys,
   type Transport,
 } from '@certfleet/agent-core'
 import { platformAdapter } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
+import { type DeviceKeyStorage, deviceKeyStorage, type FleetKeyStorage } from './key-storage.ts'
 
 export interface DeviceSpec {
   /** The id under which it registers. */
@@ -36,6 +36,8 @@ export interface DeviceSurroundings {
   readonly legacyDes: boolean
   /** Accept SHA-1 where the peer offers nothing better. */
   readonly legacySha1: boolean
+  /** Where every device holds every key. Default: where the profiles say, in what the OS has. */
+  readonly keyStorage?: FleetKeyStorage | undefined
 }
 
 /** The real agent, with the ports that hold what it did. */
@@ -43,20 +45,41 @@ export interface EmulatedDevice {
   readonly agent: Agent
   readonly platform: PlatformAdapter
   readonly state: StateStore
+  /** Ends its keys: nobody could use them once the device is gone. */
+  close(): Promise<void>
 }
 
-/** Registers a device and puts the real agent on memory ports. Plain http SCEP URLs are allowed on every platform: the lab has no TLS. */
+/**
+ * Registers a device and puts the real agent on memory ports and its own key storage. Plain http SCEP URLs are allowed on every
+ * platform: the lab has no TLS.
+ */
 export async function bootDevice(
   spec: DeviceSpec,
   jitter: Jitter,
   surroundings: DeviceSurroundings,
   signal: AbortSignal,
 ): Promise<EmulatedDevice> {
+  const keyStorage = await deviceKeyStorage(spec, surroundings.clock, surroundings.keyStorage)
+  try {
+    return { ...(await startAgent(spec, jitter, surroundings, keyStorage, signal)), close: keyStorage.close }
+  } catch (error) {
+    await keyStorage.close()
+    throw error
+  }
+}
+
+async function startAgent(
+  spec: DeviceSpec,
+  jitter: Jitter,
+  surroundings: DeviceSurroundings,
+  { providers, keyStorage }: DeviceKeyStorage,
+  signal: AbortSignal,
+): Promise<Omit<EmulatedDevice, 'close'>> {
   const { policyUrl, registrationToken, transport, clock, legacyDes, legacySha1 } = surroundings
   const { id, platform: name, osVersion } = spec
   const platform = platformAdapter(name, {
     osVersion,
-    keyStorageProviders: [softwareKeys()],
+    keyStorageProviders: providers,
     certificateStores: memoryStores(),
     identities: memoryIdentities(),
     transport,
@@ -72,5 +95,6 @@ export async function bootDevice(
   )
   const service = policyService({ policyUrl, credential, deviceId, transport, cache: memoryPolicyCache() })
   const state = memoryState()
-  return { agent: createAgent({ ...service, clock, jitter, platform, state }), platform, state }
+  const agent = createAgent({ ...service, clock, jitter, platform, state, ...(keyStorage && { keyStorage }) })
+  return { agent, platform, state }
 }

@@ -1,4 +1,4 @@
-import type { AgentErrorCode } from '@certfleet/agent-core'
+import type { AgentErrorCode, KeyPlacement } from '@certfleet/agent-core'
 import type { FleetPlatform } from '../scenario/schema.ts'
 
 export interface DeviceFailure {
@@ -19,6 +19,10 @@ export interface DeviceOutcome {
   /** One value a certificate: from the start of its enrolment, key generation and polls included, until it was installed. */
   readonly enrollmentMs: readonly number[]
   readonly failures: readonly DeviceFailure[]
+  /** Where the key of each certificate is, and why. */
+  readonly keys: readonly KeyPlacement[]
+  /** Settings of its profiles that have no effect on its OS, once a profile. */
+  readonly ignoredSettings: readonly string[]
 }
 
 /** How the fleet ended. */

@@ -1,10 +1,11 @@
 import { setMaxListeners } from 'node:events'
-import { AgentError } from '@certfleet/agent-core'
+import { AgentError, type OpenedKeyStorage, openKeyStorage } from '@certfleet/agent-core'
 import { seededJitter } from '@certfleet/agent-core/system'
 import pLimit from 'p-limit'
 import type { Seed } from '../scenario/schema.ts'
 import { type IssuedCertificate, issuedCertificates } from './certificates.ts'
 import { bootDevice, type DeviceSpec, type DeviceSurroundings, type EmulatedDevice } from './device.ts'
+import { closeKeyStorage } from './key-storage.ts'
 import type { DeviceFailure, DeviceOutcome, FleetOutcome } from './outcome.ts'
 import { watchDevice } from './watch.ts'
 
@@ -25,8 +26,24 @@ export interface FleetOptions extends DeviceSurroundings {
 /**
  * Runs every device once: register, sync policy, install roots, enrol, report; what is pending is polled until the CA decides or
  * the platform gives up. A failure is an outcome. Rejects only for a bug, or when `keep` does; then no device is left running.
+ * A token that cannot be opened rejects with its `AgentError` before any device runs: each would cost it a try of the PIN.
  */
 export async function runFleet(options: FleetOptions): Promise<FleetOutcome> {
+  const token = await openToken(options)
+  try {
+    return await runDevices(options)
+  } finally {
+    if (token) await closeKeyStorage(token)
+  }
+}
+
+async function openToken({ keyStorage, clock }: FleetOptions): Promise<OpenedKeyStorage | undefined> {
+  if (keyStorage?.ksp.kind !== 'pkcs11') return undefined
+  const { ksp, pin } = keyStorage
+  return openKeyStorage(ksp, { clock, ...(pin !== undefined && { secret: async () => pin }) })
+}
+
+async function runDevices(options: FleetOptions): Promise<FleetOutcome> {
   const { devices, clock, concurrency } = options
   const startedAt = clock.now()
   const broken = new AbortController()
@@ -53,27 +70,48 @@ async function runDevice(spec: DeviceSpec, index: number, options: FleetOptions,
 }
 
 async function deviceOutcome(spec: DeviceSpec, index: number, options: FleetOptions, signal: AbortSignal): Promise<DeviceOutcome> {
-  const nothing = { deviceId: spec.id, platform: spec.platform, rootsInstalled: 0, certificatesInstalled: 0, pending: 0, enrollmentMs: [] }
   let device: EmulatedDevice
   try {
     device = await bootDevice(spec, seededJitter(`${options.seed}/${index}`), options, signal)
   } catch (error) {
-    return { ...nothing, failures: failureOf(error, signal) }
+    return { ...nothingOf(spec), failures: failureOf(error, signal) }
   }
+  try {
+    return await checkedIn(spec, device, options, signal)
+  } finally {
+    await device.close()
+  }
+}
+
+async function checkedIn(spec: DeviceSpec, device: EmulatedDevice, options: FleetOptions, signal: AbortSignal): Promise<DeviceOutcome> {
   const watch = watchDevice(device.agent, options.clock)
   const failures = await checkIn(device, options, signal)
   const { platform, state } = device
   const [roots, identities, { pending }] = await Promise.all([platform.certificateStores.list(), platform.identities.list(), state.load()])
   if (options.keep && identities.length > 0) await options.keep(spec.id, await issuedCertificates(platform, identities))
   return {
-    ...nothing,
+    ...nothingOf(spec),
     rootsInstalled: roots.length,
     certificatesInstalled: identities.length,
     pending: pending.size,
     enrollmentMs: watch.enrollmentMs(),
     failures: [...failures, ...watch.failures()],
+    keys: identities.map(({ placement }) => placement),
+    ignoredSettings: watch.ignoredSettings(),
   }
 }
+
+const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
+  deviceId,
+  platform,
+  rootsInstalled: 0,
+  certificatesInstalled: 0,
+  pending: 0,
+  enrollmentMs: [],
+  failures: [],
+  keys: [],
+  ignoredSettings: [],
+})
 
 /** Passes until nothing is pending; what failed is not waited for. */
 async function checkIn({ agent, state }: EmulatedDevice, { clock }: FleetOptions, signal: AbortSignal): Promise<readonly DeviceFailure[]> {

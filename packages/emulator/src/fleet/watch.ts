@@ -6,6 +6,8 @@ export interface DeviceWatch {
   failures(): readonly DeviceFailure[]
   /** One a certificate, by the clock: its first request until it was installed. */
   enrollmentMs(): readonly number[]
+  /** By the last pass, once a profile. */
+  ignoredSettings(): readonly string[]
 }
 
 /** Follows what an agent does, pass after pass. */
@@ -13,6 +15,7 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
   const failures = new Map<string, DeviceFailure>()
   const startedAt = new Map<string, Instant>()
   const enrollmentMs: number[] = []
+  let ignoredSettings: readonly string[] = []
 
   agent.on('result', ({ kind, subject, status, durationMs, code, message }: ActionResult) => {
     if (status === 'failed') failures.set(subject, { subject, code: code as AgentErrorCode, message: message ?? '' })
@@ -25,5 +28,9 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
     else startedAt.delete(subject)
   })
 
-  return { failures: () => [...failures.values()], enrollmentMs: () => enrollmentMs }
+  agent.on('pass', ({ report }) => {
+    ignoredSettings = report.profiles.flatMap((profile) => profile.ignoredSettings ?? [])
+  })
+
+  return { failures: () => [...failures.values()], enrollmentMs: () => enrollmentMs, ignoredSettings: () => ignoredSettings }
 }

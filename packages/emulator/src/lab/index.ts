@@ -1,5 +1,6 @@
 export { challengeLifetimeMs } from './challenges.ts'
 export type { Approval, ApprovalRequest } from './issuance.ts'
+export { type AttestationCheck, verifyKeyAttestation } from './key-attestation.ts'
 export { createLab, type Lab, type LabOptions } from './lab.ts'
 export { lmdbLabStore } from './lmdb-store.ts'
 export type { PolicyFor } from './policies.ts'

@@ -1,4 +1,4 @@
-import type { AgentErrorCode } from '@certfleet/agent-core'
+import type { AgentErrorCode, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
 import { build } from 'hdr-histogram-js'
 import type { DeviceFailure, DeviceOutcome, FleetOutcome } from '../fleet/outcome.ts'
 import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
@@ -12,7 +12,17 @@ export interface LatencyMs {
 
 export type FailuresByCode = Readonly<Partial<Record<AgentErrorCode, number>>>
 
-export interface PlatformResults {
+/** Where keys ended up, and what of the profiles had no effect. */
+export interface KeyResults {
+  /** Keys of installed certificates, by what protects them. */
+  readonly keys: Readonly<Partial<Record<KeyProtection, number>>>
+  /** Why they are there. */
+  readonly keyStorageReasons: Readonly<Partial<Record<KeyStorageReason, number>>>
+  /** Settings that an OS ignored, counted once a profile and device. */
+  readonly ignoredSettings: Readonly<Record<string, number>>
+}
+
+export interface PlatformResults extends KeyResults {
   readonly devices: number
   readonly rootsInstalled: number
   readonly certificatesInstalled: number
@@ -23,7 +33,7 @@ export interface PlatformResults {
 }
 
 /** What `results.json` holds and `certfleet run --json` prints. */
-export interface RunResults {
+export interface RunResults extends KeyResults {
   readonly seed: Seed
   /** Devices that were run. */
   readonly devices: number
@@ -58,6 +68,9 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
     failuresByCode: total.failuresByCode,
     enrollmentsPerSecond: perSecond(total.certificatesInstalled, durationMs),
     latencyMs: total.latencyMs,
+    keys: total.keys,
+    keyStorageReasons: total.keyStorageReasons,
+    ignoredSettings: total.ignoredSettings,
     platforms: Object.fromEntries(
       present.map((platform) => [platform, platformResults(devices.filter((device) => device.platform === platform))]),
     ),
@@ -81,16 +94,26 @@ function platformResults(devices: readonly DeviceOutcome[]): PlatformResults {
     certificatesInstalled: sum((device) => device.certificatesInstalled),
     pending: sum((device) => device.pending),
     failed: failures.length,
-    failuresByCode: countByCode(failures),
+    failuresByCode: counts(failures.map(({ code }) => code)),
     latencyMs: latencyOf(devices.flatMap((device) => device.enrollmentMs)),
+    ...keyResults(devices),
+  }
+}
+
+function keyResults(devices: readonly DeviceOutcome[]): KeyResults {
+  const placements = devices.flatMap((device) => device.keys)
+  return {
+    keys: counts(placements.map(({ protection }) => protection)),
+    keyStorageReasons: counts(placements.map(({ reason }) => reason)),
+    ignoredSettings: counts(devices.flatMap((device) => device.ignoredSettings)),
   }
 }
 
 /** Most frequent first. */
-function countByCode(failures: readonly DeviceFailure[]): FailuresByCode {
-  const counts = new Map<AgentErrorCode, number>()
-  for (const { code } of failures) counts.set(code, (counts.get(code) ?? 0) + 1)
-  return Object.fromEntries([...counts].sort(([, a], [, b]) => b - a))
+function counts<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  const byName = new Map<Name, number>()
+  for (const name of names) byName.set(name, (byName.get(name) ?? 0) + 1)
+  return Object.fromEntries([...byName].sort(([, a], [, b]) => b - a)) as Record<Name, number>
 }
 
 function latencyOf(samplesMs: readonly number[]): LatencyMs {

@@ -10,8 +10,31 @@ export function renderResults(results: RunResults): string {
   const summary = `${outcomes.installed} certificates in ${(durationMs / 1000).toFixed(1)} s: ${enrollmentsPerSecond} enrolments per second (latency is key generation to installation)`
   const pending = outcomes.pending > 0 ? [`${outcomes.pending} still pending: the CA has not decided`] : []
   const interrupted = results.interrupted ? ['interrupted: the figures are of what was done until then'] : []
-  return [...renderTable([header, ...platformRows(results)]), '', summary, ...pending, ...interrupted, ...failureLines(results)].join('\n')
+  return [
+    ...renderTable([header, ...platformRows(results)]),
+    '',
+    summary,
+    ...keyLines(results),
+    ...pending,
+    ...interrupted,
+    ...failureLines(results),
+  ].join('\n')
 }
+
+/** Nothing of either is no line. */
+function keyLines({ keys, keyStorageReasons, ignoredSettings }: RunResults): string[] {
+  const held = countsText(keys)
+  const ignored = countsText(ignoredSettings)
+  return [
+    ...(held ? [`keys: ${held}; why: ${countsText(keyStorageReasons)}`] : []),
+    ...(ignored ? [`settings without effect on the OS: ${ignored}`] : []),
+  ]
+}
+
+const countsText = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(', ')
 
 function platformRows(results: RunResults): string[][] {
   const rows = fleetPlatforms.flatMap((platform) => {

@@ -8,14 +8,15 @@ import { type ScenarioDocument, scenarioSchema } from './schema.ts'
 const maxScenarioBytes = 1_048_576
 
 /**
- * Reads a scenario file. `profiles` and `tenant` come back as absolute paths.
+ * Reads a scenario file. `profiles`, `tenant` and `pin-file` come back as absolute paths.
  * What cannot be used: `InputError` with `file:line:column`, the path inside, and what was expected; every problem is told at once.
  */
 export async function loadScenario(file: string): Promise<ScenarioDocument> {
   const scenario = parseScenario(await readText(file), file)
   const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(dirname(file), path))
+  const pinFile = absolute(scenario['pin-file'])
   const { profiles, tenant } = { profiles: absolute(scenario.profiles), tenant: absolute(scenario.tenant) }
-  return { ...scenario, ...(profiles && { profiles }), ...(tenant && { tenant }) }
+  return { ...scenario, ...(profiles && { profiles }), ...(tenant && { tenant }), ...(pinFile && { 'pin-file': pinFile }) }
 }
 
 /** `file` is for the messages only. */
@@ -50,10 +51,16 @@ function plainValue(document: Document, file: string): unknown {
 }
 
 function noContradiction(scenario: ScenarioDocument, document: Document, at: (offset: number) => string): ScenarioDocument {
-  if (scenario.tenant === undefined || scenario.devices === undefined) return scenario
-  throw new InputError(
-    `${at(offsetOf(document, ['devices']))}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
-  )
+  const { tenant, devices, ksp, 'pin-file': pinFile } = scenario
+  if (tenant !== undefined && devices !== undefined)
+    throw new InputError(
+      `${at(offsetOf(document, ['devices']))}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
+    )
+  if (pinFile !== undefined && ksp?.kind !== 'passport' && ksp?.kind !== 'pkcs11')
+    throw new InputError(
+      `${at(offsetOf(document, ['pin-file']))}: pin-file: nothing asks for a PIN; leave it out, or give "ksp" as passport or pkcs11:MODULE?token=LABEL`,
+    )
+  return scenario
 }
 
 function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => string): string[] {

@@ -1,3 +1,4 @@
+import { AgentError, type Ksp, parseKsp } from '@certfleet/agent-core'
 import { z } from 'zod'
 
 /** The platforms of a fleet, in the order of every table. */
@@ -30,6 +31,16 @@ const devices = z.union(
   },
 )
 
+const ksp = z.string().transform((text, context): Ksp => {
+  try {
+    return parseKsp(text)
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    context.addIssue({ code: 'custom', message: error.message })
+    return z.NEVER
+  }
+})
+
 /** A scenario file as written; every key is optional and no other is allowed. */
 export const scenarioSchema = z.strictObject({
   /** Replays the run's chance. Default: drawn and printed. */
@@ -46,6 +57,10 @@ export const scenarioSchema = z.strictObject({
   'legacy-des': z.boolean().optional(),
   /** Agents and lab accept SHA-1. Default false. */
   'legacy-sha1': z.boolean().optional(),
+  /** Where every device holds every key: software, tpm, passport or pkcs11:MODULE?token=LABEL. Default: where the profiles say. */
+  ksp: ksp.optional(),
+  /** File whose first line is the PIN for `ksp`, relative to the scenario file. Default: CERTFLEET_PIN. The PIN itself has no place here. */
+  'pin-file': z.string().min(1).optional(),
   lab: z
     .strictObject({
       /** Lifetime of the certificates that the lab issues. Default 365. */
