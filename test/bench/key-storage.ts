@@ -66,17 +66,13 @@ async function providers(): Promise<KeyStorageProvider[]> {
   ]
 }
 
-/** `npm run test:hardware -- --bench` names them; without it there are none. */
+/** `npm run test:hardware -- --bench` names one after the other; without it there is none. */
 async function tokens(): Promise<KeyStorageProvider[]> {
-  const { CERTFLEET_BENCH_TOKENS: addresses = '', CERTFLEET_PIN: pin = '' } = process.env
-  const opened = addresses.split('\n').filter((address) => address !== '')
-  return Promise.all(
-    opened.map(async (address) => {
-      const keys = await pkcs11Keys({ ...parsePkcs11Address(address), pin, clock: systemClock, namespace: 'bench' })
-      closing.push(() => keys.close())
-      return keys
-    }),
-  )
+  const { CERTFLEET_HARDWARE_TOKEN: address, CERTFLEET_HARDWARE_PIN: pin = '' } = process.env
+  if (address === undefined) return []
+  const keys = await pkcs11Keys({ ...parsePkcs11Address(address), pin, clock: systemClock, namespace: 'bench' })
+  closing.push(() => keys.close())
+  return [keys]
 }
 
 async function prepare(provider: KeyStorageProvider): Promise<Contender> {

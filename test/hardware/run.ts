@@ -1,10 +1,11 @@
 /**
  * Tests the PKCS#11 provider on tokens that are real to it: SoftHSM 2, and a TPM 2.0 (swtpm behind tpm2-abrmd and tpm2-pkcs11).
  * Installs what is missing, makes both tokens in a temporary folder, runs every test of this folder on each, and stops what it started.
+ * An argument picks the tests whose file name has it in it; `--bench` runs the benchmark of key storage on each token instead.
  */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installEverything } from './install.ts'
 import { processes } from './processes.ts'
@@ -29,8 +30,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 
 try {
   await installEverything(started)
-  const only = process.argv[2] ?? ''
-  const files = (await readdir(here)).filter((file) => /\.test\.[jt]s$/.test(file) && file.includes(only)).sort()
+  const [only = ''] = process.argv.slice(2)
+  const tests = (await readdir(here)).filter((file) => /\.test\.[jt]s$/.test(file) && file.includes(only)).sort()
+  const files = only === '--bench' ? [join('..', 'bench', `key-storage${extname(import.meta.url)}`)] : tests
   for (const start of [startSoftToken, startTpmToken]) await test(await start(started, join(folder, start.name)), files)
 } catch (error) {
   console.error(error)

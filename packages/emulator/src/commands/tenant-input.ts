@@ -24,6 +24,7 @@ const blocking: ReadonlySet<Finding['id']> = new Set([
   'profile-invalid',
   'assignment-invalid',
   'assignment-profile-unknown',
+  'multi-factor-profile',
 ])
 
 /**
