@@ -28,6 +28,9 @@ interface Announcement {
   readonly policyUrl: string
   readonly caFingerprint: string
   readonly registrationToken: string
+  readonly adminToken: string
+  readonly mscepAdmin?: { readonly url: string; readonly user: string; readonly password: string }
+  readonly validationApi?: Readonly<Record<'authority' | 'graph' | 'tenant' | 'clientId' | 'clientSecret', string>>
 }
 
 const transport = httpTransport({ allowLoopback: true })
@@ -43,8 +46,12 @@ t.test('the first line says where everything is', async (t) => {
     pushUrl: `${base.replace('http', 'ws')}/device/push`,
     challengeUrl: `${base}/device/challenge`,
     reportUrl: `${base}/device/report`,
+    crlUrl: `${base}/crl`,
+    ocspUrl: `${base}/ocsp`,
+    adminUrl: `${base}/v1.0/`,
     caFingerprint: announced.caFingerprint,
     registrationToken: announced.registrationToken,
+    adminToken: announced.adminToken,
   })
   t.match(announced.caFingerprint, /^[0-9a-f]{64}$/)
   t.match(announced.registrationToken, /^[\w-]{43}$/)
@@ -94,8 +101,58 @@ t.test('a state folder keeps CA, token and credentials', async (t) => {
   t.match(await command(['lab', '--state', state]), {
     exitCode: 2,
     stdout: '',
-    stderr: /registration-token: expected a registration token/,
+    stderr: /registration-token: expected 32 or more/,
   })
+})
+
+t.test('an administrator gets a one-time password, which enrols once', async (t) => {
+  const folder = t.testdir()
+  const state = ['--state', join(folder, 'state')]
+  const { announced, end } = await lab(t, ['--mscep-admin', ...state])
+  const { url, user, password } = announced.mscepAdmin as NonNullable<Announcement['mscepAdmin']>
+  const page = (authorization: string) => transport.send({ method: 'GET', url, headers: { authorization } })
+  const basic = (secret: string) => `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}`
+  t.equal((await page(basic('guess'))).status, 401)
+  const { status, body } = await page(basic(password))
+  const [challenge = ''] = /\b[0-9A-F]{16}\b/.exec(Buffer.from(body).toString('utf16le')) ?? []
+  t.equal(status, 200)
+  const enroll = (out: string) =>
+    command(['enroll', '--url', announced.scepUrl, '--subject', 'CN=laptop', '--ca-fingerprint', announced.caFingerprint, '--out', out], {
+      CERTFLEET_CHALLENGE: challenge,
+    })
+  t.match(await enroll(join(folder, 'first')), { exitCode: 0 })
+  t.match(await enroll(join(folder, 'second')), { exitCode: 1, stderr: /badRequest/ }, 'spent')
+  await end()
+  const again = await lab(t, ['--mscep-admin', ...state])
+  t.equal(again.announced.mscepAdmin?.password, password, 'the administrator stays the same over a restart')
+  await again.end()
+})
+
+t.test("somebody else's SCEP server gets a token and finds the services", async (t) => {
+  const { announced, terminal, end } = await lab(t, ['--validation-api'])
+  const { authority, graph, tenant, clientId, clientSecret } = announced.validationApi as NonNullable<Announcement['validationApi']>
+  const token = (secret: string) =>
+    transport.send({
+      method: 'POST',
+      url: `${authority}/${tenant}/oauth2/v2.0/token`,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: Buffer.from(
+        new URLSearchParams({
+          grant_type: 'client_credentials',
+          client_id: clientId,
+          client_secret: secret,
+          scope: 'https://graph.microsoft.com/.default',
+        }).toString(),
+      ),
+    })
+  t.equal((await token('guess')).status, 401)
+  const { access_token: bearer } = JSON.parse(Buffer.from((await token(clientSecret)).body).toString())
+  const url = `${graph}/v1.0/servicePrincipals/appId=0000000a-0000-0000-c000-000000000000/endpoints`
+  const { status, body } = await transport.send({ method: 'GET', url, headers: { authorization: `Bearer ${bearer}` } })
+  t.equal(status, 200)
+  t.match(Buffer.from(body).toString(), /ScepRequestValidationFEService/)
+  t.notMatch(terminal.stderr(), clientSecret, 'no secret is in the log')
+  await end()
 })
 
 t.test("a tenant of one's own", async (t) => {

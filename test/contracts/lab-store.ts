@@ -85,13 +85,21 @@ export async function labStoreContract(t: Test, make: (t: Test) => Promise<LabSt
     })
     for (const key of keys) t.equal(store.get('registrations', key)?.deviceId, key)
   })
+  await t.test('a key that is too long names no record', async (t) => {
+    const store = await make(t)
+    for (const key of ['x'.repeat(501), 'ab'.repeat(5000)]) {
+      t.equal(store.get('issued', key), undefined)
+      t.equal(await store.transaction((transaction) => transaction.get('issued', key)), undefined)
+    }
+  })
   await t.test('what the caller does to a record afterwards changes nothing', async (t) => {
     const store = await make(t)
-    const mine = ['one']
+    const named = (id: string) => ({ id, expiresAt: 1 })
+    const mine = [named('one')]
     await store.transaction((transaction) => transaction.put('outstanding', 'a', mine))
-    mine.push('two')
-    ;(store.get('outstanding', 'a') as string[]).push('three')
-    t.same(store.get('outstanding', 'a'), ['one'])
+    mine.push(named('two'))
+    ;(store.get('outstanding', 'a') as (typeof mine)[number][]).push(named('three'))
+    t.same(store.get('outstanding', 'a'), [named('one')])
   })
   await t.test('removing what is not there, and closing twice, are no errors', async (t) => {
     const store = await make(t)

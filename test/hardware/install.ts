@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { root } from '../tooling/root.ts'
 import type { Processes } from './processes.ts'
 
@@ -66,6 +66,12 @@ function isInstalled(proof: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, proof)))
 }
 
+/** Node's headers, where they came with it: else node-gyp downloads them. */
+function ownHeaders(): readonly string[] {
+  const folder = dirname(dirname(process.execPath))
+  return existsSync(join(folder, 'include/node/node.h')) ? [`--nodedir=${folder}`] : []
+}
+
 async function isThere(name: string): Promise<boolean> {
   return import(name).then(
     () => true,
@@ -84,7 +90,7 @@ async function installBindings(processes: Processes): Promise<void> {
     await writeFile(join(folder, 'package.json'), '{ "private": true }')
     const npm = (...args: string[]) => processes.run('npm', args, { cwd: folder })
     await npm('install', '--ignore-scripts', '--no-audit', '--no-fund', 'pkcs11js@2')
-    await npm('explore', 'pkcs11js', '--', 'node-gyp', 'rebuild')
+    await npm('explore', 'pkcs11js', '--', 'node-gyp', 'rebuild', ...ownHeaders())
     const target = join(root, 'node_modules/pkcs11js')
     await rm(target, { recursive: true, force: true })
     await cp(join(folder, 'node_modules/pkcs11js'), target, { recursive: true })

@@ -15,8 +15,9 @@ import {
   tlv,
 } from '@certfleet/agent-core/der'
 import { formatName, nameDer, PurposeOid, parseCertificate } from '@certfleet/agent-core/pki'
-import { challengeLifetimeMs, type Lab } from '@certfleet/emulator/lab'
+import { challengeLifetimeMs, type Lab, lmdbLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
+import { challengeSeal } from '#emulator/lab/challenge-seal.ts'
 import { testKey } from '../fakes/certificates.ts'
 import {
   type Asked,
@@ -29,9 +30,20 @@ import {
   policyWith,
   post,
   register,
+  start,
   startLab,
   wifi,
 } from './surroundings.ts'
+
+/** What a challenge says of a profile. */
+const expectedOf = ({ subject, subjectAltNames, keyUsages, extendedKeyUsages, keyBits, validity }: typeof wifi) => ({
+  subject,
+  subjectAltNames: [...subjectAltNames],
+  keyUsages: [...keyUsages],
+  extendedKeyUsages: [...extendedKeyUsages],
+  keyBits,
+  validity,
+})
 
 const lastCode = (lab: Lab) => lab.audit().at(-1)?.code
 
@@ -61,7 +73,7 @@ t.test('a request that is not the expected one is badRequest, and only the audit
     ['no purpose', { extendedKeyUsages: [] }, 'EnhancedKeyUsageMissing'],
     ['no challenge', { challenge: undefined }, 'ChallengePasswordMissing'],
     ['a challenge that is none', { challenge: 'secret' }, 'ChallengeDecodingError'],
-    ['a challenge that the lab did not make', { challenge: `${'A'.repeat(22)}.${'A'.repeat(43)}` }, 'SignatureValidationFailed'],
+    ['a challenge that the lab did not make', { challenge: 'A'.repeat(200) }, 'SignatureValidationFailed'],
   ]
   const challenge = await challengeFor(lab, credential)
   for (const [name, asked, code] of rows) {
@@ -161,6 +173,76 @@ t.test('a challenge is spent once', async (t) => {
   t.equal([...lab.issued()].length, 1)
 })
 
+t.test('of 100 parallel redemptions of one challenge, one wins; sent again, it gets the same certificate', async (t) => {
+  const { lab } = await startLab()
+  const challenge = await challengeFor(lab, await register(lab))
+  const asked = { key: await testKey('a'), challenge }
+  const ids = Array.from({ length: 100 }, (_, i) => `T${i}`)
+  const answers = await Promise.all(ids.map((transactionId) => enroll(lab, asked, { transactionId })))
+  const winners = ids.filter((_, i) => answers[i] !== 'badRequest')
+  t.equal(winners.length, 1)
+  const [transactionId = ''] = winners
+  const certificate = answers[ids.indexOf(transactionId)]
+  t.same(await enroll(lab, asked, { transactionId }), certificate)
+  t.equal([...lab.issued()].length, 1)
+  t.equal(lab.audit().filter(({ code }) => code === 'BadCertificateRequestIdInChallenge').length, 99)
+})
+
+t.test('a restart forgets nothing: an open challenge is good, one that is spent stays spent', async (t) => {
+  const folder = t.testdir()
+  const key = await testKey('a')
+  const first = await lmdbLabStore(folder)
+  const before = await startLab({ store: first })
+  const credential = await register(before.lab)
+  const open = await challengeFor(before.lab, credential, 'attempt-1')
+  const spent = await challengeFor(before.lab, credential, 'attempt-2')
+  const certificate = await enrolled(before.lab, { key, challenge: spent })
+  await first.close()
+  const store = await lmdbLabStore(folder)
+  t.teardown(store.close)
+  const { lab } = await startLab({ store })
+  t.equal(await enroll(lab, { key: await testKey('b'), challenge: spent }), 'badRequest')
+  t.equal(lastCode(lab), 'BadCertificateRequestIdInChallenge')
+  t.same(await enroll(lab, { key, challenge: spent }), certificate, 'the same transaction gets what it had')
+  t.type(await enroll(lab, { key: await testKey('b'), challenge: open }), Uint8Array)
+})
+
+t.test('a challenge is opaque, base64, and short enough for every client', async (t) => {
+  const { lab, policies, clock } = await startLab()
+  const credential = await register(lab)
+  const challenge = await challengeFor(lab, credential)
+  t.match(challenge, /^[A-Za-z0-9+/]+={0,2}$/)
+  t.ok(challenge.length < 1024, `${challenge.length} characters`)
+  const bytes = Buffer.from(challenge, 'base64').toString('latin1')
+  for (const word of ['device-1', 'wifi', 'attempt-1', 'Example']) t.notOk(bytes.includes(word), word)
+  await clock.advance(1)
+  t.not(await challengeFor(lab, credential), challenge, 'it says when it was made')
+  const subjectAltNames = Array.from({ length: 40 }, (_, i) => ({ type: 'dns', value: `host-${i * 7919}.region-${i}.example` }) as const)
+  policies.set('device-1', policyWith({ ...wifi, subjectAltNames }, { ...wifi, subjectAltNames, principal: 'user' }))
+  const long = await challengeFor(lab, credential, 'attempt-2')
+  t.ok(long.length < 4096, `the agent takes 4096 characters: ${long.length}`)
+  t.type(await enroll(lab, { key: await testKey('a'), challenge: long, subjectAltNames }), Uint8Array)
+})
+
+t.test('a challenge altered in any bit is one that the lab did not sign', async (t) => {
+  const seal = challengeSeal(new Uint8Array(32), 0)
+  const binding = { deviceId: 'd', profileId: 'p', attemptId: 'a' }
+  const challenge = seal.seal({ id: 'x', binding, expected: [expectedOf(wifi)], madeAt: start })
+  t.same(seal.open(challenge), { version: 1, id: 'x', binding, expected: [expectedOf(wifi)], madeAt: start })
+  const bytes = Buffer.from(challenge, 'base64')
+  const answers = new Set<unknown>()
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const altered = Buffer.from(bytes)
+    altered.writeUInt8(altered.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+    answers.add(seal.open(altered.toString('base64')))
+  }
+  t.same([...answers], ['SignatureValidationFailed'])
+  for (let length = 0; length < bytes.length; length++) t.type(seal.open(bytes.subarray(0, length).toString('base64')), 'string')
+  for (const written of [` ${challenge}`, `${challenge}\n`, challenge.replaceAll('=', ''), challenge.replaceAll('+', '-')])
+    if (written !== challenge) t.equal(seal.open(written), 'ChallengeDecodingError', 'another spelling of the same bytes is none')
+  t.equal(challengeSeal(Uint8Array.of(1), 0).open(challenge), 'SignatureValidationFailed', 'nor is it another lab’s')
+})
+
 t.test('of parallel requests with one challenge and different keys, one wins', async (t) => {
   const { lab } = await startLab()
   const challenge = await challengeFor(lab, await register(lab))
@@ -181,6 +263,9 @@ t.test('asking for a challenge', async (t) => {
   for (let i = 0; i < 64; i++) t.equal(await status({ profileId: 'wifi', attemptId: `a${i}` }), 200)
   t.equal(await status({ profileId: 'wifi', attemptId: 'one-too-many' }), 429)
   t.equal(await status({ profileId: 'wifi', attemptId: 'a7' }), 200, 'one that is open can be asked for again')
+  await enrolled(lab, { key: await testKey('a'), challenge: await challengeFor(lab, credential, 'a7') })
+  t.equal(await status({ profileId: 'wifi', attemptId: 'in-its-place' }), 200, 'one that is redeemed does not count')
+  t.equal(await status({ profileId: 'wifi', attemptId: 'one-too-many' }), 429)
   await clock.advance(challengeLifetimeMs)
   t.equal(await status({ profileId: 'wifi', attemptId: 'one-too-many' }), 200, 'expired ones do not count')
 })

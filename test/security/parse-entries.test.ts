@@ -1,6 +1,7 @@
 import { AgentError, modelledTpm, noLatency, parseDistinguishedName, parsePolicy, tpmManufacturer } from '@certfleet/agent-core'
 import { normaliseBer, openCertificatesOnly, openEnvelopedData, openSignedData } from '@certfleet/agent-core/cms'
 import { readDer, readSequence } from '@certfleet/agent-core/der'
+import { openPfx } from '@certfleet/agent-core/pfx'
 import {
   decodeName,
   decodeSubjectAltNames,
@@ -9,6 +10,7 @@ import {
   parseCertificate,
   parseCrl,
   parseCsr,
+  parseOcspRequest,
 } from '@certfleet/agent-core/pki'
 import {
   openPkiRequest,
@@ -60,6 +62,8 @@ const byteEntries: Record<string, (bytes: Uint8Array) => unknown> = {
       { recipients: [recipient] },
     ),
   parsePolicy: (bytes) => parsePolicy(bytes),
+  parseOcspRequest,
+  openPfx: (bytes) => openPfx(bytes, { password: 'guess', legacy: true }),
   verifyKeyAttestation: (bytes) =>
     verifyKeyAttestation({ publicArea: bytes, statement: bytes, signature: bytes, certificates: [bytes] }, attestationCheck),
   'verifyKeyAttestation, all but the statement good': (statement) => verifyKeyAttestation({ ...attestation, statement }, attestationCheck),

@@ -60,11 +60,12 @@ t.test('one limbo file', async (t) => {
 })
 
 t.test('a folder without most suites, and with one that nobody knows', async (t) => {
-  const dir = t.testdir({ 'bettertls-path': { 'bettertls-path.json': limbo({}) }, pkcs12: { 'a.p12': '' } })
+  const dir = t.testdir({ 'bettertls-path': { 'bettertls-path.json': limbo({}) }, pkcs12: { 'a.p12': '' }, unheard: {} })
   const { status, out } = run(dir)
   t.equal(status, 0)
   t.match(out, /^bettertls-path +1\/1 /m)
-  t.match(out, /^not scored: pkcs12 \(no suite\)$/m)
+  t.match(out, /^not scored: unheard \(no suite\)$/m)
+  t.match(out, /^not scored: pkcs12\/a\.p12 \(nothing says what to expect of it\)$/m)
   t.match(out, /^not scored: nist-pkits \(not in .*\)$/m)
 })
 

@@ -69,6 +69,9 @@ function load(path: string, isFile: boolean): Loaded {
     notScored: [
       ...all.flatMap(({ suite, cases }) => (cases ? [] : [{ name: suite.name, reason: `not in ${path}` }])),
       ...folders.filter((folder) => !known.has(folder)).map((name) => ({ name, reason: 'no suite' })),
+      ...wanted.flatMap((suite) =>
+        (suite.unscored?.(path) ?? []).map((file) => ({ name: `${suite.name}/${file}`, reason: 'nothing says what to expect of it' })),
+      ),
     ],
   }
 }

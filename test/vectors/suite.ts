@@ -14,6 +14,8 @@ export interface Suite {
   readonly folder: string
   /** Reads the cases from the folder of all vectors; undefined when this suite is not in it. What is there and cannot be read: {@link UnreadableVectors}. */
   load(dir: string): readonly VectorCase[] | undefined
+  /** Files of its own that it has no expectation of. */
+  unscored?(dir: string): readonly string[]
 }
 
 /** Vectors that are missing, or not what they should be. The message is one line for whoever typed the path. */

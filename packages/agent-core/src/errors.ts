@@ -47,6 +47,8 @@ export type AgentErrorCode =
   | 'ERR_LIMIT_EXCEEDED'
   | 'ERR_NETWORK'
   | 'ERR_PENDING_TIMEOUT'
+  | 'ERR_PFX_INVALID'
+  | 'ERR_PFX_PASSWORD'
   | 'ERR_POLICY_INVALID'
   | 'ERR_POLICY_ROLLBACK'
   | 'ERR_PROFILE_INVALID'
@@ -87,6 +89,8 @@ export const adviceByCode = {
   ERR_LIMIT_EXCEEDED: { fixedBy: 'admin', retry: 'backoff', attempt: 'keep' },
   ERR_NETWORK: { fixedBy: 'network', retry: 'backoff', attempt: 'keep' },
   ERR_PENDING_TIMEOUT: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
+  ERR_PFX_INVALID: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
+  ERR_PFX_PASSWORD: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
   ERR_POLICY_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_POLICY_ROLLBACK: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_PROFILE_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },

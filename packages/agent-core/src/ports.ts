@@ -32,7 +32,7 @@ export interface Jitter {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: string
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>

@@ -5,6 +5,7 @@ import { csr } from './csr.ts'
 import { readLimboFile } from './limbo-format.ts'
 import { nistPkits } from './nist-pkits.ts'
 import { pkcs7 } from './pkcs7.ts'
+import { pkcs12 } from './pkcs12.ts'
 import { scepFlips, scepMessages } from './scep-messages.ts'
 import { aesCbc } from './wycheproof-aes-cbc.ts'
 import { rsaDecryption } from './wycheproof-rsa-decrypt.ts'
@@ -24,6 +25,7 @@ export const suites: readonly Suite[] = [
   scepFlips,
   csr,
   pkcs7,
+  pkcs12,
 ]
 
 /** Any single file in the limbo format; `load` takes the file in place of the folder. */

@@ -1,6 +1,7 @@
 export { digestOids, hashByOid, importPublicKey, signatureAlgorithm } from './algorithms.ts'
 export { buildCertificate, type CertificateContents, type NameInput, nameDer } from './build-certificate.ts'
 export { buildCrl, type CrlContents, type CrlReason, crlReasons, type RevokedCertificate } from './build-crl.ts'
+export { buildOcspResponse, type OcspAnswer, type OcspContents, type OcspStatus, ocspErrorResponse } from './build-ocsp.ts'
 export {
   type AlgorithmIdentifier,
   type Certificate,
@@ -43,6 +44,7 @@ export {
   type Rdn,
   sameName,
 } from './names.ts'
+export { type OcspCertId, type OcspRequest, parseOcspRequest } from './ocsp.ts'
 export { CsrAttributeOid, NameOid, PurposeOid } from './oids.ts'
 export {
   type CertificateRevocationList,

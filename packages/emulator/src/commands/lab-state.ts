@@ -6,35 +6,31 @@ import { InputError } from '../scenario/input-error.ts'
 
 export interface LabState {
   readonly store: LabStore
-  /** Made once a folder. A secret. */
-  readonly registrationToken: string
+  /** A secret of that name: made once a folder, and read from it ever after. */
+  secret(name: string): Promise<string>
 }
 
-/** What a lab keeps over a restart: its database and its registration token, in `folder`; without one, in memory. */
+/** What a lab keeps over a restart: its database and its secrets, in `folder`; without one, in memory. */
 export async function openLabState(folder: string | undefined): Promise<LabState> {
-  if (folder === undefined) return { store: memoryLabStore(), registrationToken: newToken() }
+  if (folder === undefined) return { store: memoryLabStore(), secret: async () => newSecret() }
   const store = await lmdbLabStore(folder).catch((error: Error) => {
     throw new InputError(`--state ${folder}: cannot be used (${error.message}); name a folder that can be written`)
   })
-  try {
-    return { store, registrationToken: await tokenIn(join(folder, 'registration-token')) }
-  } catch (error) {
-    await store.close()
-    throw error
-  }
+  return { store, secret: (name) => secretIn(join(folder, name)) }
 }
 
-async function tokenIn(file: string): Promise<string> {
-  const made = newToken()
+async function secretIn(file: string): Promise<string> {
+  const made = newSecret()
   try {
     await writeFile(file, `${made}\n`, { flag: 'wx', mode: 0o600 })
     return made
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
-  const token = (await readFile(file, 'utf8')).trim()
-  if (!/^[\w-]{32,}$/.test(token)) throw new InputError(`${file}: expected a registration token; remove the file to have a new one made`)
-  return token
+  const secret = (await readFile(file, 'utf8')).trim()
+  if (!/^[\w-]{32,}$/.test(secret))
+    throw new InputError(`${file}: expected 32 or more letters, digits, - and _; remove it to have a new one made`)
+  return secret
 }
 
-const newToken = (): string => randomBytes(32).toString('base64url')
+const newSecret = (): string => randomBytes(32).toString('base64url')

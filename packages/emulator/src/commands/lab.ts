@@ -1,15 +1,26 @@
+import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
-import { createLab, type Lab, type ServedLab, serveLab } from '../lab/index.ts'
+import {
+  type AdminFiles,
+  adminPolicies,
+  createLab,
+  type Hostility,
+  type Lab,
+  type NdesAdministrator,
+  type ServedLab,
+  serveLab,
+  type ValidationApiOptions,
+} from '../lab/index.ts'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { populationOf } from '../scenario/population.ts'
+import type { Seed } from '../scenario/schema.ts'
 import { retarget } from '../tenant/index.ts'
 import { challengeFrom } from './enroll-input.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { logLine, withLog } from './lab-log.ts'
 import { type LabState, openLabState } from './lab-state.ts'
-import { labPolicies } from './lab-tenant.ts'
-import { type LegacyOptions, wholeNumber, withLegacy } from './options.ts'
+import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
 import { readTenant } from './tenant-input.ts'
 
 interface LabCommandOptions extends LegacyOptions {
@@ -19,6 +30,11 @@ interface LabCommandOptions extends LegacyOptions {
   readonly challengeFile?: string
   readonly allowBadCsrVersion?: true
   readonly ndesFailures?: true
+  readonly attributeEndDate?: true
+  readonly mscepAdmin?: true
+  readonly validationApi?: true
+  readonly hostility: number
+  readonly hostilitySeed?: Seed
   readonly profiles?: string
   readonly tenant?: string
 }
@@ -29,10 +45,11 @@ Examples:
   $ certfleet lab --port 8085 --challenge secret
   $ certfleet lab --profiles export/ --tenant tenant.yaml
 
-The first line on stdout is JSON: scepUrl, policyUrl, registerUrl, pushUrl, challengeUrl, reportUrl, caFingerprint (SHA-256
-of the root) and registrationToken, which a device needs to register. Events go to stderr, one a line, without secrets.
+The first line on stdout is JSON: scepUrl, policyUrl, registerUrl, pushUrl, challengeUrl, reportUrl, crlUrl, ocspUrl, caFingerprint
+(SHA-256 of the root), registrationToken, which a device needs to register, adminUrl and adminToken for "certfleet admin"; with --mscep-admin and --validation-api their URLs
+and credentials too. Events go to stderr, one a line, without secrets.
 The profiles (default: the example tenant's) get the lab's root and URL; a device that the tenant does not know gets what
-all devices and users of its platform get. --state keeps CA, certificates, registrations and token in a folder, mode 700.
+all devices and users of its platform get. --state keeps CA, certificates, registrations and credentials in a folder, mode 700.
 Serves 127.0.0.1 only, until SIGINT or SIGTERM.`
 
 export function defineLab(program: Command, io: Io, end: (code: ExitCode) => void): void {
@@ -45,6 +62,16 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--challenge-file <file>', 'file whose first line is that challenge')
     .option('--allow-bad-csr-version', 'read certificate requests whose version is not 0, as some Apple clients send them')
     .option('--ndes-failures', 'write failures as NDES does: an HRESULT, one zero byte of content, no certificates')
+    .option('--attribute-end-date', 'EDITF_ATTRIBUTEENDDATE: grant the lifetime that a profile asks for, except on iOS and macOS')
+    .option('--mscep-admin', 'hand out one-time passwords at /certsrv/mscep_admin to an administrator of its own')
+    .option('--validation-api', "let somebody else's SCEP server validate requests here, as it would with Intune")
+    .option(
+      '--hostility <percent>',
+      'meet so many of the requests with an unkindness: wrong nonces, 503, cut-off replies and more',
+      wholeNumber(0, 100),
+      0,
+    )
+    .option('--hostility-seed <seed>', 'replays the unkindnesses of an earlier lab (default: drawn and told)', seedOption)
     .option('--profiles <path>', 'file or folder of Graph JSON (default: the example)')
     .option('--tenant <file>', 'tenant YAML (default: every device is a guest)')
     .addHelpText('after', examples)
@@ -59,26 +86,34 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
   const state = await openLabState(options.state)
   const interrupt = interruptSignal(io)
   try {
-    let policyFor: ReturnType<typeof labPolicies> = () => undefined
+    let files: AdminFiles | undefined
     const { legacyDes, legacySha1, allowBadCsrVersion, ndesFailures } = options
     const store = withLog(state.store, (entry) => io.err(`${printable(logLine(entry))}\n`))
-    const { registrationToken } = state
+    const credentials = await credentialsOf(options, state)
+    const { registrationToken, adminToken, administrator, application } = credentials
+    const policies = adminPolicies(store, { files: () => files })
     const service = await createLab({
       store,
       clock: io.clock,
-      policyFor: (id) => policyFor(id),
+      policyFor: policies.policyFor,
+      userFor: policies.userFor,
+      admin: { token: adminToken, policies },
       registrationToken,
       staticChallenge,
       legacyDes,
       legacySha1,
       allowBadCsrVersion,
       ndesFailures,
+      honourRequestedValidity: options.attributeEndDate,
+      ndes: { administrators: administrator ? [administrator] : [] },
+      validationApi: application,
+      hostility: hostilityOf(options, io),
     })
     const served = await serveLab(service, { port: options.port }).catch((error: NodeJS.ErrnoException) => refusePort(options.port, error))
     const pointed = retarget(imported, { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl })
-    policyFor = labPolicies(pointed.imported, tenant, store)
+    files = { imported: pointed.imported, tenant }
     io.err(`the profiles get the lab's root and URL in ${pointed.replaced.length} places\n`)
-    io.out(`${JSON.stringify(announcement(service, served, state))}\n`)
+    io.out(`${JSON.stringify(announcement(service, served, credentials))}\n`)
     await untilAborted(interrupt.signal)
     await served.close()
     io.err('closed\n')
@@ -89,7 +124,33 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
   }
 }
 
-function announcement({ caFingerprint }: Lab, { scepUrl, policyUrl }: ServedLab, { registrationToken }: LabState) {
+interface Credentials {
+  readonly registrationToken: string
+  readonly adminToken: string
+  readonly administrator?: NdesAdministrator
+  readonly application?: ValidationApiOptions
+}
+
+/** What entitles to the lab's services, the same for as long as the state folder lives. */
+async function credentialsOf({ mscepAdmin, validationApi }: LabCommandOptions, { secret }: LabState): Promise<Credentials> {
+  return {
+    registrationToken: await secret('registration-token'),
+    adminToken: await secret('admin-token'),
+    ...(mscepAdmin && { administrator: { name: 'admin', password: await secret('mscep-admin-password') } }),
+    ...(validationApi && {
+      application: { tenant: 'lab', clientId: 'scep-server', clientSecret: await secret('validation-api-secret') },
+    }),
+  }
+}
+
+function hostilityOf({ hostility: level, hostilitySeed: seed = randomInt(2 ** 32) }: LabCommandOptions, io: Io): Hostility | undefined {
+  if (level === 0) return undefined
+  io.err(`hostility ${level} %, seed ${seed}\n`)
+  return { level, seed }
+}
+
+function announcement({ caFingerprint }: Lab, { url, scepUrl, policyUrl }: ServedLab, credentials: Credentials) {
+  const { registrationToken, adminToken, administrator, application } = credentials
   const beside = (name: string) => new URL(name, policyUrl).href
   return {
     scepUrl,
@@ -98,8 +159,16 @@ function announcement({ caFingerprint }: Lab, { scepUrl, policyUrl }: ServedLab,
     pushUrl: beside('push').replace(/^http/, 'ws'),
     challengeUrl: beside('challenge'),
     reportUrl: beside('report'),
+    crlUrl: `${url}/crl`,
+    ocspUrl: `${url}/ocsp`,
+    adminUrl: `${url}/v1.0/`,
     caFingerprint,
     registrationToken,
+    adminToken,
+    ...(administrator && {
+      mscepAdmin: { url: `${url}/certsrv/mscep_admin/`, user: administrator.name, password: administrator.password },
+    }),
+    ...(application && { validationApi: { authority: url, graph: url, ...application } }),
   }
 }
 

@@ -45,13 +45,23 @@ export interface Authorities {
 }
 
 const dayMs = 86_400_000
+const yearMs = 365 * dayMs
+const issuingYears = 10
 const generatePair = promisify(generateKeyPair)
 const firstKey = 'lab'
 
-/** The authorities in the store, the first made when there is none yet. A record that cannot be read: `ERR_STATE_INVALID`. */
-export async function openAuthorities(store: LabStore, clock: Clock, keyBits: number): Promise<Authorities> {
+/**
+ * The authorities in the store, the first made when there is none yet. A record that cannot be read: `ERR_STATE_INVALID`.
+ * `raValidityMs`: lifetime of the RA's two certificates from a day before they are made, at most the CA's; default: as long as the CA's.
+ */
+export async function openAuthorities(
+  store: LabStore,
+  clock: Clock,
+  keyBits: number,
+  raValidityMs: number = issuingYears * yearMs,
+): Promise<Authorities> {
   if (store.get('authority', firstKey) === undefined) {
-    const made = { ...(await makeAuthority(clock.now(), keyBits)), secret: randomBytes(32) }
+    const made = { ...(await makeAuthority(clock.now(), keyBits, raValidityMs)), secret: randomBytes(32) }
     await store.transaction((transaction) => {
       if (transaction.get('authority', firstKey) === undefined) transaction.put('authority', firstKey, made)
     })
@@ -67,7 +77,7 @@ export async function openAuthorities(store: LabStore, clock: Clock, keyBits: nu
     present: () => sofar()[0] as Authority,
     next,
     async prepareNext(at) {
-      const made = { ...(await makeAuthority(Math.max(at, clock.now()), keyBits)), secret, from: at }
+      const made = { ...(await makeAuthority(Math.max(at, clock.now()), keyBits, raValidityMs)), secret, from: at }
       const key = `${firstKey}-${String(generations.length).padStart(6, '0')}`
       await store.transaction((transaction) => {
         if (next() !== undefined || transaction.get('authority', key) !== undefined)
@@ -107,16 +117,18 @@ interface Made {
 }
 
 /** A root, its issuing CA, and the RA's two; the CA's certificates begin a day early, so that a device whose clock is behind can use them. */
-async function makeAuthority(now: Instant, keyBits: number): Promise<Omit<AuthorityRecord, 'secret'>> {
+async function makeAuthority(now: Instant, keyBits: number, raValidityMs: number): Promise<Omit<AuthorityRecord, 'secret'>> {
   const keys = await Promise.all(Array.from({ length: 4 }, async () => (await generatePair('rsa', { modulusLength: keyBits })).privateKey))
   const [rootKey, issuingKey, signingKey, encryptionKey] = keys as [KeyObject, KeyObject, KeyObject, KeyObject]
   const tag = randomBytes(4).toString('hex')
-  const make = (subject: string, key: KeyObject, years: number, extensions: readonly ExtensionValue[], issuer?: Made) =>
-    makeCertificate({ subject: `CN=${subject} ${tag},O=certfleet lab`, key, notBefore: now - dayMs, years, extensions, issuer })
-  const root = await make('Lab Root CA', rootKey, 20, caExtensions(['keyCertSign', 'cRLSign']))
-  const issuing = await make('Lab Issuing CA', issuingKey, 10, caExtensions(['digitalSignature', 'keyCertSign', 'cRLSign'], 0), root)
-  const signing = await make('Lab RA Signing', signingKey, 10, [keyUsageExtension(['digitalSignature'])], issuing)
-  const encryption = await make('Lab RA Encryption', encryptionKey, 10, [keyUsageExtension(['keyEncipherment'])], issuing)
+  const make = (subject: string, key: KeyObject, validityMs: number, extensions: readonly ExtensionValue[], issuer?: Made) =>
+    makeCertificate({ subject: `CN=${subject} ${tag},O=certfleet lab`, key, notBefore: now - dayMs, validityMs, extensions, issuer })
+  const root = await make('Lab Root CA', rootKey, 20 * yearMs, caExtensions(['keyCertSign', 'cRLSign']))
+  const issuingUsages: readonly KeyUsageBit[] = ['digitalSignature', 'keyCertSign', 'cRLSign']
+  const issuing = await make('Lab Issuing CA', issuingKey, issuingYears * yearMs, caExtensions(issuingUsages, 0), root)
+  const raMs = Math.min(raValidityMs, issuingYears * yearMs)
+  const signing = await make('Lab RA Signing', signingKey, raMs, [keyUsageExtension(['digitalSignature'])], issuing)
+  const encryption = await make('Lab RA Encryption', encryptionKey, raMs, [keyUsageExtension(['keyEncipherment'])], issuing)
   const record = ({ key, certificate }: Made) => ({ privateKey: key.export({ format: 'der', type: 'pkcs8' }), certificate })
   return {
     root: record(root),
@@ -134,11 +146,11 @@ async function makeCertificate(contents: {
   subject: string
   key: KeyObject
   notBefore: Instant
-  years: number
+  validityMs: number
   extensions: readonly ExtensionValue[]
   issuer: Made | undefined
 }): Promise<Made> {
-  const { subject, key, notBefore, years, issuer } = contents
+  const { subject, key, notBefore, validityMs, issuer } = contents
   const handle = softwareKeyHandle(key, subject)
   const signer = issuer?.handle ?? handle
   const certificate = await buildCertificate({
@@ -147,7 +159,7 @@ async function makeCertificate(contents: {
     subject,
     publicKey: handle.publicKey,
     notBefore,
-    notAfter: notBefore + years * 365 * dayMs,
+    notAfter: notBefore + validityMs,
     extensions: [
       ...contents.extensions,
       subjectKeyIdentifierExtension(handle.publicKey),

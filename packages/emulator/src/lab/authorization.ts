@@ -3,17 +3,15 @@ import { type CertificateRequest, fingerprintOf, nameDer, readSubjectAltNames, s
 import type { PkiRequest } from '@certfleet/agent-core/scep/messages'
 import type { Challenges } from './challenges.ts'
 import { sameSecret } from './digest.ts'
-import { expectedRequests } from './expected-requests.ts'
-import type { PolicyFor } from './policies.ts'
+import { type Expectations, expectedRequests } from './expected-requests.ts'
 import type { Binding, CertificateGrant, ExpectedRequest, IssuedRecord } from './records.ts'
 import type { LabStore } from './store.ts'
 import { checkAgainstTemplate, compareRequest, type ValidationCode } from './validation.ts'
 
-export interface AuthorizationOptions {
+export interface AuthorizationOptions extends Expectations {
   readonly store: LabStore
   readonly clock: Clock
   readonly challenges: Challenges
-  readonly policyFor: PolicyFor
   readonly staticChallenge?: string | undefined
   readonly honourRequestedValidity: boolean
 }
@@ -28,13 +26,25 @@ export type Authorization =
  * Behind a bound challenge and in the renewal of what came of one stands the profile, and the certificate is made from that.
  */
 export function authorize(request: PkiRequest, csr: CertificateRequest, options: AuthorizationOptions): Authorization {
-  const { challenges, staticChallenge } = options
+  const { staticChallenge, store } = options
   const { challenge } = csr
   if (!challenge) return authorizeRenewal(request, csr, options)
   if (staticChallenge !== undefined && sameSecret(challenge, staticChallenge)) return grantByTemplate(csr)
-  const record = challenges.read(challenge)
-  if (typeof record === 'string') return { refused: record }
-  const { id: challengeId, binding, expected } = record
+  const authorization = authorizeChallenge(csr, challenge, options)
+  const signedBy = issuedAs(request, store)?.deviceId
+  if ('refused' in authorization || signedBy === undefined || signedBy === authorization.grant.binding?.deviceId) return authorization
+  return { refused: 'BadDeviceIdInChallenge', ...(authorization.grant.binding && { binding: authorization.grant.binding }) }
+}
+
+/** What a request may have by a challenge of the lab's own. */
+export function authorizeChallenge(
+  csr: CertificateRequest,
+  challenge: string,
+  options: Pick<AuthorizationOptions, 'challenges' | 'store' | 'honourRequestedValidity'>,
+): Authorization {
+  const contents = options.challenges.read(challenge)
+  if ('refused' in contents) return contents
+  const { id: challengeId, binding, expected } = contents
   const grant = grantAsExpected(csr, expected, binding, options)
   return 'refused' in grant ? grant : { ...grant, challengeId }
 }
@@ -52,7 +62,7 @@ function authorizeRenewal(request: PkiRequest, csr: CertificateRequest, options:
   if (now < signer.notBefore || now > signer.notAfter) return refuse('SigningCertThumbprintMismatch')
   if (!sameName(csr.subject, signer.subject)) return refuse('SubjectNameMismatch')
   if (binding) {
-    const expected = expectedRequests(options.policyFor(binding.deviceId), binding.profileId)
+    const expected = expectedRequests(binding.deviceId, binding.profileId, options)
     return expected.length === 0 ? refuse('ScepProfileNoLongerTargetedToTheClient') : grantAsExpected(csr, expected, binding, options)
   }
   const names = (of: Parameters<typeof readSubjectAltNames>[0]) =>
@@ -75,7 +85,7 @@ function grantAsExpected(
   csr: CertificateRequest,
   expected: readonly ExpectedRequest[],
   binding: Binding,
-  { store, honourRequestedValidity }: AuthorizationOptions,
+  { store, honourRequestedValidity }: Pick<AuthorizationOptions, 'store' | 'honourRequestedValidity'>,
 ): Authorization {
   const isApple = /^(ios|ipados|macos)$/i.test(store.get('registrations', binding.deviceId)?.platform ?? '')
   const verdicts = expected.map((row) => ({ row, code: compareRequest(csr, row, isApple) }))

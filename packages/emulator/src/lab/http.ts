@@ -13,7 +13,7 @@ export type Route = Readonly<Partial<Record<HttpRequest['method'], Handler>>>
 
 /**
  * Answers by path, whatever its case, and method. 400 for a URL that is none, 414 for one that is too long,
- * 413 for a body that is too large, 404 and 405 for what no route takes.
+ * 413 for a body that is too large, 404 and 405 for what no route takes. A route `/name/` takes everything beneath it.
  */
 export function router(routes: ReadonlyMap<string, Route>): (request: HttpRequest) => Promise<HttpResponse> {
   return async (request) => {
@@ -22,7 +22,8 @@ export function router(routes: ReadonlyMap<string, Route>): (request: HttpReques
     const url = new URL(request.url, base)
     if (targetLength(request.url) > maxUrlCharacters) return empty(414)
     if ((request.body?.length ?? 0) > maxBodyBytes) return empty(413)
-    const route = routes.get(url.pathname.toLowerCase())
+    const path = url.pathname.toLowerCase()
+    const route = routes.get(path) ?? routes.get(path.slice(0, path.indexOf('/', 1) + 1))
     if (route === undefined) return empty(404)
     const handler = route[request.method]
     return handler ? handler(request, url) : empty(405, { allow: Object.keys(route).join(', ') })

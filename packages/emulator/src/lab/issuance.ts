@@ -3,6 +3,11 @@ import { fingerprintOf, formatName } from '@certfleet/agent-core/pki'
 import type { FailInfo } from '@certfleet/agent-core/scep/messages'
 import type { Audit } from './audit.ts'
 import { type Authorities, freshSerialNumber } from './authority.ts'
+import { type Accounts, ndesAccount } from './ca/accounts.ts'
+import { type EnrollmentBy, permittedTemplate } from './ca/enrollment.ts'
+import type { Publication } from './ca/publication.ts'
+import type { CaSettings } from './ca/settings.ts'
+import { type CertificateTemplate, defaultTemplateName, isApple, type Templates } from './ca/templates.ts'
 import { spend } from './challenges.ts'
 import { sha256Hex } from './digest.ts'
 import type { EnrollmentTransaction, IssuedRecord } from './records.ts'
@@ -29,20 +34,37 @@ export interface IssuanceOptions {
   readonly audit: Audit
   readonly authorities: Authorities
   readonly approve: (request: ApprovalRequest) => Approval
-  readonly templateValidityMs: number
+  readonly ca: CertificationAuthority
 }
 
-/** A transaction as it is about to be, what it spends, and the issue by the same transactionID that it comes after. */
-export interface Settlement {
+/** What the CA goes by. */
+export interface CertificationAuthority {
+  readonly templates: Templates
+  readonly accounts: Accounts
+  readonly settings: Pick<CaSettings, 'attributeEndDate'>
+  /** Default: certificates do not say where their revocation is told of. */
+  readonly publish?: Publication | undefined
+  /** 1 to 20 octets, the first not above 0x7f. Default: 158 random bits. One that is taken is drawn again. */
+  readonly freshSerialNumber?: (() => Buffer) | undefined
+}
+
+/** A transaction as it is about to be, by which template and for whom; what it spends; the issue by the same transactionID that it comes after. */
+export interface Settlement extends EnrollmentBy {
   readonly transaction: EnrollmentTransaction
   readonly challengeId?: string | undefined
   readonly replaces?: string | undefined
 }
 
-export type Settled =
-  | { readonly status: 'issued'; readonly certificate: Uint8Array }
-  | { readonly status: 'pending' }
-  | { readonly status: 'refused'; readonly failInfo: FailInfo; readonly code?: ValidationCode; readonly detail?: string }
+export type Settled = { readonly status: 'issued'; readonly certificate: Uint8Array } | { readonly status: 'pending' } | Refused
+
+interface Refused {
+  readonly status: 'refused'
+  readonly failInfo: FailInfo
+  readonly code?: ValidationCode
+  /** The CA's no, unsigned. */
+  readonly hresult?: number
+  readonly detail?: string
+}
 
 export function transactionKey(transactionId: string): string {
   return sha256Hex(transactionId)
@@ -52,13 +74,16 @@ export function transactionKey(transactionId: string): string {
  * Brings an authorised transaction to what it comes to now. One transaction yields one certificate, however often and
  * however many at once ask for it: whoever commits first has issued it, the others get the same. What is answered is on record.
  */
-export async function settle(settlement: Settlement, options: IssuanceOptions): Promise<Settled> {
+export async function settle(asked: Settlement, options: IssuanceOptions): Promise<Settled> {
   const { store, approve, audit } = options
+  if (asked.transaction.serialNumber !== undefined) return issuedBefore(asked.transaction.serialNumber, store)
+  const settlement = withTemplate(asked)
   const { transaction } = settlement
-  if (transaction.serialNumber !== undefined) return issuedBefore(transaction.serialNumber, store)
+  const template = permittedTemplate(transaction, transaction.grant.publicKey, options.ca)
+  if ('hresult' in template) return { status: 'refused', failInfo: 'badRequest', ...template }
   const approval = approve(shown(transaction))
   if (typeof approval === 'object') return { status: 'refused', failInfo: approval.failInfo }
-  if (approval === 'issue') return issue(settlement, options)
+  if (approval === 'issue') return issue(settlement, template, options)
   return store.transaction((tx): Settled => {
     const present = claim(tx, settlement)
     if (typeof present === 'object') return present
@@ -69,29 +94,45 @@ export async function settle(settlement: Settlement, options: IssuanceOptions): 
   })
 }
 
-async function issue(settlement: Settlement, options: IssuanceOptions): Promise<Settled> {
-  const { store, clock, authorities, templateValidityMs } = options
+/** What a transaction was first asked for by stays with it: a poll names neither template nor account. */
+function withTemplate({ transaction, template, account, ...rest }: Settlement): Settlement {
+  const by = { template: transaction.template ?? template ?? defaultTemplateName, account: transaction.account ?? account ?? ndesAccount }
+  return { ...rest, transaction: { ...transaction, ...by } }
+}
+
+async function issue(settlement: Settlement, template: CertificateTemplate, options: IssuanceOptions): Promise<Settled> {
+  const { store, clock, authorities, ca } = options
   const { grant } = settlement.transaction
+  const draw = ca.freshSerialNumber ?? freshSerialNumber
   for (;;) {
     const at = clock.now()
-    const serial = freshSerialNumber()
+    const serial = draw()
     const authority = authorities.present()
-    const certificate = await issueCertificate(grant, { serialNumber: serial, at, authority, templateValidityMs })
+    const { running: honoursEndDate } = ca.settings.attributeEndDate()
+    const terms = { serialNumber: serial, at, authority, template, honoursEndDate, publish: ca.publish ?? {} }
+    const certificate = await issueCertificate(grant, terms)
     const record: IssuedRecord = {
       serialNumber: serial.toString('hex'),
       transactionId: settlement.transaction.transactionId,
       fingerprint: fingerprintOf(certificate),
       issuer: fingerprintOf(authority.issuing.certificate.raw),
+      template: template.name,
       ...grant.binding,
       certificate,
       at,
     }
-    const settled = await store.transaction((tx) => enter(tx, record, settlement, options.audit))
+    const settled = await store.transaction((tx) => enter(tx, record, settlement, template, options.audit))
     if (settled !== 'serial-taken') return settled
   }
 }
 
-function enter(tx: LabTransaction, record: IssuedRecord, settlement: Settlement, audit: Audit): Settled | 'serial-taken' {
+function enter(
+  tx: LabTransaction,
+  record: IssuedRecord,
+  settlement: Settlement,
+  template: CertificateTemplate,
+  audit: Audit,
+): Settled | 'serial-taken' {
   const { transactionId, serialNumber } = record
   if (tx.get('issued', serialNumber)) return 'serial-taken'
   const present = claim(tx, settlement)
@@ -99,8 +140,16 @@ function enter(tx: LabTransaction, record: IssuedRecord, settlement: Settlement,
   if (present !== undefined) return { status: 'issued', certificate: (tx.get('issued', present) as IssuedRecord).certificate }
   tx.put('issued', serialNumber, record)
   tx.put('transactions', transactionKey(transactionId), { ...settlement.transaction, serialNumber })
-  audit.add(tx, { event: 'issued', transactionId, serialNumber, ...named(settlement.transaction) })
+  audit.add(tx, { event: 'issued', transactionId, serialNumber, ...named(settlement.transaction), ...warning(tx, settlement, template) })
   return { status: 'issued', certificate: record.certificate }
+}
+
+/** S49: the CA issues it all the same, as it knows nothing of platforms. */
+function warning(tx: LabTransaction, { transaction }: Settlement, template: CertificateTemplate): { detail?: string } {
+  const { deviceId } = transaction.grant.binding ?? {}
+  const platform = deviceId === undefined ? undefined : tx.get('registrations', deviceId)?.platform
+  if (!template.signatureIsProofOfOrigin || platform === undefined || !isApple(platform)) return {}
+  return { detail: `warning: template "${template.name}" has "signature is proof of origin", which ${platform} must not get (S49)` }
 }
 
 /** Takes hold of transactionID and challenge, unless they are another's; the serial number when this transaction has issued meanwhile. */

@@ -1,18 +1,28 @@
 import type { Clock, HttpRequest, HttpResponse, Instant } from '@certfleet/agent-core'
-import { type CrlReason, fingerprintOf } from '@certfleet/agent-core/pki'
+import { fingerprintOf } from '@certfleet/agent-core/pki'
+import { type AdminPolicies, adminApi } from './admin/index.ts'
 import { openAudit } from './audit.ts'
 import { openAuthorities } from './authority.ts'
+import { type CaAccount, openAccounts } from './ca/accounts.ts'
+import { ocspPath, ocspResponder } from './ca/ocsp-responder.ts'
+import { crlDistribution, crlPath, type Publication } from './ca/publication.ts'
+import { openCaSettings } from './ca/settings.ts'
+import { type CertificateTemplate, defaultTemplateName, openTemplates } from './ca/templates.ts'
 import { challenges } from './challenges.ts'
+import { type Hostility, hesitant, hostile } from './hostility/hostile.ts'
 import { empty, type Handler, type Route, router } from './http.ts'
 import type { Approval, ApprovalRequest } from './issuance.ts'
-import { ndes, scepPaths } from './ndes.ts'
+import { type NdesControl, type NdesOptions, openNdes } from './ndes/service.ts'
 import { type PolicyFor, policies } from './policies.ts'
 import { type PushListener, pushHub } from './push.ts'
-import type { AuditEntry, DeviceReport, IssuedRecord } from './records.ts'
+import type { AuditEntry, CaSettingRecord, DeviceReport, IssuedRecord } from './records.ts'
 import { type Registrations, registrations } from './registrations.ts'
 import { receiveReport } from './reports.ts'
-import { currentCrl, revoke } from './revocation.ts'
+import { currentCrl, type RevocationReason, type RevokedBy, revoke } from './revocation.ts'
 import type { LabStore } from './store.ts'
+import type { TlsIdentity, TlsRequest } from './tls/certificate.ts'
+import { issueTls } from './tls/issue.ts'
+import { type ValidationApi, type ValidationApiOptions, validationApi } from './validation-api/api.ts'
 
 export interface LabOptions {
   /** Holds the CA; an empty one gets a new CA. Closed by whoever opened it. */
@@ -32,12 +42,35 @@ export interface LabOptions {
   readonly allowBadCsrVersion?: boolean | undefined
   /** Write a FAILURE as NDES does: an HRESULT, one zero byte for content, no certificates. Default false. */
   readonly ndesFailures?: boolean | undefined
-  /** Lifetime of a device's certificate. Default 365 days. */
+  /** Lifetime by the built-in template. Default 365 days. */
   readonly templateValidityMs?: number | undefined
-  /** EDITF_ATTRIBUTEENDDATE: a shorter lifetime that a profile asks for is honoured (S50), except on iOS and macOS (S51). Default false. */
+  /**
+   * EDITF_ATTRIBUTEENDDATE when the store is empty; later `configureCa` alone changes it. A shorter lifetime that a profile asks for is
+   * honoured (S50), except on iOS and macOS (S51). Default false.
+   */
   readonly honourRequestedValidity?: boolean | undefined
+  /** Certificate templates beside the built-in `CertfleetDevice` (S48). One that cannot be, or a name twice: `ERR_POLICY_INVALID`. */
+  readonly templates?: readonly CertificateTemplate[] | undefined
+  /** Accounts of the CA beside `ndes` and `connector`, or in their stead; those two may request and revoke (S52, S53). */
+  readonly accounts?: readonly CaAccount[] | undefined
+  /** Where certificates say that their revocation is told of. Default: they do not say. */
+  readonly publish?: Publication | undefined
+  /** How NDES is set up. */
+  readonly ndes?: NdesOptions | undefined
+  /** The admin's API in Graph's shapes (docs/lab.md); its token is a secret of 16 characters or more. Default: no such paths. */
+  readonly admin?: { readonly token: string; readonly policies: AdminPolicies } | undefined
+  /** Lets somebody else's SCEP server use the lab as its service (docs/test-your-scep-server.md). Default: no such paths. */
+  readonly validationApi?: ValidationApiOptions | undefined
+  /** The user of a device: challenges for a user's profile are bound to them. Default: nobody is asked for. */
+  readonly userFor?: ((deviceId: string) => string | undefined) | undefined
+  /** See `Expectations.registeredKeysFor`. Default: any key, always. */
+  readonly registeredKeysFor?: ((deviceId: string, profileId: string) => readonly string[] | undefined) | undefined
+  /** Raising it rotates the key that challenges are encrypted with; those given out before are refused. Default 0. */
+  readonly challengeKeyGeneration?: number | undefined
   /** Asked for each new request, and again at each CertPoll while it says pending. Default: issue. */
   readonly approve?: ((request: ApprovalRequest) => Approval) | undefined
+  /** Answer unkindly, as chance has it by its seed. Default: kindly. */
+  readonly hostility?: Hostility | undefined
   /** Of the CA's and the RA's RSA keys, when the store is empty. Default 2048. */
   readonly keyBits?: number | undefined
 }
@@ -63,8 +96,25 @@ export interface Lab {
    * a day before. Returns its root, DER. While one is prepared another is refused: `ERR_UNSUPPORTED`.
    */
   prepareRollOver(at: Instant): Promise<Uint8Array>
-  /** Revokes a certificate by its serial number, lower-case hex; revoking again changes nothing. One that is not on record: `ERR_UNSUPPORTED`. */
-  revoke(serialNumber: string, reason?: CrlReason): Promise<void>
+  /**
+   * Revokes a certificate by its serial number, lower-case hex. Revoking again changes nothing, but a hold is made final, or lifted by
+   * removeFromCRL. Not on record, or no hold: `ERR_UNSUPPORTED`; an account that may not (S52): `ERR_UNAUTHORIZED`. Default: by the
+   * CA's administrator.
+   */
+  revoke(serialNumber: string, reason?: RevocationReason, by?: RevokedBy): Promise<void>
+  /** The built-in template first. */
+  templates(): readonly CertificateTemplate[]
+  /** EDITF_ATTRIBUTEENDDATE: as it is set, and as the CA read it when it started (S50). */
+  caSettings(): { readonly attributeEndDate: CaSettingRecord }
+  /** Counts once the CA, or the lab, has started again (S50). */
+  configureCa(settings: { readonly attributeEndDate: boolean }): Promise<void>
+  restartCa(): Promise<void>
+  /** What an operator does to NDES. */
+  readonly ndes: NdesControl
+  /** A TLS certificate of the lab's CA, with its key: on record, and revocable like any other (S58). */
+  issueTls(request: TlsRequest): Promise<TlsIdentity>
+  /** What the validation API was asked and told; undefined where it is off. */
+  readonly validationApi: Omit<ValidationApi, 'routes'> | undefined
   /** The CRL of the CA that issues now, DER: at least half of its week is left, and all that is revoked is in it. */
   crl(): Promise<Uint8Array>
   /** Every certificate that was issued, by serial number. */
@@ -79,37 +129,76 @@ const dayMs = 86_400_000
 
 /** Opens the lab on what the store holds. A CA that cannot be read from it: `ERR_STATE_INVALID`. */
 export async function createLab(options: LabOptions): Promise<Lab> {
-  const { store, clock, policyFor, registrationToken } = options
+  const { store, clock, policyFor, registrationToken, userFor, registeredKeysFor } = options
+  const templates = openTemplates(options.templates ?? [], options.templateValidityMs ?? 365 * dayMs)
+  const accounts = openAccounts(options.accounts ?? [])
   const audit = openAudit(store, clock)
-  const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048)
-  const surroundings = { store, clock, audit, authorities }
+  const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048, options.ndes?.raValidityMs ?? 730 * dayMs)
+  const settings = await openCaSettings(store, audit, { attributeEndDate: options.honourRequestedValidity ?? false })
+  const surroundings = { store, clock, audit, authorities, accounts }
   const push = pushHub()
   const devices = registrations({ store, clock, audit, registrationToken, onRotated: push.drop })
   const policy = policies(store, policyFor)
-  const challenge = challenges({ store, clock, audit, policyFor, secret: authorities.secret })
-  const scep = ndes({
+  const { secret } = authorities
+  const keyGeneration = options.challengeKeyGeneration
+  const challenge = challenges({ store, clock, audit, policyFor, userFor, registeredKeysFor, secret, keyGeneration })
+  const reading = { legacySha1: options.legacySha1 ?? false, allowBadCsrVersion: options.allowBadCsrVersion ?? false }
+  const validation =
+    options.validationApi &&
+    validationApi(options.validationApi, { store, clock, audit, secret, challenges: challenge, policyFor, userFor, ...reading })
+  const approve = options.approve ?? (() => 'issue' as const)
+  const responder = ocspResponder(surroundings)
+  const scep = openNdes({
     ...surroundings,
+    ...reading,
+    ca: { templates, accounts, settings, publish: options.publish },
+    ndes: options.ndes ?? {},
+    defaultTemplate: defaultTemplateName,
+    registeredKeysFor,
     challenges: challenge,
     policyFor,
     staticChallenge: options.staticChallenge,
-    honourRequestedValidity: options.honourRequestedValidity ?? false,
-    approve: options.approve ?? (() => 'issue'),
-    templateValidityMs: options.templateValidityMs ?? 365 * dayMs,
+    honourRequestedValidity: true,
+    approve: options.hostility ? hesitant(approve, options.hostility) : approve,
     legacyDes: options.legacyDes ?? false,
-    legacySha1: options.legacySha1 ?? false,
-    allowBadCsrVersion: options.allowBadCsrVersion ?? false,
     ndesFailures: options.ndesFailures ?? false,
   })
   const routes = new Map<string, Route>([
-    ...scepPaths.map((path) => [path, scep] as const),
+    ...scep.routes,
+    ...[crlPath, `${crlPath}/`].map((path) => [path, crlDistribution(surroundings)] as const),
+    ...[ocspPath, `${ocspPath}/`].map((path) => [path, responder] as const),
+    ...(validation?.routes ?? []),
     ['/device/register', { POST: devices.register }],
     ['/device/policy', { GET: ofDevice(devices, policy.get) }],
     ['/device/challenge', { POST: ofDevice(devices, challenge.issue) }],
-    ['/device/report', { POST: ofDevice(devices, (deviceId, request) => receiveReport(deviceId, request, store, clock)) }],
+    ['/device/report', { POST: ofDevice(devices, report) }],
     ['/device/push', { GET: ofDevice(devices, () => empty(426, { upgrade: 'websocket' })) }],
   ])
-  return {
-    handle: router(routes),
+  // Groups of devices count for a device once it has reported (S14).
+  async function report(deviceId: string, request: HttpRequest): Promise<HttpResponse> {
+    const response = await receiveReport(deviceId, request, store, clock)
+    if (options.admin && response.status === 204 && (await policy.refresh(deviceId))) push.wake(deviceId)
+    return response
+  }
+  const { hostility } = options
+  const kind = router(routes)
+  const { signer, control } = scep
+  const handle = hostility
+    ? hostile(kind, { ...hostility, clock, signer, renewRegistrationAuthority: control.renewRegistrationAuthority })
+    : kind
+  const admin =
+    options.admin &&
+    adminApi({
+      store,
+      clock,
+      adminToken: options.admin.token,
+      policies: options.admin.policies,
+      audit: audit.entries,
+      revoke: (...asked) => lab.revoke(...asked),
+      onChanged: () => lab.policiesChanged(),
+    })
+  const lab: Lab = {
+    handle: (request) => (admin?.takes(request.url) ? admin.handle(request) : handle(request)),
     connectPush(headers, listener) {
       const registration = devices.authenticate(headers)
       return registration && push.subscribe(registration.deviceId, listener)
@@ -136,12 +225,20 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       await store.transaction((tx) => audit.add(tx, { event: 'roll-over-prepared', detail: `to ${fingerprintOf(root.raw)}` }))
       return root.raw
     },
-    revoke: (serialNumber, reason = 'unspecified') => revoke(serialNumber, reason, surroundings),
+    revoke: (serialNumber, reason = 'unspecified', by) => revoke(serialNumber, reason, surroundings, by),
+    templates: templates.list,
+    caSettings: () => ({ attributeEndDate: settings.attributeEndDate() }),
+    configureCa: ({ attributeEndDate }) => settings.configureAttributeEndDate(attributeEndDate),
+    restartCa: settings.restart,
+    ndes: scep.control,
+    issueTls: (request) => issueTls(request, surroundings),
+    validationApi: validation,
     crl: () => currentCrl(authorities.present(), surroundings),
     issued: () => store.list('issued'),
     reports: () => store.list('reports'),
     audit: audit.entries,
   }
+  return lab
 }
 
 /** 401 without a credential that is good, and no word why. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { assertWholeDatabase } from './lmdb-file.ts'
 import type { LabTables } from './records.ts'
-import type { LabStore } from './store.ts'
+import { type LabStore, maxKeyCharacters } from './store.ts'
 
 /** What sorts behind every key. */
 const lastKey = '\u{10ffff}'
@@ -16,7 +16,9 @@ export async function lmdbLabStore(folder: string): Promise<LabStore> {
   await assertWholeDatabase(path)
   // Without overlapping sync a transaction has reached the disk when it ends.
   const database: RootDatabase = open({ path, noSubdir: true, overlappingSync: false })
-  const get = <T extends keyof LabTables>(table: T, key: string) => database.get([table, key]) as LabTables[T] | undefined
+  // lmdb throws on a key that is too long for it, and keys may come from outside.
+  const get = <T extends keyof LabTables>(table: T, key: string) =>
+    key.length > maxKeyCharacters ? undefined : (database.get([table, key]) as LabTables[T] | undefined)
   let closed = false
   return {
     get,

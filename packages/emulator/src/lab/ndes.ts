@@ -3,18 +3,26 @@ import { buildCertificatesOnly } from '@certfleet/agent-core/cms'
 import { buildNextCaCertificates } from '@certfleet/agent-core/scep/messages'
 import type { Authority } from './authority.ts'
 import { content, empty, type Route } from './http.ts'
+import { devicePage } from './ndes/pages.ts'
 import { answerPkiOperation, type RegistrationAuthorityOptions } from './registration-authority.ts'
 
 /** Where NDES answers (windowsserverdocs), and a plain alias. */
 export const scepPaths = ['/certsrv/mscep/mscep.dll', '/certsrv/mscep/mscep.dll/pkiclient.exe', '/scep'] as const
 
-/** The SCEP endpoint (RFC 8894 4). A GET that names no operation is what a health probe sends, and is 403 (S57). */
-export function ndes(options: RegistrationAuthorityOptions): Route {
-  const { authorities } = options
+export interface NdesRouteOptions extends RegistrationAuthorityOptions {
+  /** Default true. */
+  readonly policyModule?: boolean | undefined
+  /** Default false. */
+  readonly ndesCapabilities?: boolean | undefined
+}
+
+/** The SCEP endpoint (RFC 8894 4). A GET that names no operation is what a health probe sends: 403 (S57), without policy module a page. */
+export function ndes(options: NdesRouteOptions): Route {
+  const { authorities, policyModule = true } = options
   return {
     async GET(_, url) {
       const operation = url.searchParams.get('operation')
-      if (operation === null && url.search === '') return empty(403)
+      if (operation === null && url.search === '') return policyModule ? empty(403) : devicePage()
       if (operation === 'GetCACaps') return content(200, 'text/plain', capabilities(options).join('\n'))
       if (operation === 'GetCACert') return content(200, 'application/x-x509-ca-ra-cert', bundleOf(authorities.present()))
       if (operation === 'GetNextCACert') return nextCaCertificates(options)
@@ -28,8 +36,12 @@ export function ndes(options: RegistrationAuthorityOptions): Route {
   }
 }
 
+/** As NDES lists them (6.2), whatever the lab takes. */
+const listedByNdes = ['POSTPKIOperation', 'Renewal', 'SHA-512', 'SHA-256', 'SHA-1', 'DES3']
+
 /** What it really takes. AES and 3DES are always read, SHA-1 by its switch only; GetNextCACert while a roll-over is prepared. */
-function capabilities({ legacySha1, authorities }: RegistrationAuthorityOptions): readonly string[] {
+function capabilities({ legacySha1, authorities, ndesCapabilities }: NdesRouteOptions): readonly string[] {
+  if (ndesCapabilities) return listedByNdes
   const optional = [...(authorities.next() ? ['GetNextCACert'] : []), ...(legacySha1 ? ['SHA-1'] : [])]
   return ['AES', 'DES3', ...optional, 'POSTPKIOperation', 'Renewal', 'SHA-256', 'SHA-512', 'SCEPStandard']
 }

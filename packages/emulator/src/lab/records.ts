@@ -1,7 +1,11 @@
 import type { Instant, KeyUsage, Report, SubjectAltName, Validity } from '@certfleet/agent-core'
 import type { CrlReason } from '@certfleet/agent-core/pki'
 import type { FailInfo } from '@certfleet/agent-core/scep/messages'
+import type { AdminChanges, AdminDevice, AdminGroup, AdminProfile, AdminUser } from './admin/records.ts'
+import type { ChallengeUse, OpenChallenge } from './challenges.ts'
+import type { NdesRegistry, OpenPassword, RegistrationAuthorityRecord } from './ndes/records.ts'
 import type { ValidationCode } from './validation.ts'
+import type { ForeignEnrollment, RevocationRequest } from './validation-api/records.ts'
 
 /** The lab's tables and what is in each record. Digests are SHA-256, lower-case hex. */
 export interface LabTables {
@@ -13,10 +17,12 @@ export interface LabTables {
   readonly credentials: string
   /** By device id. */
   readonly revisions: PolicyRevision
-  /** By challenge id. */
-  readonly challenges: ChallengeRecord
-  /** By device id: the challenges that are neither spent nor known to have expired. */
-  readonly outstanding: readonly string[]
+  /** By name of the CA's setting. */
+  readonly settings: CaSettingRecord
+  /** By challenge id: who redeemed it. */
+  readonly challenges: ChallengeUse
+  /** By device id: the challenges that are neither redeemed nor known to have expired. */
+  readonly outstanding: readonly OpenChallenge[]
   /** By the digest of the transactionID. */
   readonly transactions: EnrollmentTransaction
   /** By serial number, hex. */
@@ -29,6 +35,28 @@ export interface LabTables {
   readonly reports: DeviceReport
   /** By slot of the ring. */
   readonly audit: AuditEntry
+  /** Under `ndes`: the values as they were set, whether NDES has read them since or not. */
+  readonly ndesRegistry: Partial<NdesRegistry>
+  /** Under `ndes`: the password cache. */
+  readonly ndesPasswords: readonly OpenPassword[]
+  /** By six-digit number, in the order in which they were made. */
+  readonly registrationAuthorities: RegistrationAuthorityRecord
+  /** By the digest of the transactionID: what somebody else's SCEP server asked and told. */
+  readonly foreignEnrollments: ForeignEnrollment
+  /** By requestContext. */
+  readonly revocationRequests: RevocationRequest
+  /** By id. */
+  readonly adminProfiles: AdminProfile
+  /** By id. */
+  readonly adminUsers: AdminUser
+  /** By the digest of the user principal name in lower case: the user's id. */
+  readonly adminUserNames: string
+  /** By id. */
+  readonly adminGroups: AdminGroup
+  /** By device id. */
+  readonly adminDevices: AdminDevice
+  /** Under `admin`. */
+  readonly adminChanges: AdminChanges
 }
 
 /** Private keys are PKCS#8, certificates X.509, all DER. */
@@ -72,23 +100,18 @@ export interface ExpectedRequest {
   readonly extendedKeyUsages: readonly string[]
   readonly keyBits: number
   readonly validity: Validity
+  /** Where the key must be one of these: SHA-256 of SubjectPublicKeyInfo, lower-case hex. */
+  readonly registeredKeys?: readonly string[]
 }
 
 /** Which attempt of which device a certificate is for. */
 export interface Binding {
   readonly deviceId: string
   readonly profileId: string
+  /** Where the profile is for a user, and users are known. */
+  readonly userId?: string
   /** Missing in a renewal that brought no challenge. */
   readonly attemptId?: string
-}
-
-export interface ChallengeRecord {
-  readonly id: string
-  readonly binding: Binding
-  readonly expected: readonly ExpectedRequest[]
-  readonly expiresAt: Instant
-  /** By whom it was spent. */
-  readonly spentBy?: { readonly transactionId: string; readonly publicKeyDigest: string }
 }
 
 /** What a certificate is to contain, decided by template and expectation; of the CSR only the key, unless the challenge is static. */
@@ -111,8 +134,18 @@ export interface EnrollmentTransaction {
   /** Of the key that signed the first message; it may ask for the outcome, as may the requested key. */
   readonly signerKeyDigest: string
   readonly grant: CertificateGrant
+  /** Name of the template that it was asked for by; missing: the built-in one. */
+  readonly template?: string
+  /** For whom the CA was asked; missing: `ndes`. */
+  readonly account?: string
   /** Where it has been issued. */
   readonly serialNumber?: string
+}
+
+/** A setting of the CA: what is configured counts when the CA starts again (S50). */
+export interface CaSettingRecord {
+  readonly configured: boolean
+  readonly running: boolean
 }
 
 /** A certificate that was issued. */
@@ -124,6 +157,8 @@ export interface IssuedRecord {
   readonly fingerprint: string
   /** SHA-256 of the certificate of the CA that issued it, lower-case hex. */
   readonly issuer: string
+  /** Name of the template; missing in records of before there were templates: the built-in one. */
+  readonly template?: string
   /** These three are missing where a static challenge let it through. */
   readonly deviceId?: string
   readonly profileId?: string
@@ -176,12 +211,22 @@ export interface AuditEntry {
     | 'issued'
     | 'refused'
     | 'revoked'
+    | 'revocation-refused'
+    | 'hold-lifted'
+    | 'setting-changed'
+    | 'ca-restarted'
     | 'roll-over-prepared'
+    | 'validated'
+    | 'issued-elsewhere'
+    | 'failed-elsewhere'
+    | 'revocation-requested'
+    | 'revocation-reported'
   readonly deviceId?: string
   readonly profileId?: string
   readonly transactionId?: string
   readonly serialNumber?: string
   readonly failInfo?: FailInfo
+  readonly hresult?: number
   /** Why, in the words of the validation API; a device is never told. */
   readonly code?: ValidationCode
   /** No secret. */

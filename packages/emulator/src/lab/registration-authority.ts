@@ -1,5 +1,5 @@
 import { AgentError } from '@certfleet/agent-core'
-import { importPublicKey, publicKeyOf, sameName } from '@certfleet/agent-core/pki'
+import { type CertificateRequest, importPublicKey, publicKeyOf, sameName } from '@certfleet/agent-core/pki'
 import {
   buildCertRep,
   type CertRepAnswer,
@@ -10,12 +10,16 @@ import {
   verifyPkiRequest,
 } from '@certfleet/agent-core/scep/messages'
 import type { Authority } from './authority.ts'
-import { type AuthorizationOptions, authorize, issuedAs } from './authorization.ts'
+import { type Authorization, type AuthorizationOptions, authorize, issuedAs } from './authorization.ts'
+import { ndesAccount } from './ca/accounts.ts'
 import { sha256Hex } from './digest.ts'
 import { hresultOf } from './hresult.ts'
 import { answerInquiry, type InquiryAnswer } from './inquiry.ts'
-import { type IssuanceOptions, type Settled, type Settlement, settle, transactionKey } from './issuance.ts'
-import type { AuditEntry } from './records.ts'
+import { type IssuanceOptions, type Settled, settle, transactionKey } from './issuance.ts'
+import type { OneTimePasswords } from './ndes/passwords.ts'
+import type { NdesRegistry } from './ndes/records.ts'
+import { templateFor } from './ndes/registry.ts'
+import type { AuditEntry, EnrollmentTransaction } from './records.ts'
 import { readUnverifiedRequest } from './unverified-request.ts'
 
 export interface RegistrationAuthorityOptions extends IssuanceOptions, AuthorizationOptions {
@@ -25,11 +29,18 @@ export interface RegistrationAuthorityOptions extends IssuanceOptions, Authoriza
   readonly allowBadCsrVersion: boolean
   /** Write failures as NDES does. */
   readonly ndesFailures: boolean
+  /** Default: there are none. */
+  readonly oneTimePasswords?: OneTimePasswords | undefined
+  /** As NDES goes by it now. */
+  readonly registry: () => NdesRegistry
 }
 
 type Enrolling = Extract<OpenedRequest, { messageType: 'PKCSReq' | 'RenewalReq' }>
 type Polling = Extract<OpenedRequest, { messageType: 'CertPoll' }>
-type Refusal = { readonly status: 'refused'; readonly failInfo: FailInfo } & Pick<AuditEntry, 'code' | 'detail' | 'deviceId' | 'profileId'>
+type Refusal = { readonly status: 'refused'; readonly failInfo: FailInfo; readonly hresult?: number } & Pick<
+  AuditEntry,
+  'code' | 'detail' | 'deviceId' | 'profileId'
+>
 
 /**
  * Answers a PKIOperation with a CertRep, as NDES's RA does: verify, decrypt, judge, and only then look anything up.
@@ -115,16 +126,33 @@ async function enroll(request: PkiRequest, { csr }: Enrolling, options: Registra
   }
   // A renewal that keeps its key has the transactionID of the certificate that it is signed with.
   const replaces = current && known?.serialNumber === current.serialNumber ? current.serialNumber : undefined
-  if (known && replaces === undefined) return settle({ transaction: known }, options)
-  const authorization = authorize(request, csr, options)
+  if (known && replaces === undefined) return settle(forNdes(known, options), options)
+  const { authorization, passwordId } = authorizeByPassword(request, csr, options)
   if ('refused' in authorization) {
     const { refused: code, binding } = authorization
     return { status: 'refused', failInfo: 'badRequest', code, ...(binding && { deviceId: binding.deviceId, profileId: binding.profileId }) }
   }
-  const { grant, challengeId } = authorization
+  const { grant, challengeId = passwordId } = authorization
   const signerKeyDigest = sha256Hex(signer.publicKey)
-  const settlement: Settlement = { transaction: { transactionId, publicKeyDigest, signerKeyDigest, grant }, challengeId, replaces }
-  return settle(settlement, options)
+  const transaction = { transactionId, publicKeyDigest, signerKeyDigest, grant }
+  return settle({ ...forNdes(transaction, options), challengeId, replaces }, options)
+}
+
+/** A password of `mscep_admin` lets a request through as a static challenge does. */
+function authorizeByPassword(
+  request: PkiRequest,
+  csr: CertificateRequest,
+  options: RegistrationAuthorityOptions,
+): { authorization: Authorization; passwordId?: string | undefined } {
+  const { challenge } = csr
+  const password = challenge ? options.oneTimePasswords?.read(challenge) : undefined
+  if (password === undefined) return { authorization: authorize(request, csr, options) }
+  return { authorization: authorize(request, csr, { ...options, staticChallenge: challenge }), passwordId: password.id }
+}
+
+/** A grant has the key usages of its request, and these name the template. */
+function forNdes(transaction: EnrollmentTransaction, { registry }: RegistrationAuthorityOptions) {
+  return { transaction, template: templateFor(transaction.grant.keyUsages, registry()), account: ndesAccount }
 }
 
 /** RFC 8894 3.3.3: by the same transactionID, for the same subject, signed by the requested key or by who signed the request. */
@@ -135,7 +163,7 @@ async function poll(request: PkiRequest, { subject }: Polling, options: Registra
   if (!mayAsk || !sameName(subject, known.grant.subject)) {
     return { status: 'refused', failInfo: 'badCertId', detail: 'no such transaction of this signer and subject' }
   }
-  return settle({ transaction: known }, options)
+  return settle(forNdes(known, options), options)
 }
 
 function cryptoRefusal(error: AgentError): Refusal {
@@ -146,12 +174,12 @@ function cryptoRefusal(error: AgentError): Refusal {
 /** Enters the refusal in the audit, where the reason stays. */
 async function refuse(
   { transactionId }: Pick<PkiRequest, 'transactionId'>,
-  { status: _, ...why }: Refusal,
+  { status: _, hresult, ...why }: Refusal,
   { store, audit, ndesFailures }: RegistrationAuthorityOptions,
 ): Promise<CertRepAnswer> {
-  await store.transaction((tx) => audit.add(tx, { event: 'refused', transactionId, ...why }))
+  await store.transaction((tx) => audit.add(tx, { event: 'refused', transactionId, ...why, ...(hresult !== undefined && { hresult }) }))
   const { failInfo, code } = why
-  return { status: 'failure', failInfo, ...(ndesFailures && { ndesHresult: hresultOf(failInfo, code) }) }
+  return { status: 'failure', failInfo, ...(ndesFailures && { ndesHresult: hresult ?? hresultOf(failInfo, code) }) }
 }
 
 function answerOf(settled: Exclude<Verdict, { status: 'refused' }>, { cipher }: OpenedRequest): CertRepAnswer {

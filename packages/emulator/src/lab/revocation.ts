@@ -2,14 +2,26 @@ import { AgentError, type Clock, type Instant } from '@certfleet/agent-core'
 import { buildCrl, type CrlReason, fingerprintOf } from '@certfleet/agent-core/pki'
 import type { Audit } from './audit.ts'
 import type { Authorities, Authority } from './authority.ts'
-import type { CrlRecord, RevocationRecord } from './records.ts'
-import type { LabStore } from './store.ts'
+import type { Accounts } from './ca/accounts.ts'
+import { defaultTemplateName } from './ca/templates.ts'
+import type { CrlRecord, IssuedRecord, RevocationRecord } from './records.ts'
+import type { LabStore, LabTransaction } from './store.ts'
 
 export interface RevocationOptions {
   readonly store: LabStore
   readonly clock: Clock
   readonly audit: Audit
   readonly authorities: Authorities
+  /** Who may revoke what (S52). Default: nobody but the CA's administrator. */
+  readonly accounts?: Pick<Accounts, 'mayManage'> | undefined
+}
+
+/** removeFromCRL lifts a hold; the certificate is then on no CRL any more. */
+export type RevocationReason = CrlReason | 'removeFromCRL'
+
+export interface RevokedBy {
+  /** Default: the CA's administrator, who may do everything. */
+  readonly account?: string | undefined
 }
 
 const dayMs = 86_400_000
@@ -20,20 +32,45 @@ const backdatedMs = 10 * 60_000
 const noCrl: CrlRecord = { revocations: 0 }
 
 /**
- * Revokes a certificate that this lab issued, by its serial number in lower-case hex. Revoking again changes nothing.
- * A serial number that is not on record: `ERR_UNSUPPORTED`.
+ * Revokes a certificate that this lab issued, by its serial number in lower-case hex. Revoking again changes nothing, but that a
+ * hold (certificateHold) becomes final by any other reason, or is lifted by removeFromCRL. By an account that does not hold
+ * Issue and Manage Certificates for the certificate's template (S52): `ERR_UNAUTHORIZED`, and the audit has it.
+ * A serial number that is not on record, or no hold to be lifted: `ERR_UNSUPPORTED`.
  */
-export async function revoke(serialNumber: string, reason: CrlReason, options: RevocationOptions): Promise<void> {
-  const { store, clock, audit } = options
-  const issuer = store.get('issued', serialNumber)?.issuer
-  if (issuer === undefined) throw new AgentError('ERR_UNSUPPORTED', `no certificate with serial number ${serialNumber} was issued here`)
-  await store.transaction((tx) => {
-    if (tx.get('revocations', serialNumber)) return
-    const crl = tx.get('crls', issuer) ?? noCrl
-    tx.put('revocations', serialNumber, { serialNumber, issuer, at: clock.now(), reason })
-    tx.put('crls', issuer, { ...crl, revocations: crl.revocations + 1 })
-    audit.add(tx, { event: 'revoked', serialNumber, detail: reason })
-  })
+export async function revoke(
+  serialNumber: string,
+  reason: RevocationReason,
+  options: RevocationOptions,
+  { account }: RevokedBy = {},
+): Promise<void> {
+  const { store, clock } = options
+  const record = store.get('issued', serialNumber)
+  if (record === undefined) throw new AgentError('ERR_UNSUPPORTED', `no certificate with serial number ${serialNumber} was issued here`)
+  if (account !== undefined) await assertMayManage(account, record, options)
+  await store.transaction((tx) => change(tx, { serialNumber, issuer: record.issuer, at: clock.now() }, reason, options.audit))
+}
+
+async function assertMayManage(account: string, { serialNumber, template }: IssuedRecord, options: RevocationOptions): Promise<void> {
+  const { store, audit, accounts } = options
+  const name = template ?? defaultTemplateName
+  if (accounts?.mayManage(account, name)) return
+  const refused = `account "${account}" does not hold issue and manage certificates for template "${name}"`
+  await store.transaction((tx) => audit.add(tx, { event: 'revocation-refused', serialNumber, detail: refused }))
+  throw new AgentError('ERR_UNAUTHORIZED', `certificate ${serialNumber} is not revoked: ${refused}`)
+}
+
+function change(tx: LabTransaction, wanted: Omit<RevocationRecord, 'reason'>, reason: RevocationReason, audit: Audit): void {
+  const { serialNumber, issuer } = wanted
+  const present = tx.get('revocations', serialNumber)
+  const isHeld = present?.reason === 'certificateHold'
+  if (reason === 'removeFromCRL' && !isHeld) throw new AgentError('ERR_UNSUPPORTED', `certificate ${serialNumber} is not on hold`)
+  if (present && (!isHeld || reason === 'certificateHold')) return
+  // What was on hold counted for nothing since then (RFC 5280 5.3.1).
+  if (reason === 'removeFromCRL') tx.remove('revocations', serialNumber)
+  else tx.put('revocations', serialNumber, { ...(present ?? wanted), reason })
+  const crl = tx.get('crls', issuer) ?? noCrl
+  tx.put('crls', issuer, { ...crl, revocations: crl.revocations + 1 })
+  audit.add(tx, { event: reason === 'removeFromCRL' ? 'hold-lifted' : 'revoked', serialNumber, detail: reason })
 }
 
 /** The CRL of an issuing CA, DER: the one on record while nothing was revoked since and half of its time is left, else a new one. */

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agent-core'
@@ -6,16 +7,20 @@ import { WebSocketServer } from 'ws'
 import { empty, maxBodyBytes } from './http.ts'
 import type { Lab } from './lab.ts'
 import { scepPaths } from './ndes.ts'
+import type { TlsIdentity } from './tls/certificate.ts'
+import { tlsServerOptions } from './tls/server-options.ts'
 
 export interface ServeOptions {
   /** Default 0: any that is free. */
   readonly port?: number | undefined
   /** Told of what a handler threw, which the client sees as 500. Default: an AgentError is a warning of the process, a bug ends it. */
   readonly onError?: ((error: unknown) => void) | undefined
+  /** Serves TLS with it, under its public name, which has to lead to loopback. Default: plain HTTP. */
+  readonly tls?: TlsIdentity | undefined
 }
 
 export interface ServedLab {
-  /** `http://127.0.0.1:<port>`. */
+  /** `http://127.0.0.1:<port>`, or `https://<public name>:<port>`. */
   readonly url: string
   readonly scepUrl: string
   readonly policyUrl: string
@@ -36,20 +41,21 @@ const maxPushMessageBytes = 4_096
 const maxPushBacklogBytes = 64 * 1024
 
 /** Serves a lab on loopback: HTTP/1.1 with keep-alive, and the push channel as WebSocket. Slow and oversized requests are cut. */
-export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd }: ServeOptions = {}): Promise<ServedLab> {
-  const server = createServer(
-    {
-      maxHeaderSize: maxHeaderBytes,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      connectionsCheckingInterval: checkIntervalMs,
-    },
-    (incoming, outgoing) => void respond(lab, incoming, outgoing).catch((error) => fail(outgoing, error, onError)),
-  )
+export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls }: ServeOptions = {}): Promise<ServedLab> {
+  const limits = {
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    connectionsCheckingInterval: checkIntervalMs,
+  }
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    void respond(lab, incoming, outgoing).catch((error) => fail(outgoing, error, onError))
+  const server = tls ? createTlsServer({ ...tlsServerOptions(tls), ...limits }, listener) : createServer(limits, listener)
   const sockets = servePush(lab, server)
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { port: taken } = server.address() as AddressInfo
+  const url = tls ? `https://${tls.publicName}:${taken}` : `http://127.0.0.1:${taken}`
   let closing: Promise<void> | undefined
   return {
     url,
@@ -66,12 +72,15 @@ async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResp
   const response =
     body === 'too-large'
       ? empty(413)
-      : method === 'GET' || method === 'POST'
+      : isMethod(method)
         ? await lab.handle(requestOf(incoming, method, url, body))
-        : empty(405, { allow: 'GET, POST' })
+        : empty(405, { allow: methods.join(', ') })
   // What is left of a body that was cut off would be read as the next request.
   send(outgoing, response, body === 'too-large')
 }
+
+const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+const isMethod = (method: string): method is HttpRequest['method'] => (methods as readonly string[]).includes(method)
 
 function requestOf(incoming: IncomingMessage, method: HttpRequest['method'], url: string, body: Uint8Array): HttpRequest {
   return { method, url, headers: headersOf(incoming), ...(body.length > 0 && { body }) }

@@ -8,7 +8,10 @@ export interface LabTransaction {
   remove(table: keyof LabTables, key: string): void
 }
 
-/** What the lab remembers: named tables of records under string keys of at most 500 characters. */
+/** Longer keys name no record: reading one finds nothing, and writing one is a bug. */
+export const maxKeyCharacters = 500
+
+/** What the lab remembers: named tables of records under string keys. */
 export interface LabStore {
   /** The record as last committed. */
   get<T extends keyof LabTables>(table: T, key: string): LabTables[T] | undefined
@@ -58,7 +61,7 @@ function apply(table: Map<string, unknown>, key: string, value: unknown): void {
 }
 
 function read<T extends keyof LabTables>(tables: Tables, table: T, key: string): LabTables[T] | undefined {
-  return tables.get(table)?.get(key) as LabTables[T] | undefined
+  return key.length > maxKeyCharacters ? undefined : (tables.get(table)?.get(key) as LabTables[T] | undefined)
 }
 
 function tableOf(tables: Tables, table: keyof LabTables): Map<string, unknown> {

@@ -3,6 +3,7 @@ import {
   authorityKeyIdentifierExtension,
   buildCertificate,
   extendedKeyUsageExtension,
+  type KeyUsageBit,
   keyIdentifierOf,
   keyUsageExtension,
   PurposeOid,
@@ -10,28 +11,34 @@ import {
   subjectKeyIdentifierExtension,
 } from '@certfleet/agent-core/pki'
 import type { Authority } from './authority.ts'
+import { type Publication, publicationExtensions } from './ca/publication.ts'
+import type { CertificateTemplate } from './ca/templates.ts'
 import type { CertificateGrant } from './records.ts'
 
 /** A new certificate is valid from this long ago, for devices whose clock is behind. */
 const backdatedMs = 10 * 60_000
 
+export interface IssueTerms {
+  readonly serialNumber: Uint8Array
+  readonly at: Instant
+  readonly authority: Authority
+  readonly template: CertificateTemplate
+  /** EDITF_ATTRIBUTEENDDATE is running: a lifetime in the grant counts (S50). */
+  readonly honoursEndDate: boolean
+  readonly publish: Publication
+}
+
 /**
  * Issues what was granted: template and grant decide every field, nothing is copied from a request (S48).
- * The lifetime is the granted one, at most the template's, cut off at the CA's own end (S50).
+ * The lifetime is the template's, or a shorter one that was granted (S50), cut off at the CA's own end.
  */
-export function issueCertificate(
-  grant: CertificateGrant,
-  {
-    serialNumber,
-    at,
-    authority,
-    templateValidityMs,
-  }: { serialNumber: Uint8Array; at: Instant; authority: Authority; templateValidityMs: number },
-): Promise<Uint8Array> {
+export function issueCertificate(grant: CertificateGrant, terms: IssueTerms): Promise<Uint8Array> {
+  const { serialNumber, at, authority, template, publish } = terms
   const { issuing } = authority
-  const { subject, publicKey, subjectAltNames, keyUsages, extendedKeyUsages, validity } = grant
+  const { subject, publicKey, subjectAltNames, extendedKeyUsages } = grant
   const notBefore = Math.floor((at - backdatedMs) / 1000) * 1000
-  const lifetimeEnds = notBefore + templateValidityMs
+  const validity = terms.honoursEndDate ? grant.validity : undefined
+  const lifetimeEnds = notBefore + template.validityMs
   return buildCertificate({
     serialNumber,
     issuer: issuing.certificate.subject,
@@ -40,15 +47,25 @@ export function issueCertificate(
     notBefore,
     notAfter: Math.min(lifetimeEnds, validity ? endOf(validity, notBefore) : lifetimeEnds, issuing.certificate.notAfter),
     extensions: [
-      keyUsageExtension(keyUsages.length > 0 ? keyUsages : ['digitalSignature', 'keyEncipherment']),
-      extendedKeyUsageExtension(extendedKeyUsages.length > 0 ? extendedKeyUsages : [PurposeOid.ClientAuth]),
+      keyUsageExtension(keyUsagesOf(template, grant)),
+      extendedKeyUsageExtension(
+        template.applicationPolicies ?? (extendedKeyUsages.length > 0 ? extendedKeyUsages : [PurposeOid.ClientAuth]),
+      ),
       ...(subjectAltNames.length > 0 ? [subjectAltNameExtension(subjectAltNames, subject.length === 2)] : []),
       subjectKeyIdentifierExtension(publicKey),
       authorityKeyIdentifierExtension(keyIdentifierOf(issuing.key.publicKey)),
+      ...publicationExtensions(publish, authority),
     ],
     signer: issuing.key,
     hash: 'sha256',
   })
+}
+
+/** "Signature is proof of origin" is the nonRepudiation bit, beside whatever else there is (S49). */
+function keyUsagesOf(template: CertificateTemplate, grant: CertificateGrant): readonly KeyUsageBit[] {
+  const granted = grant.keyUsages.length > 0 ? grant.keyUsages : (['digitalSignature', 'keyEncipherment'] as const)
+  const usages: readonly KeyUsageBit[] = template.keyUsages ?? granted
+  return template.signatureIsProofOfOrigin ? [...usages, 'nonRepudiation'] : usages
 }
 
 /** Months and years by the calendar. */

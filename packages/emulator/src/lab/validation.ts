@@ -8,33 +8,43 @@ import {
   readSubjectAltNames,
   sameName,
 } from '@certfleet/agent-core/pki'
+import { sha256Hex } from './digest.ts'
 import type { ExpectedRequest } from './records.ts'
 
-/** Why a request is refused: those codes of Intune's validation API (IRA) that the lab gives. They are for the audit, never for a device. */
-export type ValidationCode =
-  | 'BadCertificateRequestIdInChallenge'
-  | 'CertificateRequestDecodingFailed'
-  | 'ChallengeDecodingError'
-  | 'ChallengeExpired'
-  | 'ChallengePasswordMissing'
-  | 'EnhancedKeyUsageMismatch'
-  | 'EnhancedKeyUsageMissing'
-  | 'KeyLengthMismatch'
-  | 'KeyUsageMismatch'
-  | 'RegisteredKeyMismatch'
-  | 'ScepProfileNoLongerTargetedToTheClient'
-  | 'SignatureValidationFailed'
-  | 'SigningCertThumbprintMismatch'
-  | 'SubjectAltNameMismatch'
-  | 'SubjectAltNameMissing'
-  | 'SubjectNameMismatch'
-  | 'SubjectNameMissing'
+/** Why a request is refused: the failure codes of Intune's validation API (IRA). They are for that API and the audit, never for a device. */
+export const validationCodes = [
+  'AadKeyIdentifierListMissing',
+  'BadCertificateRequestIdInChallenge',
+  'BadDeviceIdInChallenge',
+  'BadUserIdInChallenge',
+  'CertificateRequestDecodingFailed',
+  'ChallengeDecodingError',
+  'ChallengeDecryptionError',
+  'ChallengeDeserializationError',
+  'ChallengeExpired',
+  'ChallengeInvalidTimestamp',
+  'ChallengePasswordMissing',
+  'EnhancedKeyUsageMismatch',
+  'EnhancedKeyUsageMissing',
+  'KeyLengthMismatch',
+  'KeyUsageMismatch',
+  'RegisteredKeyMismatch',
+  'ScepProfileNoLongerTargetedToTheClient',
+  'SignatureValidationFailed',
+  'SigningCertThumbprintMismatch',
+  'SubjectAltNameMismatch',
+  'SubjectAltNameMissing',
+  'SubjectNameMismatch',
+  'SubjectNameMissing',
+] as const
+
+export type ValidationCode = (typeof validationCodes)[number]
 
 const emptyNameBytes = 2
 
 /**
  * Compares a request with what the profile makes the lab expect: subject, alternative names, key usages, purposes and
- * key length are equal, and it does not ask to be a CA. `purposesImplied`: a request that names no purposes at all is
+ * key length are equal, its key is one of those registered where that is asked for, and it does not ask to be a CA. `purposesImplied`: a request that names no purposes at all is
  * as good, because Apple's payload cannot carry them (A-DM). Undefined: it is as expected.
  */
 export function compareRequest(csr: CertificateRequest, expected: ExpectedRequest, purposesImplied: boolean): ValidationCode | undefined {
@@ -48,7 +58,13 @@ export function compareRequest(csr: CertificateRequest, expected: ExpectedReques
   if (purposes.length === 0 && expected.extendedKeyUsages.length > 0) {
     if (!purposesImplied) return 'EnhancedKeyUsageMissing'
   } else if (!sameMembers(purposes, expected.extendedKeyUsages)) return 'EnhancedKeyUsageMismatch'
-  return rsaBits(csr) === expected.keyBits && hasSoundKey(csr, 1024) ? undefined : 'KeyLengthMismatch'
+  if (rsaBits(csr) !== expected.keyBits || !hasSoundKey(csr, 1024)) return 'KeyLengthMismatch'
+  return expected.registeredKeys && compareKey(csr, expected.registeredKeys)
+}
+
+function compareKey({ publicKey }: CertificateRequest, registeredKeys: readonly string[]): ValidationCode | undefined {
+  if (registeredKeys.length === 0) return 'AadKeyIdentifierListMissing'
+  return registeredKeys.includes(sha256Hex(publicKey)) ? undefined : 'RegisteredKeyMismatch'
 }
 
 /** What a security identifier looks like as a URI name: it would tie the certificate to an account of the domain (KB5014754). */

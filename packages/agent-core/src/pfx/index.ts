@@ -1,0 +1,6 @@
+export { buildPfx, type PfxContents } from './build.ts'
+export type { PfxAlgorithms } from './encryption.ts'
+export { identityOf, type PfxIdentity } from './identity.ts'
+export { pfxLimits } from './limits.ts'
+export { type OpenedPfx, type OpenPfxOptions, openPfx } from './open.ts'
+export type { BagNames, PfxCertificate, PfxKey } from './safe-contents.ts'

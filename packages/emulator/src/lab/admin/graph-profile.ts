@@ -1,0 +1,107 @@
+import type { AssignmentTarget, Family, IntentProfile, ScepIntent, TrustedRootIntent } from '../../tenant/index.ts'
+import type { GraphObject } from './answers.ts'
+import type { AdminAssignment } from './records.ts'
+
+/** How Graph's type names begin, by family. */
+const typePrefix: Readonly<Record<Family, string>> = {
+  ios: 'ios',
+  macos: 'macOS',
+  androidDeviceAdministrator: 'android',
+  androidDeviceOwner: 'androidDeviceOwner',
+  androidForWork: 'androidForWork',
+  androidWorkProfile: 'androidWorkProfile',
+  aosp: 'aospDeviceOwner',
+  windows10X: 'windows10X',
+  windows81: 'windows81',
+  windowsPhone81: 'windowsPhone81',
+}
+
+const stores = {
+  'computer-root': 'computerCertStoreRoot',
+  'computer-intermediate': 'computerCertStoreIntermediate',
+  'user-intermediate': 'userCertStoreIntermediate',
+} as const
+
+const sanTypes = {
+  dns: 'domainNameService',
+  email: 'emailAddress',
+  upn: 'userPrincipalName',
+  uri: 'universalResourceIdentifier',
+} as const
+
+/** A profile that was read of a file, as Graph would show it: what is in force, the lab's own root and URL where it put them in. */
+export function graphProfileOf(profile: IntentProfile): GraphObject {
+  const { id, displayName } = profile
+  const own = profile.kind === 'trusted-root' ? rootMembers(profile) : profile.kind === 'scep' ? scepMembers(profile) : {}
+  return { ...typeOf(profile), id, displayName, ...own }
+}
+
+/** A Trusted profile with its certificate, as another profile's link needs it. */
+export function graphRootOf(profile: TrustedRootIntent): GraphObject {
+  return graphProfileOf(profile)
+}
+
+function typeOf(profile: IntentProfile): GraphObject {
+  const prefix = `#microsoft.graph.${typePrefix[profile.family]}`
+  if (profile.kind === 'trusted-root') return { '@odata.type': `${prefix}TrustedRootCertificate` }
+  if (profile.kind === 'scep') return { '@odata.type': `${prefix}${profile.platform === 'windows' ? 'SCEP' : 'Scep'}CertificateProfile` }
+  return { '@odata.type': '#microsoft.graph.deviceConfiguration' }
+}
+
+function rootMembers({ certificate, destinationStore }: TrustedRootIntent): GraphObject {
+  return {
+    trustedRootCertificate: Buffer.from(certificate).toString('base64'),
+    ...(destinationStore && { destinationStore: stores[destinationStore] }),
+  }
+}
+
+function scepMembers(profile: ScepIntent): GraphObject {
+  const isWindows = profile.platform === 'windows'
+  return {
+    scepServerUrls: profile.scepUrls,
+    certificateStore: profile.principal === 'device' ? 'machine' : 'user',
+    renewalThresholdPercentage: profile.renewalThresholdPercent,
+    subjectNameFormat: profile.subjectNameFormat,
+    subjectNameFormatString: profile.subjectTemplate ?? null,
+    customSubjectAlternativeNames: profile.subjectAltNames.map(({ type, value }) => ({ sanType: sanTypes[type], name: value })),
+    keySize: `size${profile.keyBits}`,
+    keyUsage: profile.keyUsages.join(','),
+    extendedKeyUsages: profile.extendedKeyUsages.map((objectIdentifier) => ({ name: objectIdentifier, objectIdentifier })),
+    certificateValidityPeriodValue: profile.validity.value,
+    certificateValidityPeriodScale: profile.validity.scale,
+    ...(profile.hash && { hashAlgorithm: 'sha2' }),
+    ...(isWindows && { keyStorageProvider: profile.keyStorage }),
+  }
+}
+
+const targetTypes = {
+  allDevices: 'allDevicesAssignmentTarget',
+  allUsers: 'allLicensedUsersAssignmentTarget',
+  group: 'groupAssignmentTarget',
+  exclusionGroup: 'exclusionGroupAssignmentTarget',
+} as const
+
+/** The ids that Graph gives the two groups that everybody is in. */
+const everybody = { allDevices: 'adadadad-808e-44e2-905a-0b7873a8a531', allUsers: 'acacacac-9df4-4c7d-9d50-4ef0226f57a9' } as const
+
+/** `deviceConfigurationAssignment`; its id is `<profile>_<group>`. */
+export function graphAssignmentOf(profileId: string, { intent, target }: AdminAssignment): GraphObject {
+  const isGroup = 'group' in target
+  return {
+    id: `${profileId}_${isGroup ? target.group : everybody[target.kind]}`,
+    source: 'direct',
+    sourceId: profileId,
+    intent,
+    target: {
+      '@odata.type': `#microsoft.graph.${targetTypes[target.kind]}`,
+      deviceAndAppManagementAssignmentFilterId: null,
+      deviceAndAppManagementAssignmentFilterType: 'none',
+      ...(isGroup && { groupId: target.group }),
+    },
+  }
+}
+
+/** Tells two targets apart. */
+export function targetKey(target: AssignmentTarget): string {
+  return 'group' in target ? `group ${target.group}` : target.kind
+}

@@ -1,0 +1,3 @@
+export { type AdminApi, type AdminApiOptions, adminApi } from './api.ts'
+export { type AdminPolicies, type AdminPoliciesOptions, adminPolicies } from './policies.ts'
+export type { AdminFiles } from './view.ts'
