@@ -12,7 +12,7 @@ import t from 'tap'
 import { FakeClock } from './fakes/clock.ts'
 
 const hour = 3_600_000
-const nothing: DevicePolicy = { revision: 1, trustedRoots: [], scepProfiles: [], failedProfiles: [] }
+const nothing: DevicePolicy = { revision: 1, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
 
 const platform = (): PlatformAdapter => ({
   name: 'test',
@@ -22,6 +22,8 @@ const platform = (): PlatformAdapter => ({
   pendingSchedule: { polls: 3, firstDelayMs: 0, delayMs: 10_000 },
   storeFor: (root) => root.destinationStore,
   requestFor: (profile) => profile.request,
+  pfxRules: { reads: 'modern' },
+  pfxRequestFor: (profile) => profile.request,
   ignoredSettings: () => [],
   protocolFor: () => {
     throw new Error('nothing enrols here')

@@ -26,7 +26,7 @@ export async function policySourceContract(t: Test, make: (t: Test) => Promise<P
     const { source, publish } = await make(t)
     publish(emptyPolicy)
     const first = await source.fetch(signal)
-    t.same(first, { revision: 3, trustedRoots: [], scepProfiles: [], failedProfiles: [] })
+    t.same(first, { revision: 3, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] })
     t.same(await source.fetch(signal), first)
   })
   await t.test('a higher revision replaces it', async (t) => {

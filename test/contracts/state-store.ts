@@ -44,6 +44,18 @@ export async function stateStoreContract(t: Test, make: (t: Test) => Promise<Sta
     t.same(await store.load(), expected)
     t.same(await (await restart()).load(), expected)
   })
+  await t.test('an attempt for a PFX is kept as it is', async (t) => {
+    const { store, restart } = await make(t)
+    const requested = {
+      kind: 'imported',
+      certificateRevision: 'é1',
+      keyStorage: 'useSoftwareKsp',
+      exportable: true,
+      rootFingerprint: 'r1',
+    } as const
+    await store.beginAttempt('user/mail', { ...attempt, requested })
+    t.same((await (await restart()).load()).attempts.get('user/mail'), { ...attempt, requested })
+  })
   await t.test('beginning an attempt while one is unfinished gives the unfinished one, after a restart too', async (t) => {
     const { store, restart } = await make(t)
     t.same(await store.beginAttempt('device/wifi', attempt), attempt)

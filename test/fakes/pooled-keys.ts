@@ -25,6 +25,12 @@ export function pooledKeys(pool: readonly KeyObject[]): KeyStorageProvider {
       keys.set(label, handle)
       return handle
     },
+    async import(privateKey, label) {
+      if (keys.has(label)) throw new AgentError('ERR_KEY_EXISTS', `key "${label}" exists`)
+      const handle = softwareKeyHandle(privateKey, label)
+      keys.set(label, handle)
+      return handle
+    },
     async open(label) {
       return keys.get(label)
     },

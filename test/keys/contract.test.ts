@@ -1,7 +1,7 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { AgentError, type KeySpec, type KeyStorageProvider, softwareKeys } from '@certfleet/agent-core'
+import { AgentError, type KeySpec, type KeyStorageProvider, type KeyWish, softwareKeyHandle, softwareKeys } from '@certfleet/agent-core'
 import { keyStorageProviderContract as checksOf } from '@certfleet/agent-core/contracts'
 import t from 'tap'
 import { keyStorageProviderContract } from '../contracts/key-storage-provider.ts'
@@ -158,6 +158,27 @@ const broken: readonly [wrong: string, make: () => KeyStorageProvider, caughtBy:
   ['a key in a map of the provider', () => but(() => ({ keys: new Map([['first', { privateKey }]]) })), providerSecret],
   ['a promised key in the provider', () => but(() => ({ keys: [Promise.resolve(privateKey)] })), providerSecret],
   ['octets in the provider', () => but(() => ({ files: new Set([{ der }]) })), providerSecret],
+  [
+    'it has an import and is not ready for one',
+    () =>
+      but(({ readiness }) => ({
+        readiness: async (wish: KeyWish) => (wish.isImport ? { state: 'absent', message: 'no' } : readiness(wish)),
+      })),
+    /^where it imports/,
+  ],
+  [
+    'it makes a key instead',
+    () => but(({ generate }) => ({ import: (_: KeyObject, label: string) => generate(small, label) })),
+    /^an imported key/,
+  ],
+  [
+    'it forgets what it imports',
+    () => but(() => ({ import: async (key: KeyObject, label: string) => softwareKeyHandle(key, label) })),
+    /^an imported key/,
+  ],
+  ['it shows what it imports', keepingWhatItImports, /^an imported key/],
+  ['an import takes a label that is taken', importingOver, /^importing under a label/],
+  ['hardware takes a key that it would give out', () => but(() => ({ protection: 'tpm' })), /^outside software/],
   ['destroying again is an error', destroyingOnce, /^destroying removes/],
   ['what is destroyed stays listed', listingForever, /^destroying removes/],
   ['destroying one destroys all', destroyingAll, /^destroying removes/],
@@ -213,6 +234,26 @@ t.test('the example in the docs', async (t) => {
 
 async function failing(checks: ReturnType<typeof checksOf>): Promise<void> {
   for (const { run } of checks) await run()
+}
+
+function keepingWhatItImports(): KeyStorageProvider {
+  const seen: KeyObject[] = []
+  return but(({ import: take }) => ({
+    seen,
+    async import(key: KeyObject, label: string) {
+      seen.push(key)
+      return take?.(key, label, { exportable: false })
+    },
+  }))
+}
+
+function importingOver(): KeyStorageProvider {
+  return but(({ destroy, import: take }) => ({
+    async import(key: KeyObject, label: string) {
+      await destroy(label)
+      return take?.(key, label, { exportable: false })
+    },
+  }))
 }
 
 function askingMakes(): KeyStorageProvider {

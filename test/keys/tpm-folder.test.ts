@@ -1,9 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { AgentError, type KeySpec } from '@certfleet/agent-core'
 import t from 'tap'
 import { noLatency } from '#agent-core/keys/tpm/facts.ts'
+import { tpmManufacturer } from '#agent-core/keys/tpm/manufacturer.ts'
 import type { ModelledTpmOptions } from '#agent-core/keys/tpm/options.ts'
 import { modelledTpm } from '#agent-core/keys/tpm/tpm.ts'
 import { keyStorageProviderContract } from '../contracts/key-storage-provider.ts'
@@ -12,6 +14,7 @@ import { FakeDisk } from '../fakes/disk.ts'
 const p256: KeySpec = { algorithm: 'ec', curve: 'P-256' }
 const wish = { spec: p256, hash: 'sha256', multiFactor: false } as const
 const clock = { now: () => 1_800_000_000_000, sleep: async () => {} }
+const elsewhere = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 const tpmIn = (folder: string, options: Partial<ModelledTpmOptions> = {}) => modelledTpm({ clock, latency: noLatency, folder, ...options })
 
 t.test('contract, keys in a folder', (t) => {
@@ -39,6 +42,49 @@ t.test('a restart finds keys, slots and failures as they were', async (t) => {
   t.equal((await restarted.readiness(wish)).state, 'full')
   await restarted.failAuthorization()
   t.equal((await tpmIn(folder, { slots: 2 }).readiness(wish)).state, 'locked-out', 'a restart is no way around the lock-out')
+})
+
+t.test('an imported key is never attested as one that the TPM made, after a restart too', async (t) => {
+  const folder = join(t.testdir(), 'tpm')
+  const manufacturer = tpmManufacturer(clock)
+  const tpm = tpmIn(folder, { manufacturer })
+  const nonce = Uint8Array.of(1)
+  await tpm.generate(p256, 'own')
+  await tpm.import?.(elsewhere, 'imported', { exportable: false })
+  for (const at of [tpm, tpmIn(folder, { manufacturer })]) {
+    await t.rejects(at.attest('imported', nonce), { code: 'ERR_UNSUPPORTED', message: /did not make key "imported"/ })
+    t.ok((await at.attest('own', nonce)).statement.length > 0)
+  }
+  await tpm.destroy('imported')
+  await tpm.generate(p256, 'imported')
+  t.ok((await tpm.attest('imported', nonce)).statement.length > 0, 'the label is free for a key of its own')
+})
+
+/** Where the disk refuses within an import, no key that was made elsewhere passes for one that was not. */
+t.test('an import that a crash cuts short leaves no key that is attested', async (t) => {
+  for (let steps = 0, isDone = false; !isDone; steps++) {
+    const disk = new FakeDisk()
+    await tpmIn('tpm', { disk }).list()
+    disk.stepsLeft = steps
+    isDone =
+      (await tpmIn('tpm', { disk })
+        .import?.(elsewhere, 'k', { exportable: false })
+        .then(
+          () => true,
+          () => false,
+        )) ?? true
+    disk.cutPower(true)
+    const tpm = tpmIn('tpm', { disk, manufacturer: tpmManufacturer(clock) })
+    const code = (await tpm.list()).includes('k') ? 'ERR_UNSUPPORTED' : 'ERR_KEY_UNAVAILABLE'
+    await t.rejects(tpm.attest('k', Uint8Array.of(1)), { code }, `step ${steps}`)
+  }
+})
+
+t.test('an import needs a slot like any key', async (t) => {
+  const tpm = tpmIn(join(t.testdir(), 'tpm'), { slots: 1 })
+  await tpm.generate(p256, 'k')
+  await t.rejects(async () => tpm.import?.(elsewhere, 'imported', { exportable: false }), { code: 'ERR_KEY_STORAGE_FULL' })
+  t.same(await tpm.list(), ['k'])
 })
 
 t.test('what was copied before a clear opens nothing after it', async (t) => {

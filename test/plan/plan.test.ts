@@ -4,6 +4,8 @@ import type {
   EnrollmentAttempt,
   Failure,
   IdentityFacts,
+  PfxProfile,
+  PfxSpec,
   Principal,
   RequestSpec,
   ScepProfile,
@@ -42,7 +44,28 @@ const root: TrustedRootProfile = {
   destinationStore: 'computer-root',
   assignedTo: ['device'],
 }
-const policy: DevicePolicy = { revision: 7, trustedRoots: [root], scepProfiles: [profile], failedProfiles: [] }
+const policy: DevicePolicy = { revision: 7, trustedRoots: [root], scepProfiles: [profile], pfxProfiles: [], failedProfiles: [] }
+const delivery: PfxSpec = {
+  kind: 'pkcs',
+  certificateRevision: 'v1',
+  keyStorage: 'useSoftwareKsp',
+  exportable: false,
+  rootFingerprint: 'r1',
+}
+const pfx: PfxProfile = {
+  id: 'wifi',
+  displayName: 'Mail',
+  principal: 'device',
+  assignedTo: ['device'],
+  rootProfileId: 'root',
+  request: delivery,
+  renewalThresholdPercent: 20,
+}
+const pfxPolicy: DevicePolicy = { ...policy, scepProfiles: [], pfxProfiles: [pfx] }
+const delivering = (change: Partial<PfxSpec>): DevicePolicy => ({
+  ...pfxPolicy,
+  pfxProfiles: [{ ...pfx, request: { ...delivery, ...change } }],
+})
 const healthy: IdentityFacts = {
   profileId: 'wifi',
   principal: 'device',
@@ -123,6 +146,41 @@ const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number
   ['key usage edited', asking({ keyUsages: ['keyEncipherment'] }), having({}), 0, ['enroll KeyUsageChanged']],
   ['EKU edited', asking({ extendedKeyUsages: [] }), having({}), 0, ['enroll EkuChanged']],
   ['validity edited', asking({ validity: { value: 1, scale: 'years' } }), having({}), 0, ['enroll ValidityChanged']],
+  ['PFX: nothing installed', pfxPolicy, empty, 0, ['import IdentityMissing']],
+  ['PFX: healthy', pfxPolicy, having({ requested: delivery }), 50 * day, []],
+  ['PFX: one millisecond before the threshold', pfxPolicy, having({ requested: delivery }), 80 * day - 1, []],
+  ['PFX: on the threshold', pfxPolicy, having({ requested: delivery }), 80 * day, ['import RenewalDue']],
+  ['PFX: expired', pfxPolicy, having({ requested: delivery }), 100 * day, ['import Expired']],
+  ['PFX: key vanished', pfxPolicy, having({ requested: delivery, keyUsable: false }), 0, ['import PrivateKeyUnusable']],
+  [
+    'PFX: another certificate',
+    delivering({ certificateRevision: 'v2' }),
+    having({ requested: delivery }),
+    0,
+    ['import CertificateChanged'],
+  ],
+  ['PFX: another kind', delivering({ kind: 'imported' }), having({ requested: delivery }), 0, ['import RequestChanged']],
+  [
+    'PFX: key storage edited',
+    delivering({ keyStorage: 'useTpmKspOtherwiseFail' }),
+    having({ requested: delivery }),
+    0,
+    ['import KeyStorageChanged'],
+  ],
+  ['PFX: exportable edited', delivering({ exportable: true }), having({ requested: delivery }), 0, ['import KeyExportChanged']],
+  ['PFX: root edited', delivering({ rootFingerprint: 'r2' }), having({ requested: delivery }), 0, ['import RootChanged']],
+  ['PFX in place of SCEP', pfxPolicy, having({}), 0, ['import RequestChanged']],
+  ['SCEP in place of PFX', policy, having({ requested: delivery }), 0, ['enroll RequestChanged']],
+  [
+    'PFX: an attempt for the SCEP profile before it',
+    pfxPolicy,
+    { ...empty, ...pending(10) },
+    10,
+    ['end-attempt RequestChanged', 'import IdentityMissing'],
+  ],
+  ['PFX: failed before, held', pfxPolicy, failed({}), 59_999, []],
+  ['PFX: failed before, due', pfxPolicy, failed({}), 60_000, ['import IdentityMissing']],
+  ['PFX: root not deployed', { ...pfxPolicy, trustedRoots: [] }, { ...empty, roots: [] }, 0, ['fail RootNotDeployed']],
   ['threshold edited: no new request', { ...policy, scepProfiles: [{ ...profile, renewalThresholdPercent: 30 }] }, having({}), 0, []],
   [
     'threshold edited: due earlier',

@@ -6,6 +6,7 @@ import type {
   Jitter,
   KeyProtection,
   KeyStorageProvider,
+  PfxProfile,
   ScepProfile,
   StoreName,
   Transport,
@@ -82,6 +83,19 @@ export function scepProfile(own: { request?: Partial<ScepProfile['request']> } &
       rootFingerprint: '00'.repeat(32),
       ...own.request,
     },
+  }
+}
+
+export function pfxProfile(request: Partial<PfxProfile['request']> = {}): PfxProfile {
+  const rootFingerprint = '00'.repeat(32)
+  return {
+    id: 'mail',
+    displayName: 'Mail',
+    principal: 'user',
+    assignedTo: ['user'],
+    rootProfileId: 'root',
+    renewalThresholdPercent: 20,
+    request: { kind: 'pkcs', certificateRevision: 'v1', keyStorage: 'useSoftwareKsp', exportable: false, rootFingerprint, ...request },
   }
 }
 

@@ -17,6 +17,10 @@ const rows: readonly (readonly [factId: string, setting: Setting, treatment: Tre
   ['hash.apple-negotiated', 'hash', 'not-offered', ['ios', 'macos']],
   ['extended-key-usage.honoured', 'extendedKeyUsages', 'honoured', ['android', 'windows', 'windows-phone']],
   ['extended-key-usage.apple-ignored', 'extendedKeyUsages', 'ignored', ['ios', 'macos']],
+  ['exportable.honoured', 'exportable', 'honoured', ['windows', 'windows-phone']],
+  ['exportable.macos', 'exportable', 'honoured', ['macos']],
+  ['exportable.ios-not-offered', 'exportable', 'not-offered', ['ios']],
+  ['exportable.android-ignored', 'exportable', 'ignored', ['android']],
 ]
 
 for (const [factId, setting, treatment, of] of rows) {

@@ -95,8 +95,70 @@ await t.test('a profile without a hash has none, and one whose root is not there
 })
 
 await t.test('members that are not known are ignored, at the top and in a profile', async (t) => {
-  const later = { ...document, pfxProfiles: [{}], scepProfiles: [{ ...scep, colour: 'blue' }], trustedRoots: [{ ...root, colour: 'blue' }] }
+  const later = {
+    ...document,
+    acmeProfiles: [{}],
+    scepProfiles: [{ ...scep, colour: 'blue' }],
+    trustedRoots: [{ ...root, colour: 'blue' }],
+  }
   t.same(parse(later), parse(document))
+})
+
+await t.test('PFX profiles', async (t) => {
+  const pfx: NonNullable<PolicyDocument['pfxProfiles']>[number] = {
+    id: 'mail',
+    displayName: 'Mail',
+    principal: 'user',
+    assignedTo: ['user'],
+    rootProfileId: 'root-1',
+    renewalThresholdPercent: 20,
+    kind: 'imported',
+    certificateRevision: 'a1b2',
+    keyStorage: 'useSoftwareKsp',
+  }
+  const having = (...pfxProfiles: unknown[]) => parse({ ...document, pfxProfiles })
+  await t.test('none is as good as an empty list', async (t) => {
+    t.same(parse(document).pfxProfiles, [])
+    t.same(having().pfxProfiles, [])
+  })
+  await t.test('one names the fingerprint of its root, and its key stays in unless it says otherwise', async (t) => {
+    const { kind, certificateRevision, keyStorage, ...rest } = pfx
+    const rootFingerprint = parse(document).trustedRoots[0]?.fingerprint
+    t.same(having(pfx).pfxProfiles, [{ ...rest, request: { kind, certificateRevision, keyStorage, exportable: false, rootFingerprint } }])
+    t.equal(having({ ...pfx, exportable: true }).pfxProfiles[0]?.request.exportable, true)
+    t.equal(having({ ...pfx, rootProfileId: 'elsewhere' }).pfxProfiles[0]?.request.rootFingerprint, '')
+  })
+  for (const [name, change, message] of [
+    ['of another kind', { kind: 'p12' }, /pfxProfiles\[0\]\.kind: expected one of/],
+    ['without a revision', { certificateRevision: '' }, /pfxProfiles\[0\]\.certificateRevision/],
+    ['with a long revision', { certificateRevision: 'x'.repeat(257) }, /pfxProfiles\[0\]\.certificateRevision/],
+    ['with a threshold of 0', { renewalThresholdPercent: 0 }, /renewalThresholdPercent/],
+    ['with a threshold of 100', { renewalThresholdPercent: 100 }, /renewalThresholdPercent/],
+    ['for no known storage', { keyStorage: 'vault' }, /keyStorage/],
+    ['that is exportable in words', { exportable: 'yes' }, /exportable/],
+  ] as const) {
+    await t.test(`one ${name} fails alone`, async (t) => {
+      const policy = having({ ...pfx, ...change }, { ...pfx, id: 'other' })
+      t.match(
+        policy.failedProfiles.find(({ id }) => id === 'mail'),
+        { code: 'ERR_PROFILE_INVALID', principal: 'user', message },
+      )
+      t.same(
+        policy.pfxProfiles.map(({ id }) => id),
+        ['other'],
+      )
+      t.equal(policy.scepProfiles.length, 1)
+    })
+  }
+  await t.test('an id that a SCEP profile of the same principal has is used twice', async (t) => {
+    const policy = having({ ...pfx, id: scep.id, principal: scep.principal })
+    t.match(policy.failedProfiles, [{ id: 'vpn' }, { id: scep.id, message: /scepProfiles\[0\]\.id: .*is also that of pfxProfiles\[0\]/ }])
+    t.same([...policy.scepProfiles, ...policy.pfxProfiles], [])
+    t.equal(having({ ...pfx, id: scep.id }).pfxProfiles.length, 1, 'of another principal it is not')
+  })
+  await t.test('one without an id is an error of the document', async (t) => {
+    t.throws(() => having({ ...pfx, id: undefined }), { code: 'ERR_POLICY_INVALID', message: /pfxProfiles\[0\]\.id/ })
+  })
 })
 
 await t.test('an error of the document is ERR_POLICY_INVALID, names the field and what was expected', async (t) => {

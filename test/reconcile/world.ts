@@ -4,18 +4,23 @@ import {
   handlerTransport,
   type KeyProtection,
   type KeyStorageProvider,
+  type ManagementIdentity,
+  managementIdentity,
   memoryIdentities,
   memoryPolicyCache,
   memoryState,
   memoryStores,
+  type PfxSource,
   type PolicyDocument,
   policyService,
   registerDevice,
+  softwareKeys,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, type LabOptions, type LabStore, memoryLabStore } from '@certfleet/emulator/lab'
 import { type PlatformName, platformAdapter } from '@certfleet/platforms'
 import { FakeClock } from '../fakes/clock.ts'
 import { type CrashBudget, crashing } from '../fakes/crashing.ts'
+import { type PfxConnector, pfxConnector } from '../fakes/pfx-connector.ts'
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 
@@ -35,6 +40,8 @@ export interface World {
   readonly identities: ReturnType<typeof memoryIdentities>
   readonly stores: ReturnType<typeof memoryStores>
   readonly state: ReturnType<typeof memoryState>
+  /** What answers to `pfx`. */
+  readonly connector: PfxConnector
   /** URLs, oldest first. */
   readonly requests: readonly string[]
   /** What the process is made of, over what the device keeps: a new one after each crash. */
@@ -48,6 +55,11 @@ export interface WorldOptions {
   readonly authority: LabStore
   readonly approve?: LabOptions['approve']
   readonly platform?: PlatformName
+  /** Default: a recent one. */
+  readonly osVersion?: string
+  /** What PFX are made of, in turn. */
+  readonly pfxPool?: readonly KeyObject[]
+  readonly legacyPfx?: boolean
   readonly edit?: Edit
   /** What the device has to keep keys in. Default: the pool. */
   readonly keyStorageProviders?: readonly KeyStorageProvider[]
@@ -61,6 +73,9 @@ export async function world({
   authority,
   approve,
   platform = 'windows',
+  osVersion = osVersions[platform],
+  pfxPool = [],
+  legacyPfx = false,
   edit = (document) => document,
   keyStorageProviders,
   keyStorage,
@@ -78,9 +93,11 @@ export async function world({
     ...(approve && { approve }),
   })
   const requests: string[] = []
+  const management = await managementOf()
+  const connector = pfxConnector(pfxPool, clock, management.certificate)
   const transport = handlerTransport((request) => {
     requests.push(request.url)
-    return lab.handle(request)
+    return request.url.endsWith('/device/pfx') ? connector.handle(request) : lab.handle(request)
   })
   const { credential } = await registerDevice({
     policyUrl,
@@ -88,7 +105,8 @@ export async function world({
     registrationToken: token,
     deviceId: 'dev-1',
     platform,
-    osVersion: osVersions[platform],
+    osVersion,
+    managementCertificate: management.certificate,
   })
   const kept = {
     keys: pooledKeys(pool),
@@ -102,6 +120,7 @@ export async function world({
   return {
     clock,
     lab,
+    connector,
     requests,
     ...kept,
     edit(next) {
@@ -109,9 +128,10 @@ export async function world({
     },
     device(budget = never) {
       const shaky = crashing(transport, budget)
-      const service = policyService({ policyUrl, deviceId: 'dev-1', credential, transport: shaky, cache: crashing(kept.cache, budget) })
+      const cache = crashing(kept.cache, budget)
+      const service = policyService({ policyUrl, deviceId: 'dev-1', credential, transport: shaky, cache, management })
       const adapter = platformAdapter(platform, {
-        osVersion: osVersions[platform],
+        osVersion,
         keyStorageProviders: (keyStorageProviders ?? [kept.keys]).map((provider) => crashing(provider, budget)),
         certificateStores: crashing(kept.stores, budget),
         identities: crashing(kept.identities, budget),
@@ -119,6 +139,7 @@ export async function world({
         clock,
         jitter,
         allowHttp: true,
+        legacyPfx,
       })
       return {
         clock,
@@ -126,6 +147,7 @@ export async function world({
         platform: adapter,
         policySource: crashing(service.policySource, budget),
         challengeSource: crashing(service.challengeSource, budget),
+        pfxSource: crashing(service.pfxSource as PfxSource, budget),
         reporter: crashing(service.reporter, budget),
         state: crashing(kept.state, budget),
         ...(keyStorage && { keyStorage }),
@@ -135,6 +157,14 @@ export async function world({
 }
 
 const osVersions = { ios: '17.4', macos: '14.4', android: '14', windows: '11' } as const
+
+let management: Promise<ManagementIdentity> | undefined
+
+/** One for all: its key is no part of what is tested here. */
+function managementOf(): Promise<ManagementIdentity> {
+  management ??= managementIdentity(softwareKeys())
+  return management
+}
 
 function copyOf(authority: LabStore) {
   const record = authority.get('authority', 'lab')

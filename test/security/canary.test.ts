@@ -12,6 +12,7 @@ import {
   handlerTransport,
   type KeyProtection,
   type KeyStorageProvider,
+  managementIdentity,
   memoryIdentities,
   memoryStores,
   modelledPassport,
@@ -19,19 +20,26 @@ import {
   noLatency,
   policyService,
   registerDevice,
+  softwareKeys,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { type ConnectorMood, pfxConnector, withPfx } from '../fakes/pfx-connector.ts'
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 
 const policyUrl = 'http://lab.example/device/policy'
 const registrationToken = 'canary-registration-token'
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const pfxKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 const jwk = privateKey.export({ format: 'jwk' })
 const start = Date.UTC(2027, 0, 1)
+
+/** A lab's CA, made once for all. */
+const ca = memoryLabStore()
+await createLab({ store: ca, clock: new FakeClock(start), registrationToken, keyBits: 2048, policyFor: () => undefined })
 
 /** Every text in which a secret could show: it is looked for as itself, in base64, and in hex. */
 function leaks(secrets: readonly string[], places: ReadonlyMap<string, string>): string[] {
@@ -77,6 +85,20 @@ const troubles: [name: string, (request: HttpRequest, lab: Lab) => ReturnType<La
   ['the lab refuses', (request, lab) => lab.handle(request)],
 ]
 
+/** What the connector does wrong, and what then is reported of its profile. */
+const pfxTroubles: [name: string, mood: ConnectorMood, expected: object][] = [
+  ['all is well', {}, { state: 'installed' }],
+  ['the password is another', { told: 'canary-wrong-password' }, { code: 'ERR_PFX_PASSWORD' }],
+  [
+    'the password is not for this device',
+    { recipient: (await managementIdentity(softwareKeys())).certificate },
+    { code: 'ERR_CMS_DECRYPT' },
+  ],
+  ['the PFX is in 3DES', { contents: { algorithms: 'legacy' } }, { code: 'ERR_ALGORITHM_REFUSED' }],
+  ['its certificate is a CA', { ca: true }, { code: 'ERR_CERTIFICATE_MISMATCH' }],
+  ['the issuer is missing', { leafOnly: true }, { code: 'ERR_CERTIFICATE_UNTRUSTED' }],
+]
+
 interface Storage {
   readonly secrets: readonly string[]
   open(folder: string): Promise<KeyStorageProvider>
@@ -102,18 +124,32 @@ const storages: Readonly<Record<string, Storage>> = {
 }
 
 /** One pass of an agent that keeps everything in a folder, and where its secrets could show. */
-async function enrol(t: Test, name: string, answer: (typeof troubles)[number][1], storage: Storage, keyStorage: KeyProtection) {
+async function enrol(
+  t: Test,
+  name: string,
+  answer: (typeof troubles)[number][1],
+  storage: Storage,
+  keyStorage: KeyProtection,
+  mood: ConnectorMood = {},
+) {
   const folder = t.testdir({})
   const secrets: string[] = [registrationToken, jwk.d as string, jwk.p as string, jwk.q as string, ...storage.secrets]
+  const store = memoryLabStore()
+  const authority = ca.get('authority', 'lab')
+  if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
   const lab: Lab = await createLab({
-    store: memoryLabStore(),
+    store,
     clock,
     registrationToken,
     keyBits: 2048,
-    policyFor: (deviceId) => policyDocument(deviceId, lab.rootCertificate),
+    policyFor: (deviceId) => withPfx(policyDocument(deviceId, lab.rootCertificate), {}, true),
     approve: () => (name === 'the lab refuses' ? { failInfo: 'badRequest' } : 'issue'),
   })
+  const management = await managementIdentity(softwareKeys())
+  const connector = pfxConnector([pfxKey], clock, management.certificate)
+  connector.mood = mood
   const transport = handlerTransport(async (request) => {
+    if (request.url.endsWith('/device/pfx')) return connector.handle(request)
     const response = await answer(request, lab)
     const challenge = /"challenge":"([^"]+)"/.exec(Buffer.from(response.body).toString('latin1'))
     if (request.url.endsWith('/challenge') && challenge?.[1]) secrets.push(challenge[1])
@@ -130,7 +166,7 @@ async function enrol(t: Test, name: string, answer: (typeof troubles)[number][1]
     jitter,
     state,
     keyStorage,
-    ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')) }),
+    ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')), management }),
     platform: platformAdapter('windows', {
       osVersion: '11',
       keyStorageProviders: [keys],
@@ -141,11 +177,13 @@ async function enrol(t: Test, name: string, answer: (typeof troubles)[number][1]
       jitter,
     }),
   })
+  secrets.push('canary-wrong-password')
   const events: string[] = []
   agent.on('result', (result) => events.push(inspect(result, { depth: 10 })))
   agent.on('error', (error) => events.push(inspect(error, { depth: 10 })))
   const pass = await agent.runOnce()
   await state.close()
+  secrets.push(...connector.secrets)
   const places = new Map([
     ...filesBelow(folder),
     ['pass', inspect(pass, { depth: 10, maxStringLength: null })],
@@ -176,10 +214,21 @@ for (const [protection, storage] of Object.entries(storages)) {
       storage,
       protection as KeyProtection,
     )
-    t.match(pass.report.profiles, [{ state: 'installed', keyProtection: protection }])
+    const installed = { state: 'installed', keyProtection: protection }
+    t.match(pass.report.profiles, [installed, installed])
     t.ok(secrets.includes(storage.secrets[0] ?? registrationToken), 'there were secrets to look for')
     t.ok([...places.keys()].filter((place) => /^(keys|tpm|passport)\//.test(place)).length >= 2, 'and files of the storage to look into')
     t.same(leaks(secrets, places), [])
+  })
+}
+
+for (const [name, mood, expected] of pfxTroubles) {
+  t.test(`no PFX password or key shows when ${name}`, async (t) => {
+    const storage = storages.software as Storage
+    const { secrets, places, pass } = await enrol(t, 'all is well', (request, lab) => lab.handle(request), storage, 'software', mood)
+    t.match(pass.report.profiles[1], { profileId: 'mail', ...expected })
+    t.same(leaks(secrets, places), [])
+    t.equal(places.has('state.json') && places.has('policy.json'), true, 'state and policy were written')
   })
 }
 

@@ -1,6 +1,7 @@
+import type { Device } from './device.ts'
 import { AgentError } from './errors.ts'
 import { backoffBounds } from './plan/schedule.ts'
-import { type Device, type Pass, reconcile } from './reconcile.ts'
+import { type Pass, reconcile } from './reconcile.ts'
 import type { ActionResult } from './report.ts'
 
 export interface AgentOptions extends Device {

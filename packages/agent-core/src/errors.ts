@@ -49,6 +49,7 @@ export type AgentErrorCode =
   | 'ERR_PENDING_TIMEOUT'
   | 'ERR_PFX_INVALID'
   | 'ERR_PFX_PASSWORD'
+  | 'ERR_PFX_UNAVAILABLE'
   | 'ERR_POLICY_INVALID'
   | 'ERR_POLICY_ROLLBACK'
   | 'ERR_PROFILE_INVALID'
@@ -91,6 +92,7 @@ export const adviceByCode = {
   ERR_PENDING_TIMEOUT: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
   ERR_PFX_INVALID: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
   ERR_PFX_PASSWORD: { fixedBy: 'ca', retry: 'backoff', attempt: 'end' },
+  ERR_PFX_UNAVAILABLE: { fixedBy: 'network', retry: 'backoff', attempt: 'keep' },
   ERR_POLICY_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_POLICY_ROLLBACK: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_PROFILE_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },

@@ -1,4 +1,5 @@
 export { type Agent, type AgentEvents, type AgentOptions, createAgent } from './agent.ts'
+export type { Device } from './device.ts'
 export { AgentError, type AgentErrorCode, adviceByCode, type ErrorAdvice, type FixedBy, type Retry } from './errors.ts'
 export {
   chooseKeyStorage,
@@ -52,11 +53,19 @@ export { type Action, type Held, type Plan, planActions, type Reason } from './p
 export { backoffBounds, backoffMaxMs, backoffMinMs, jitterShareOfWindow, renewAt, renewalWindowMs } from './plan/schedule.ts'
 export { filePolicyCache, memoryPolicyCache } from './policy/cache.ts'
 export { maxPolicyBytes, maxPolicyProfiles, type PolicyDocument, parsePolicy, policySchemaVersion } from './policy/document.ts'
+export { type ManagementIdentity, managementIdentity, managementKeyLabel } from './policy/management.ts'
 export { connectPush, type PushChannel, type PushOptions } from './policy/push.ts'
-export { type PolicyService, policyService, type Registration, type RegistrationOptions, registerDevice } from './policy/service.ts'
+export {
+  type PolicyClientOptions,
+  type PolicyService,
+  policyService,
+  type Registration,
+  type RegistrationOptions,
+  registerDevice,
+} from './policy/service.ts'
 export type { PolicyServiceOptions } from './policy/source.ts'
 export type * from './ports.ts'
-export { type Device, type Pass, reconcile } from './reconcile.ts'
+export { type Pass, reconcile } from './reconcile.ts'
 export type { ActionResult, IssuanceState, ProfileStatus, Report, RootStatus } from './report.ts'
 export type { CaCertificates } from './scep/ca-certificates.ts'
 export type { ScepHabits, ScepTrust } from './scep/habits.ts'

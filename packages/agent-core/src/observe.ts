@@ -1,6 +1,7 @@
 import { AgentError } from './errors.ts'
 import { openKey } from './keys/placement.ts'
 import { parseCertificate } from './pki/certificate.ts'
+import { managementKeyLabel } from './policy/management.ts'
 import type { KeyStorageProvider, PlatformAdapter, StateStore } from './ports.ts'
 import { type DeviceState, type Identity, type IdentityFacts, identityKey, type KeyStorageStatus } from './types.ts'
 
@@ -22,7 +23,7 @@ export async function observe(platform: PlatformAdapter, store: StateStore): Pro
     roots,
     locked,
     identities: new Map(facts.map((fact) => [identityKey(fact.principal, fact.profileId), fact])),
-    keyLabels: new Set(storages.flatMap(({ labels }) => labels)),
+    keyLabels: new Set(storages.flatMap(({ labels }) => labels).filter((label) => label !== managementKeyLabel)),
     keyStorage: storages.map(({ status }) => status),
   }
 }

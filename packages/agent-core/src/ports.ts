@@ -1,6 +1,8 @@
+import type { KeyObject } from 'node:crypto'
 import type { Report } from './report.ts'
 import type {
   AgentState,
+  CertificateProfile,
   DevicePolicy,
   EnrollmentAttempt,
   Failure,
@@ -12,6 +14,8 @@ import type {
   KeyProtection,
   KeySpec,
   PendingEnrollment,
+  PfxProfile,
+  PfxSpec,
   RequestSpec,
   ScepProfile,
   StoreName,
@@ -68,6 +72,22 @@ export interface ChallengeSource {
   challengeFor(profileId: string, attemptId: string, signal: AbortSignal): Promise<string | undefined>
 }
 
+/**
+ * The key and certificate of a PFX profile. Asked once an attempt, and once more when a crash or the network makes the attempt begin again,
+ * by the same `attemptId`: neither file nor password is ever stored. None to be had: `ERR_PFX_UNAVAILABLE`.
+ * A password that is not for this device, whatever the cause: `ERR_CMS_DECRYPT`.
+ */
+export interface PfxSource {
+  pfxFor(profileId: string, attemptId: string, signal: AbortSignal): Promise<DeliveredPfx>
+}
+
+/** Both are secrets. */
+export interface DeliveredPfx {
+  /** PKCS #12, DER or BER. */
+  readonly pfx: Uint8Array
+  readonly password: string
+}
+
 /** The key that a profile wants. */
 export interface KeyWish {
   readonly spec: KeySpec
@@ -75,6 +95,10 @@ export interface KeyWish {
   readonly hash: HashName
   /** The user has to prove more than one factor before there is a certificate (S28). */
   readonly multiFactor: boolean
+  /** It was made elsewhere and is to be imported. Default false. */
+  readonly isImport?: boolean
+  /** With `isImport`: it may be given out again, which hardware refuses as `unsupported`. Default false. */
+  readonly isExportable?: boolean
 }
 
 /** Whether such a key could be made now. What is not `ready` says why, and what would help. */
@@ -90,7 +114,7 @@ export type KeyReadiness =
     }
 
 /**
- * Generates and keeps private keys. Private bytes never cross this interface.
+ * Generates and keeps private keys. Private bytes never come out of this interface, and go in by `import` alone.
  *
  * Labels are printable ASCII of 1 to 128 characters. A provider sees only its own keys: what else a token or folder holds is not listed,
  * opened or destroyed. Hardware that cannot serve now fails with `ERR_KEY_STORAGE_BUSY`, `ERR_KEY_STORAGE_LOCKED_OUT` or
@@ -105,10 +129,20 @@ export interface KeyStorageProvider {
   readiness(wish: KeyWish): Promise<KeyReadiness>
   /** Generating under a label that exists fails with `ERR_KEY_EXISTS`, a key that it cannot make with `ERR_UNSUPPORTED`. */
   generate(spec: KeySpec, label: string): Promise<KeyHandle>
+  /**
+   * Keeps a key that was made elsewhere, of any spec that `generate` makes, under the terms of `generate`; from then on it is a key like the
+   * others. `exportable` outside software: `ERR_UNSUPPORTED`. Absent: no key gets in.
+   */
+  import?(privateKey: KeyObject, label: string, options: ImportOptions): Promise<KeyHandle>
   open(label: string): Promise<KeyHandle | undefined>
   list(): Promise<readonly string[]>
   /** Destroying a label that is already gone is not an error. */
   destroy(label: string): Promise<void>
+}
+
+export interface ImportOptions {
+  /** The OS may give the key out again. No call of a provider does. */
+  readonly exportable: boolean
 }
 
 export type UnwrapPadding = 'pkcs1' | 'oaep-sha1' | 'oaep-sha256'
@@ -212,6 +246,14 @@ export interface PendingSchedule {
   readonly delayMs: number
 }
 
+/** What one OS takes of a PFX. */
+export interface PfxRules {
+  /** `modern`: PBES2. `legacy`: 3DES and RC2 alone. */
+  readonly reads: 'modern' | 'legacy' | 'both'
+  /** With more the file is refused. Absent: the OS sets no limit. */
+  readonly maxCertificates?: number
+}
+
 /** Everything one OS provides, bound together. The core asks it; it never compares a platform's name. */
 export interface PlatformAdapter {
   /** Shown in reports, never compared. */
@@ -225,8 +267,11 @@ export interface PlatformAdapter {
   storeFor(root: TrustedRootProfile): StoreName
   /** The request as this OS makes it: settings that it ignores are set to what it does instead. Throws `ERR_UNSUPPORTED` for what it refuses. */
   requestFor(profile: ScepProfile): RequestSpec
+  readonly pfxRules: PfxRules
+  /** As `requestFor`, of a PFX profile. */
+  pfxRequestFor(profile: PfxProfile): PfxSpec
   /** Which of the profile's settings have no effect on this OS and raise no error, by their names in the policy (S21, A5, A7). */
-  ignoredSettings(profile: ScepProfile): readonly string[]
+  ignoredSettings(profile: CertificateProfile): readonly string[]
   /** The protocol client for one profile, with this OS's wire habits. */
   protocolFor(profile: ScepProfile, root: Uint8Array): EnrollmentProtocol
   isLocked(): Promise<boolean>

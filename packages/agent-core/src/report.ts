@@ -1,7 +1,9 @@
 import type { AgentErrorCode } from './errors.ts'
-import { fingerprintOf, parseCertificate, serialNumberHex } from './pki/certificate.ts'
+import { specOf } from './keys/key-handle.ts'
+import { type Certificate, fingerprintOf, parseCertificate, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
 import {
+  type CertificateProfile,
   type DevicePolicy,
   type DeviceState,
   type FailedProfile,
@@ -14,7 +16,6 @@ import {
   type KeyStorageReason,
   type KeyStorageStatus,
   type Principal,
-  type ScepProfile,
   type StoreName,
 } from './types.ts'
 
@@ -94,6 +95,9 @@ const stateByCode: Partial<Record<AgentErrorCode, IssuanceState>> = {
   ERR_CHALLENGE_UNAVAILABLE: 'requestSubmitFailed',
   ERR_HTTP_STATUS: 'requestSubmitFailed',
   ERR_NETWORK: 'requestSubmitFailed',
+  ERR_PFX_INVALID: 'responseProcessingFailed',
+  ERR_PFX_PASSWORD: 'responseProcessingFailed',
+  ERR_PFX_UNAVAILABLE: 'requestSubmitFailed',
   ERR_UNAUTHORIZED: 'requestSubmitFailed',
   ERR_ENROLLMENT_REJECTED: 'issueFailed',
   ERR_CLOCK_SKEW: 'issueFailed',
@@ -134,12 +138,12 @@ export function summarize(facts: PassFacts): Report {
       fingerprint,
       installed: installed.has(`${store} ${fingerprint}`),
     })),
-    profiles: [...policy.scepProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
+    profiles: [...policy.scepProfiles, ...policy.pfxProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
     keyStorage: state.keyStorage,
   }
 }
 
-function profileStatus(profile: ScepProfile | FailedProfile, facts: PassFacts): ProfileStatus {
+function profileStatus(profile: CertificateProfile | FailedProfile, facts: PassFacts): ProfileStatus {
   const key = identityKey(profile.principal, profile.id)
   const failure = failureOf(key, facts)
   const identity = facts.identities.find((candidate) => identityKey(candidate.principal, candidate.profileId) === key)
@@ -154,7 +158,7 @@ function profileStatus(profile: ScepProfile | FailedProfile, facts: PassFacts): 
   }
 }
 
-function ignoredSettings(profile: ScepProfile | FailedProfile): Pick<ProfileStatus, 'ignoredSettings'> {
+function ignoredSettings(profile: CertificateProfile | FailedProfile): Pick<ProfileStatus, 'ignoredSettings'> {
   const ignored = ('ignoredSettings' in profile && profile.ignoredSettings) || []
   return ignored.length > 0 ? { ignoredSettings: ignored } : {}
 }
@@ -177,11 +181,15 @@ function certificateStatus(identity: Identity): Partial<ProfileStatus> {
     keyProtection: identity.placement.protection,
     keyProvider: identity.placement.provider,
     keyStorageReason: identity.placement.reason,
-    ...keyStatus(identity.requested.keySpec),
+    ...keyStatus(keySpecOf(identity, certificate)),
   }
 }
 
-/** The certificate was judged to be for the key that this spec made; importing that key again costs more than the rest of a report. */
+/** The certificate was judged to be for the key that was asked for; importing that key again costs more than the rest of a report. */
+function keySpecOf({ requested }: Identity, certificate: Certificate): KeySpec {
+  return 'keySpec' in requested ? requested.keySpec : specOf(publicKeyOf(certificate))
+}
+
 function keyStatus(spec: KeySpec): Pick<ProfileStatus, 'keyBits' | 'warning'> {
   if (spec.algorithm !== 'rsa') return {}
   return spec.bits < 2048 ? { keyBits: spec.bits, warning: 'rsa-key-below-2048-bits' } : { keyBits: spec.bits }

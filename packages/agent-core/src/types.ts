@@ -102,6 +102,40 @@ export interface ScepProfile {
   readonly ignoredSettings?: readonly string[]
 }
 
+/** What a PFX profile asks for. Kept with the identity, so that an edit of the profile is seen as a difference. */
+export interface PfxSpec {
+  /** `pkcs`: issued for this device; `imported`: what the user has, imported by an admin. */
+  readonly kind: 'pkcs' | 'imported'
+  /** Another text, another certificate to deliver; it means nothing else. */
+  readonly certificateRevision: string
+  readonly keyStorage: KeyStorageOption
+  /** The OS may give the key out again. */
+  readonly exportable: boolean
+  /** SHA-256 of the Trusted profile's certificate, lower-case hex. */
+  readonly rootFingerprint: string
+}
+
+/** A PFX (PKCS #12) profile as delivered to one device (S41-S47): key and certificate come ready-made, on request. */
+export interface PfxProfile {
+  readonly id: string
+  readonly displayName: string
+  readonly principal: Principal
+  readonly assignedTo: readonly Principal[]
+  /** The Trusted profile that must be deployed too (S8, S11). */
+  readonly rootProfileId: string
+  readonly request: PfxSpec
+  /** Percent of the certificate's lifetime that remains when it is fetched again, 1-99 (S41). */
+  readonly renewalThresholdPercent: number
+  /** The settings that this OS ignores: filled in once the OS has taken the profile, never by a policy. */
+  readonly ignoredSettings?: readonly string[]
+}
+
+/** What ends in a certificate with its key. */
+export type CertificateProfile = ScepProfile | PfxProfile
+
+/** What a certificate profile asks for: the one with a `kind` is a PFX profile's. */
+export type CertificateSpec = CertificateProfile['request']
+
 /** A profile that cannot be delivered: it fails, the others go on. */
 export interface FailedProfile {
   readonly id: string
@@ -117,6 +151,7 @@ export interface DevicePolicy {
   readonly revision: number
   readonly trustedRoots: readonly TrustedRootProfile[]
   readonly scepProfiles: readonly ScepProfile[]
+  readonly pfxProfiles: readonly PfxProfile[]
   readonly failedProfiles: readonly FailedProfile[]
 }
 
@@ -128,8 +163,8 @@ export interface Identity {
   readonly chain: readonly Uint8Array[]
   readonly keyLabel: string
   readonly placement: KeyPlacement
-  /** What was asked for when this certificate was issued. */
-  readonly requested: RequestSpec
+  /** What was asked for when this certificate was issued or delivered. */
+  readonly requested: CertificateSpec
   /** Drawn once, at installation; delays renewal, never advances it. */
   readonly renewalJitterMs: number
 }
@@ -141,18 +176,19 @@ export interface IdentityFacts {
   readonly keyLabel: string
   /** The key is there and belongs to the certificate; true as well while its storage does not answer. */
   readonly keyUsable: boolean
-  readonly requested: RequestSpec
+  readonly requested: CertificateSpec
   readonly notBefore: Instant
   readonly notAfter: Instant
   readonly renewalJitterMs: number
 }
 
-/** The one unfinished attempt of a profile: recorded before its key exists. */
+/** The one unfinished attempt of a profile: recorded before its key exists, and before a PFX is asked for. */
 export interface EnrollmentAttempt {
   readonly id: string
   readonly keyLabel: string
+  /** Of a PFX's key: where one of the usual size would go. */
   readonly placement: KeyPlacement
-  readonly requested: RequestSpec
+  readonly requested: CertificateSpec
 }
 
 /** The CA said PENDING: when to ask again, and how often still. */
@@ -209,4 +245,8 @@ export interface DeviceState extends AgentState {
 
 export function identityKey(principal: Principal, profileId: string): IdentityKey {
   return `${principal}/${profileId}`
+}
+
+export function keyOfProfile({ principal, id }: Pick<CertificateProfile, 'principal' | 'id'>): IdentityKey {
+  return identityKey(principal, id)
 }

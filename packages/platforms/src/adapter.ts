@@ -1,10 +1,14 @@
 import {
   AgentError,
+  type CertificateProfile,
   type CertificateStores,
   type Clock,
   type IdentityStore,
   type Jitter,
   type KeyStorageProvider,
+  type PfxProfile,
+  type PfxRules,
+  type PfxSpec,
   type PlatformAdapter,
   type RequestSpec,
   type ScepHabits,
@@ -41,6 +45,8 @@ export interface PlatformBindings {
   readonly legacyDes?: boolean
   /** Accept SHA-1 where the peer offers nothing better. Default false. */
   readonly legacySha1?: boolean
+  /** Read PFX files in 3DES and RC2 too. Default false: they are read where the OS knows nothing else. */
+  readonly legacyPfx?: boolean
   /** Allow plain http SCEP URLs on an OS that refuses them, for a lab. Default false. */
   readonly allowHttp?: boolean
 }
@@ -75,6 +81,8 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     pendingSchedule: behaviour.pendingSchedule,
     storeFor: (root) => storeFor(root, os),
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
+    pfxRules: pfxRules(behaviour, bindings),
+    pfxRequestFor: (profile) => pfxRequestFor(profile, os, behaviour),
     ignoredSettings: (profile) => ignoredSettings(profile, os),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
     isLocked,
@@ -105,9 +113,24 @@ function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings
   return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash }) ?? option }
 }
 
+function pfxRequestFor({ request }: PfxProfile, os: Os, behaviour: Behaviour): PfxSpec {
+  const exportable = request.exportable && treatmentOf('exportable', os) === 'honoured'
+  if (treatmentOf('keyStorage', os) !== 'honoured') return { ...request, keyStorage: 'useSoftwareKsp', exportable }
+  return { ...request, keyStorage: behaviour.pfx.keyStorage?.(request) ?? request.keyStorage, exportable }
+}
+
+function pfxRules({ pfx: { maxCertificates, readsLegacyAlone } }: Behaviour, { legacyPfx }: PlatformBindings): PfxRules {
+  const reads = readsLegacyAlone ? 'legacy' : legacyPfx ? 'both' : 'modern'
+  return maxCertificates === undefined ? { reads } : { reads, maxCertificates }
+}
+
 /** A setting that happens to say what the OS does anyway is not told. */
-function ignoredSettings({ request }: ScepProfile, os: Os): readonly string[] {
-  return request.keyStorage !== 'useSoftwareKsp' && treatmentOf('keyStorage', os) !== 'honoured' ? ['keyStorage'] : []
+function ignoredSettings({ request }: CertificateProfile, os: Os): readonly string[] {
+  const isIgnored = (setting: 'keyStorage' | 'exportable') => treatmentOf(setting, os) !== 'honoured'
+  return [
+    ...(request.keyStorage !== 'useSoftwareKsp' && isIgnored('keyStorage') ? ['keyStorage'] : []),
+    ...('exportable' in request && request.exportable && isIgnored('exportable') ? ['exportable'] : []),
+  ]
 }
 
 function refuseHttp(profile: ScepProfile, os: Os): void {

@@ -1,7 +1,7 @@
 import { type Fact, holds } from './fact.ts'
 import { type PlatformName, parseOs } from './os.ts'
 
-export type ProfileType = 'trusted-root' | 'scep'
+export type ProfileType = 'trusted-root' | 'scep' | 'pfx'
 
 const both = ['trusted-root', 'scep'] as const
 
@@ -51,6 +51,32 @@ export const applicabilityFacts: readonly Fact<readonly ProfileType[]>[] = [
     value: both,
     source: 'SEED S2, S3',
     confidence: 'V',
+  },
+  {
+    id: 'android.pfx-applies',
+    platforms: ['android'],
+    since: '4.0',
+    effect: 'PFX profiles apply from Android 4.0.',
+    value: ['pfx'],
+    source: 'SEED S4',
+    confidence: 'V',
+  },
+  {
+    id: 'windows.pfx-applies',
+    platforms: ['windows', 'windows-phone'],
+    since: '10',
+    effect: 'PFX profiles apply from Windows 10, on desktops and phones, and not on 8.1.',
+    value: ['pfx'],
+    source: 'SEED S4, A4',
+    confidence: 'V',
+  },
+  {
+    id: 'apple.pfx-applies',
+    platforms: ['ios', 'macos'],
+    effect: 'The 2015 policy has no PFX profile for Apple systems; today there is one, and their payload has long been there.',
+    value: ['pfx'],
+    source: 'SEED S4; M-PKCS profile; A-DM com.apple.security.pkcs12',
+    confidence: 'I',
   },
 ]
 

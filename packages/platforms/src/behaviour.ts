@@ -1,4 +1,4 @@
-import type { HashName, KeyStorageOption, PendingSchedule, ScepHabits } from '@certfleet/agent-core'
+import type { HashName, KeyStorageOption, PendingSchedule, PfxSpec, ScepHabits } from '@certfleet/agent-core'
 
 /** What one OS at one version does, read from its facts. Pure; `adapter.ts` binds it to a device. */
 export interface Behaviour {
@@ -11,6 +11,16 @@ export interface Behaviour {
   habits(displayName: string): ScepHabits
   /** Where the key really goes; absent where that is simply what the profile says. What the OS refuses: `ERR_UNSUPPORTED`. */
   keyStorage?(wish: KeyWish): KeyStorageOption
+  readonly pfx: PfxBehaviour
+}
+
+export interface PfxBehaviour {
+  /** In one file. Absent: any number. */
+  readonly maxCertificates?: number
+  /** It knows 3DES and RC2, and no PBES2. Default false. */
+  readonly readsLegacyAlone?: boolean
+  /** As that of `Behaviour`, for the key of a PFX. */
+  keyStorage?(request: Pick<PfxSpec, 'keyStorage' | 'exportable'>): KeyStorageOption
 }
 
 export interface KeyWish {

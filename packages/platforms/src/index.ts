@@ -1,6 +1,6 @@
 export { behaviourOf, habitsOf, type PlatformBindings, platformAdapter } from './adapter.ts'
 export { appliesTo, type ProfileType } from './applicability.ts'
-export type { Behaviour, KeyWish } from './behaviour.ts'
+export type { Behaviour, KeyWish, PfxBehaviour } from './behaviour.ts'
 export type { Confidence, Fact } from './fact.ts'
 export { facts, factsOf } from './facts.ts'
 export { compareVersions, type Os, type PlatformName, parseOs, platformNames, type System, systems } from './os.ts'

@@ -2,7 +2,7 @@ import { type Fact, holds } from './fact.ts'
 import type { Os } from './os.ts'
 
 /** Settings that not every system treats alike. */
-export type Setting = 'destinationStore' | 'keyStorage' | 'subjectNameFormat' | 'validity' | 'hash' | 'extendedKeyUsages'
+export type Setting = 'destinationStore' | 'keyStorage' | 'subjectNameFormat' | 'validity' | 'hash' | 'extendedKeyUsages' | 'exportable'
 
 /** `honoured`: takes effect. `ignored`: no effect and no error. `not-offered`: the policy has no such setting for this system. */
 export type Treatment = 'honoured' | 'ignored' | 'not-offered'
@@ -120,6 +120,39 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     value: { setting: 'extendedKeyUsages', treatment: 'ignored' },
     source: 'A-DM com.apple.security.scep; CM-CP edits',
     confidence: 'I',
+  },
+  {
+    id: 'exportable.honoured',
+    platforms: ['windows', 'windows-phone'],
+    effect: 'The key of a PFX can be exported again where the profile says so.',
+    value: { setting: 'exportable', treatment: 'honoured' },
+    source: 'W-CCI PFXCertInstall PFXKeyExportable',
+    confidence: 'V',
+  },
+  {
+    id: 'exportable.macos',
+    platforms: ['macos'],
+    effect:
+      'The key of a PFX can be extracted where the profile says so; the payload knows that from macOS 10.15 on, and older ones are taken alike.',
+    value: { setting: 'exportable', treatment: 'honoured' },
+    source: 'A-DM com.apple.security.pkcs12 KeyIsExtractable',
+    confidence: 'I',
+  },
+  {
+    id: 'exportable.ios-not-offered',
+    platforms: ['ios'],
+    effect: 'The payload with a PFX cannot say whether its key may leave; it does not.',
+    value: { setting: 'exportable', treatment: 'not-offered' },
+    source: 'A-DM com.apple.security.pkcs12 KeyIsExtractable; M-PKCS private key',
+    confidence: 'V',
+  },
+  {
+    id: 'exportable.android-ignored',
+    platforms: ['android'],
+    effect: 'The key of a PFX is marked as not exportable, whatever a policy says.',
+    value: { setting: 'exportable', treatment: 'ignored' },
+    source: 'M-PKCS private key',
+    confidence: 'V',
   },
 ]
 

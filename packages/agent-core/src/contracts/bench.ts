@@ -1,4 +1,5 @@
 import { deepEqual } from 'node:assert/strict'
+import type { KeyObject } from 'node:crypto'
 import type { KeyHandle, KeyStorageProvider } from '../ports.ts'
 import type { KeySpec } from '../types.ts'
 
@@ -11,6 +12,8 @@ export interface Bench {
   key(label: string): Promise<KeyHandle>
   /** Calls `generate`, and sees to it that whatever it makes is destroyed. */
   generate(label: string, spec?: KeySpec): Promise<KeyHandle>
+  /** Calls `import`, where there is one, under the same care. */
+  import(label: string, privateKey: KeyObject): Promise<KeyHandle | undefined>
   destroy(label: string): Promise<void>
   /** Asserts that `list` tells the keys that were there before and those that the checks made, each once. */
   listsItsKeys(message: string): Promise<void>
@@ -26,6 +29,7 @@ export type BenchCheck = readonly [name: string, check: (bench: Bench) => Promis
 const prefix = 'certfleet contract: '
 export const firstLabel: string = `${prefix}first`
 export const secondLabel: string = `${prefix}second`
+export const importedLabel: string = `${prefix}imported`
 export const unknownLabel: string = `${prefix}unknown`
 
 export function createBench(make: () => Promise<KeyStorageProvider>, spec: KeySpec): Bench {
@@ -46,6 +50,13 @@ export function createBench(make: () => Promise<KeyStorageProvider>, spec: KeySp
       touched.add(label)
       const handle = await provider.generate(asked, label)
       handles.set(label, handle)
+      return handle
+    },
+    async import(label, privateKey) {
+      const { provider } = await prepare()
+      touched.add(label)
+      const handle = await provider.import?.(privateKey, label, { exportable: false })
+      if (handle) handles.set(label, handle)
       return handle
     },
     async destroy(label) {

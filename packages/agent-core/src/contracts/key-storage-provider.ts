@@ -1,6 +1,7 @@
 import type { KeyStorageProvider } from '../ports.ts'
 import type { KeySpec } from '../types.ts'
 import { type Bench, type BenchCheck, createBench } from './bench.ts'
+import { importingChecks } from './importing.ts'
 import { labelChecks } from './labels.ts'
 import { lifeChecks, restartChecks } from './lives.ts'
 import { makingChecks } from './making.ts'
@@ -45,6 +46,7 @@ export function keyStorageProviderContract(
     ...signingChecks,
     ...unwrappingChecks(unwraps),
     ...secretChecks(unwraps),
+    ...importingChecks,
     ...(options.restart ? restartChecks(options.restart) : []),
     ...lifeChecks,
   ]

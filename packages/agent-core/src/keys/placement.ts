@@ -1,29 +1,36 @@
 import { AgentError } from '../errors.ts'
-import type { KeyHandle, KeyReadiness, KeyStorageProvider } from '../ports.ts'
-import type { EnrollmentAttempt, KeyPlacement, KeyProtection, ScepProfile } from '../types.ts'
+import type { KeyHandle, KeyReadiness, KeyStorageProvider, KeyWish } from '../ports.ts'
+import type { CertificateProfile, EnrollmentAttempt, KeyPlacement, KeyProtection } from '../types.ts'
 import { chooseKeyStorage, protectionsByOption } from './choice.ts'
 
 /**
- * Asks the storage that the profile may use whether it can make the key, and chooses. Nothing is made or sent.
+ * Asks the storage that the profile may use whether it can hold the key, and chooses. Nothing is made or sent.
  * What cannot be placed fails with the code of `chooseKeyStorage`.
  */
 export async function placeKey(
-  profile: ScepProfile,
+  { displayName, request, ignoredSettings = [] }: Pick<CertificateProfile, 'displayName' | 'request' | 'ignoredSettings'>,
+  wish: KeyWish,
   providers: readonly KeyStorageProvider[],
   deviceChoice: KeyProtection | undefined,
 ): Promise<KeyPlacement> {
-  const { request, hash = 'sha256', multiFactor = false, ignoredSettings = [] } = profile
   const candidates = deviceChoice === undefined ? protectionsByOption[request.keyStorage] : [deviceChoice]
   const readiness: Partial<Record<KeyProtection, KeyReadiness>> = {}
   for (const protection of candidates) {
     const provider = providers.find((candidate) => candidate.protection === protection)
-    if (provider) readiness[protection] = await provider.readiness({ spec: request.keySpec, hash, multiFactor })
+    if (provider) readiness[protection] = await readinessOf(provider, wish)
   }
   const isIgnored = ignoredSettings.includes('keyStorage')
   const choice = chooseKeyStorage({ option: request.keyStorage, deviceChoice, isIgnored }, readiness)
-  if (choice.outcome !== 'use') throw new AgentError(choice.code, `"${profile.displayName}": ${choice.message}`)
+  if (choice.outcome !== 'use') throw new AgentError(choice.code, `"${displayName}": ${choice.message}`)
   const { protection, reason } = choice
   return { protection, provider: providerOf(choice, providers).name, reason }
+}
+
+/** Hardware that is absent is no reason to fail, whatever it could not do if it were there. */
+async function readinessOf(provider: KeyStorageProvider, wish: KeyWish): Promise<KeyReadiness> {
+  const readiness = await provider.readiness(wish)
+  if (!wish.isImport || provider.import || readiness.state === 'absent') return readiness
+  return { state: 'unsupported', message: `${provider.name} takes no key that was made elsewhere` }
 }
 
 /** The provider that a key was put in. None: `ERR_KEY_UNAVAILABLE`. */

@@ -4,14 +4,14 @@ import { AgentError } from '../errors.ts'
 import type { KeyHandle, KeyStorageProvider } from '../ports.ts'
 import type { KeySpec } from '../types.ts'
 import { describeSpec } from './choice.ts'
-import { keyHandle } from './key-handle.ts'
+import { keyHandle, specOf } from './key-handle.ts'
 import { assertKeyLabel, type KeyVault, keyExists, memoryVault } from './vault.ts'
 
 const generatePair = promisify(generateKeyPair)
 
 /**
  * The software KSP (S29): keys made on the thread pool, RSA of 1024 to 8192 bits in steps of 8, P-256 and P-384.
- * They live where `vault` keeps them. Default: this process's memory, gone with it.
+ * They live where `vault` keeps them. Default: this process's memory, gone with it. Takes keys of these kinds that were made elsewhere.
  */
 export function softwareKeys(vault: KeyVault = memoryVault()): KeyStorageProvider {
   const handles = new Map<string, Promise<KeyHandle | undefined>>()
@@ -28,13 +28,23 @@ export function softwareKeys(vault: KeyVault = memoryVault()): KeyStorageProvide
 
   const opened = (label: string) => handles.get(label) ?? load(label)
 
-  async function make(spec: KeySpec, label: string): Promise<KeyHandle> {
+  async function make(label: string, keyOf: () => Promise<KeyObject>): Promise<KeyHandle> {
     if (await opened(label)) throw keyExists(label)
-    const privateKey = await generatePrivateKey(spec)
+    const privateKey = await keyOf()
     await vault.store(label, privateKey)
     const handle = softwareKeyHandle(privateKey, label)
     handles.set(label, Promise.resolve(handle))
     return handle
+  }
+
+  /** One at a time under a label. */
+  function add(label: string, spec: KeySpec, keyOf: () => Promise<KeyObject>): Promise<KeyHandle> {
+    assertKeyLabel(label)
+    if (!supports(spec)) throw new AgentError('ERR_UNSUPPORTED', unsupported(spec))
+    if (making.has(label)) throw keyExists(label)
+    const made = make(label, keyOf).finally(() => making.delete(label))
+    making.set(label, made)
+    return made
   }
 
   return {
@@ -43,14 +53,8 @@ export function softwareKeys(vault: KeyVault = memoryVault()): KeyStorageProvide
     async readiness({ spec }) {
       return supports(spec) ? { state: 'ready' } : { state: 'unsupported', message: unsupported(spec) }
     },
-    async generate(spec, label) {
-      assertKeyLabel(label)
-      if (!supports(spec)) throw new AgentError('ERR_UNSUPPORTED', unsupported(spec))
-      if (making.has(label)) throw keyExists(label)
-      const made = make(spec, label).finally(() => making.delete(label))
-      making.set(label, made)
-      return made
-    },
+    generate: async (spec, label) => add(label, spec, () => generatePrivateKey(spec)),
+    import: async (privateKey, label) => add(label, specOf(privateKey), async () => privateKey),
     async open(label) {
       return (await settled(making.get(label))) ?? opened(label)
     },

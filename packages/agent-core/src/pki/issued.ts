@@ -30,19 +30,46 @@ export function verifyIssued({ issued, request, key, root, at }: IssuedCheck): {
   const leaf = certificates.find((candidate) => Buffer.compare(candidate.publicKey, key.publicKey) === 0)
   if (!leaf) mismatch('none of the certificates is for the key of the request')
   assertAsRequested(leaf, request)
-  assertUsable(leaf, at)
-  const intermediates = certificates.filter((candidate) => candidate !== leaf)
-  const path = verifyPath({
-    leaf,
-    intermediates,
-    roots: [trusted],
-    at: Math.max(at, leaf.notBefore),
-    minLeafRsaBits: minLeafRsaBits(request),
-  })
+  const unfit = whyUnfit(leaf, at)
+  if (unfit !== undefined) mismatch(unfit)
+  const issuers = certificates.filter((candidate) => candidate !== leaf)
+  return { chain: pathTo({ trusted, leaf, issuers, at, minLeafRsaBits: minLeafRsaBits(request) }), leaf }
+}
+
+export interface DeliveredCheck {
+  /** Whose key was shown to be its own, DER. */
+  readonly certificate: Uint8Array
+  /** What may stand between it and the root, in any order; DER. */
+  readonly issuers: readonly Uint8Array[]
+  /** The trusted certificate that the chain must lead to, DER. */
+  readonly root: Uint8Array
+  readonly at: Instant
+}
+
+/** As `verifyIssued` of a certificate that was not requested by the device: it chose neither key nor names. */
+export function verifyDelivered({ certificate, issuers, root, at }: DeliveredCheck): { chain: readonly Uint8Array[]; leaf: Certificate } {
+  const leaf = parseCertificate(certificate)
+  const unfit = whyUnfit(leaf, at)
+  if (unfit !== undefined) throw new AgentError('ERR_CERTIFICATE_MISMATCH', `the delivered certificate cannot be installed: ${unfit}`)
+  const others = issuers.filter((der) => Buffer.compare(der, root) !== 0).flatMap(readable)
+  return { chain: pathTo({ trusted: parseCertificate(root), leaf, issuers: others, at, minLeafRsaBits: 2048 }), leaf }
+}
+
+interface PathWish {
+  readonly trusted: Certificate
+  readonly leaf: Certificate
+  readonly issuers: readonly Certificate[]
+  readonly at: Instant
+  readonly minLeafRsaBits: number
+}
+
+/** Leaf first, root last, DER. */
+function pathTo({ trusted, leaf, issuers, at, minLeafRsaBits }: PathWish): readonly Uint8Array[] {
+  const path = verifyPath({ leaf, intermediates: issuers, roots: [trusted], at: Math.max(at, leaf.notBefore), minLeafRsaBits })
   if (!path.ok) {
     throw new AgentError('ERR_CERTIFICATE_UNTRUSTED', `the issued certificate has no valid path to the trusted root: ${path.reason}`)
   }
-  return { chain: path.chain.map(({ raw }) => raw), leaf }
+  return path.chain.map(({ raw }) => raw)
 }
 
 /** What cannot be read cannot be ours, and leads nowhere. */
@@ -74,10 +101,11 @@ function sameAttributes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0 || sorted(a) === sorted(b)
 }
 
-function assertUsable(leaf: Certificate, at: Instant): void {
-  if (leaf.basicConstraints?.ca) mismatch('it is a CA certificate')
-  if (at > leaf.notAfter) mismatch(`it expired on ${new Date(leaf.notAfter).toISOString()}`)
-  if (at < leaf.notBefore - clockToleranceMs) mismatch(`it is not valid before ${new Date(leaf.notBefore).toISOString()}`)
+function whyUnfit(leaf: Certificate, at: Instant): string | undefined {
+  if (leaf.basicConstraints?.ca) return 'it is a CA certificate'
+  if (at > leaf.notAfter) return `it expired on ${new Date(leaf.notAfter).toISOString()}`
+  if (at < leaf.notBefore - clockToleranceMs) return `it is not valid before ${new Date(leaf.notBefore).toISOString()}`
+  return undefined
 }
 
 function mismatch(reason: string): never {

@@ -1,5 +1,6 @@
 import type { AgentErrorCode } from '../errors.ts'
 import type {
+  CertificateProfile,
   DevicePolicy,
   DeviceState,
   FailedProfile,
@@ -8,18 +9,21 @@ import type {
   InstalledRoot,
   Instant,
   PendingEnrollment,
+  PfxProfile,
   ScepProfile,
   TrustedRootProfile,
 } from '../types.ts'
-import { isSameRequest, judgeIdentity } from './rules.ts'
+import { type Finding, isSameRequest, judgeIdentity } from './rules.ts'
 import { renewAt } from './schedule.ts'
 
 /** Why an action is taken. Appears unchanged in report, log, test and docs. */
 export type Reason =
   | 'AttemptCompleted'
+  | 'CertificateChanged'
   | 'EkuChanged'
   | 'Expired'
   | 'IdentityMissing'
+  | 'KeyExportChanged'
   | 'KeySpecChanged'
   | 'KeyStorageChanged'
   | 'KeyUnreferenced'
@@ -42,6 +46,8 @@ export type Action =
   | { readonly kind: 'install-root'; readonly root: TrustedRootProfile; readonly reason: Reason }
   | { readonly kind: 'remove-root'; readonly root: InstalledRoot; readonly reason: Reason }
   | { readonly kind: 'enroll' | 'renew' | 'poll'; readonly profile: ScepProfile; readonly reason: Reason }
+  /** The PFX is fetched and its key imported, for the first time or again. */
+  | { readonly kind: 'import'; readonly profile: PfxProfile; readonly reason: Reason }
   /** The attempt ends without a request; its key is destroyed as unreferenced. */
   | { readonly kind: 'end-attempt'; readonly key: IdentityKey; readonly reason: Reason }
   /** The profile fails without a key or a call. */
@@ -71,7 +77,10 @@ export interface Plan {
 
 /** Decides what to do. Reads no clock, store or network: same arguments, same plan. */
 export function planActions(policy: DevicePolicy, state: DeviceState, now: Instant): Plan {
-  const steps = policy.scepProfiles.map((profile) => planProfile(profile, policy, state, now))
+  const steps = [
+    ...policy.scepProfiles.map((profile) => planProfile(profile, (found) => ({ ...found, profile }), policy, state, now)),
+    ...policy.pfxProfiles.map((profile) => planProfile(profile, ({ reason }) => ({ kind: 'import', profile, reason }), policy, state, now)),
+  ]
   const actions: Action[] = [
     ...missingRoots(policy, state),
     ...completedAttempts(state),
@@ -82,22 +91,28 @@ export function planActions(policy: DevicePolicy, state: DeviceState, now: Insta
     ...surplusRoots(policy, state),
     ...unreferencedKeys(state),
   ]
-  const wakeAt = Math.min(...policy.scepProfiles.map((profile, i) => profileWakeAt(profile, steps[i]?.held, state, now)))
+  const wakeAt = Math.min(...profilesOf(policy).map((profile, i) => profileWakeAt(profile, steps[i]?.held, state, now)))
   return { actions, held: steps.flatMap((step) => step.held ?? []), ...(wakeAt < Number.POSITIVE_INFINITY && { wakeAt }) }
 }
+
+/** In the order of the steps. */
+const profilesOf = (policy: DevicePolicy): readonly CertificateProfile[] => [...policy.scepProfiles, ...policy.pfxProfiles]
+
+/** What a finding about a profile leads to. */
+type Act = (found: Pick<Finding, 'reason'> & { readonly kind: Finding['kind'] | 'poll' }) => Action
 
 interface Step {
   readonly actions: readonly Action[]
   readonly held?: Held
 }
 
-function planProfile(profile: ScepProfile, policy: DevicePolicy, state: DeviceState, now: Instant): Step {
+function planProfile(profile: CertificateProfile, act: Act, policy: DevicePolicy, state: DeviceState, now: Instant): Step {
   const key = keyOf(profile)
   const attempt = state.attempts.get(key)
   const stale = attempt !== undefined && !isSameRequest(attempt.requested, profile.request)
   const over = stale || isCompleted(key, state)
   const cleared: Action[] = stale ? [{ kind: 'end-attempt', key, reason: 'RequestChanged' }] : []
-  const next = nextAction(profile, policy, state, over ? undefined : state.pending.get(key), now)
+  const next = nextAction(profile, act, policy, state, over ? undefined : state.pending.get(key), now)
   if (!next) return { actions: cleared }
   const failure = state.failures.get(key)
   if (next.kind === 'fail' || !failure || !isHeld(failure, policy, state, now)) return { actions: [...cleared, next] }
@@ -105,28 +120,29 @@ function planProfile(profile: ScepProfile, policy: DevicePolicy, state: DeviceSt
 }
 
 function nextAction(
-  profile: ScepProfile,
+  profile: CertificateProfile,
+  act: Act,
   policy: DevicePolicy,
   state: DeviceState,
   pending: PendingEnrollment | undefined,
   now: Instant,
 ): Action | undefined {
   if (!isRootDeployed(profile, policy)) return rootNotDeployed(profile)
-  if (pending) return now < pending.pollAt ? undefined : { kind: 'poll', profile, reason: 'PollDue' }
+  if (pending) return now < pending.pollAt ? undefined : act({ kind: 'poll', reason: 'PollDue' })
 
   const identity = state.identities.get(keyOf(profile))
-  if (!identity) return { kind: 'enroll', profile, reason: 'IdentityMissing' }
+  if (!identity) return act({ kind: 'enroll', reason: 'IdentityMissing' })
   const finding = judgeIdentity(identity, profile, now)
-  return finding && { ...finding, profile }
+  return finding && act(finding)
 }
 
 /** S11 and the assignment matrix of platform-behaviours 2.2: both must reach the device through a principal in common. */
-function isRootDeployed(profile: ScepProfile, policy: DevicePolicy): boolean {
+function isRootDeployed(profile: CertificateProfile, policy: DevicePolicy): boolean {
   const root = policy.trustedRoots.find((candidate) => candidate.id === profile.rootProfileId)
   return root?.assignedTo.some((principal) => profile.assignedTo.includes(principal)) ?? false
 }
 
-function rootNotDeployed(profile: ScepProfile): Action {
+function rootNotDeployed(profile: CertificateProfile): Action {
   const message = `trusted root profile "${profile.rootProfileId}" of "${profile.displayName}" is not deployed to the same ${profile.assignedTo.join(' and ')}; assign both alike`
   return { kind: 'fail', profile, code: 'ERR_ROOT_NOT_DEPLOYED', message, reason: 'RootNotDeployed' }
 }
@@ -179,7 +195,7 @@ function isCompleted(key: IdentityKey, state: DeviceState): boolean {
 
 /** A profile that merely fails keeps what it has: the old certificate stays usable. */
 function removedProfiles(policy: DevicePolicy, state: DeviceState): Action[] {
-  const wanted = new Set([...policy.scepProfiles, ...policy.failedProfiles].map(keyOf))
+  const wanted = new Set([...profilesOf(policy), ...policy.failedProfiles].map(keyOf))
   const gone = (keys: Iterable<IdentityKey>) => [...keys].filter((key) => !wanted.has(key))
   return [
     ...gone(state.attempts.keys()).map((key): Action => ({ kind: 'end-attempt', key, reason: 'ProfileRemoved' })),
@@ -195,7 +211,7 @@ function unreferencedKeys(state: DeviceState): Action[] {
 }
 
 /** Held work waits for its moment; a pending request for its poll, which may be due; a good identity for its renewal. */
-function profileWakeAt(profile: ScepProfile, held: Held | undefined, state: DeviceState, now: Instant): Instant {
+function profileWakeAt(profile: CertificateProfile, held: Held | undefined, state: DeviceState, now: Instant): Instant {
   const never = Number.POSITIVE_INFINITY
   if (held) return held.until ?? never
   const key = keyOf(profile)
@@ -206,5 +222,5 @@ function profileWakeAt(profile: ScepProfile, held: Held | undefined, state: Devi
   return renewal > now ? renewal : never
 }
 
-const keyOf = (profile: { principal: ScepProfile['principal']; id: string }): IdentityKey => `${profile.principal}/${profile.id}`
+const keyOf = (profile: Pick<CertificateProfile, 'principal' | 'id'>): IdentityKey => `${profile.principal}/${profile.id}`
 const rootKey = (root: InstalledRoot): string => `${root.store} ${root.fingerprint}`

@@ -1,4 +1,4 @@
-import type { IdentityFacts, Instant, ScepProfile } from '../types.ts'
+import type { CertificateProfile, CertificateSpec, IdentityFacts, Instant, PfxSpec, RequestSpec } from '../types.ts'
 import type { Reason } from './plan.ts'
 import { renewAt } from './schedule.ts'
 
@@ -7,12 +7,21 @@ export interface Finding {
   readonly reason: Reason
 }
 
-type Rule = (identity: IdentityFacts, profile: ScepProfile, now: Instant) => Finding | undefined
+type Rule = (identity: IdentityFacts, profile: CertificateProfile, now: Instant) => Finding | undefined
 
 const when = (condition: boolean, reason: Reason): Finding | undefined => (condition ? { kind: 'enroll', reason } : undefined)
 
 /** Lists and objects of the policy are small and come from one parser, so that equal values are written alike. */
 const differ = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b)
+
+/** One setting; undefined in the specs that have none of that name. */
+const settingOf = (spec: CertificateSpec, name: keyof RequestSpec | keyof PfxSpec): unknown =>
+  (spec as Partial<RequestSpec & PfxSpec>)[name]
+
+const whenChanged =
+  (name: keyof RequestSpec | keyof PfxSpec, reason: Reason): Rule =>
+  ({ requested }, { request }) =>
+    when(differ(settingOf(requested, name), settingOf(request, name)), reason)
 
 const renewalDue: Rule = (identity, profile, now) =>
   now < renewAt(identity, profile.renewalThresholdPercent) ? undefined : { kind: 'renew', reason: 'RenewalDue' }
@@ -20,24 +29,27 @@ const renewalDue: Rule = (identity, profile, now) =>
 /**
  * Why an installed identity does not do. The first rule with a finding decides, so that this list is the specification.
  * `Expired` stands before `RenewalDue`: an expired certificate cannot vouch for its successor.
- * The edits in between are those that force a new request (CM-CP).
+ * The edits in between are those that force a new request (CM-CP), and a `kind` that tells SCEP and PFX profiles apart.
  */
 const rules: readonly Rule[] = [
   (identity) => when(!identity.keyUsable, 'PrivateKeyUnusable'),
-  (identity, { request }) => when(identity.requested.keyStorage !== request.keyStorage, 'KeyStorageChanged'),
-  (identity, { request }) => when(differ(identity.requested.keySpec, request.keySpec), 'KeySpecChanged'),
-  (identity, { request }) => when(identity.requested.subject !== request.subject, 'SubjectChanged'),
-  (identity, { request }) => when(differ(identity.requested.subjectAltNames, request.subjectAltNames), 'SubjectAltNamesChanged'),
-  (identity, { request }) => when(differ(identity.requested.keyUsages, request.keyUsages), 'KeyUsageChanged'),
-  (identity, { request }) => when(differ(identity.requested.extendedKeyUsages, request.extendedKeyUsages), 'EkuChanged'),
-  (identity, { request }) => when(differ(identity.requested.validity, request.validity), 'ValidityChanged'),
-  (identity, { request }) => when(identity.requested.rootFingerprint !== request.rootFingerprint, 'RootChanged'),
+  whenChanged('kind', 'RequestChanged'),
+  whenChanged('keyStorage', 'KeyStorageChanged'),
+  whenChanged('exportable', 'KeyExportChanged'),
+  whenChanged('keySpec', 'KeySpecChanged'),
+  whenChanged('subject', 'SubjectChanged'),
+  whenChanged('subjectAltNames', 'SubjectAltNamesChanged'),
+  whenChanged('keyUsages', 'KeyUsageChanged'),
+  whenChanged('extendedKeyUsages', 'EkuChanged'),
+  whenChanged('validity', 'ValidityChanged'),
+  whenChanged('certificateRevision', 'CertificateChanged'),
+  whenChanged('rootFingerprint', 'RootChanged'),
   (identity, _profile, now) => when(now >= identity.notAfter, 'Expired'),
   renewalDue,
 ]
 
 /** What is to be done about an installed identity, if anything. */
-export function judgeIdentity(identity: IdentityFacts, profile: ScepProfile, now: Instant): Finding | undefined {
+export function judgeIdentity(identity: IdentityFacts, profile: CertificateProfile, now: Instant): Finding | undefined {
   for (const rule of rules) {
     const finding = rule(identity, profile, now)
     if (finding) return finding
@@ -46,6 +58,6 @@ export function judgeIdentity(identity: IdentityFacts, profile: ScepProfile, now
 }
 
 /** An attempt that was begun for another request is of no use to the profile as it stands. */
-export function isSameRequest(a: ScepProfile['request'], b: ScepProfile['request']): boolean {
+export function isSameRequest(a: CertificateSpec, b: CertificateSpec): boolean {
   return !differ(a, b)
 }

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import type { DevicePolicy } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
-import { Failures, parseFailedProfile, parseRoots, parseScepProfiles } from './profiles.ts'
-import { type failedProfileSchema, headerSchema, type scepProfileSchema, type trustedRootSchema } from './schema.ts'
+import { Failures, parseCertificateProfiles, parseFailedProfile, parseRoots } from './profiles.ts'
+import { type failedProfileSchema, headerSchema, type pfxProfileSchema, type scepProfileSchema, type trustedRootSchema } from './schema.ts'
 
 /** No tenant's policy for one device comes near them; a document beyond is `ERR_LIMIT_EXCEEDED`. */
 export const maxPolicyBytes = 8 * 1024 * 1024
@@ -19,9 +19,11 @@ export const policySchemaVersion = 1
  * The wire document of one device: JSON, UTF-8. Members that are not named here are ignored, at the top and in
  * profiles alike, so that a newer server can add some; a change of meaning raises `schemaVersion`.
  */
-export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' | 'scepProfiles' | 'failedProfiles'> & {
+export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' | 'scepProfiles' | 'pfxProfiles' | 'failedProfiles'> & {
   readonly trustedRoots: readonly z.input<typeof trustedRootSchema>[]
   readonly scepProfiles: readonly z.input<typeof scepProfileSchema>[]
+  /** Default none. */
+  readonly pfxProfiles?: readonly z.input<typeof pfxProfileSchema>[]
   readonly failedProfiles: readonly z.input<typeof failedProfileSchema>[]
 }
 
@@ -36,16 +38,17 @@ export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' |
 export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy {
   const header = parseHeader(bytes)
   if (deviceId !== undefined && header.deviceId !== deviceId) throw invalid('deviceId', `expected "${deviceId}"`)
-  const count = header.trustedRoots.length + header.scepProfiles.length + header.failedProfiles.length
+  const { trustedRoots, scepProfiles, pfxProfiles = [], failedProfiles } = header
+  const count = trustedRoots.length + scepProfiles.length + pfxProfiles.length + failedProfiles.length
   if (count > maxPolicyProfiles) {
     throw new AgentError('ERR_LIMIT_EXCEEDED', `the policy document has ${count} profiles; at most ${maxPolicyProfiles} are read`)
   }
   const failures = new Failures()
-  for (const [i, value] of header.failedProfiles.entries()) failures.add(parseFailedProfile(value, `failedProfiles[${i}]`))
-  const roots = parseRoots(header.trustedRoots, failures)
+  for (const [i, value] of failedProfiles.entries()) failures.add(parseFailedProfile(value, `failedProfiles[${i}]`))
+  const roots = parseRoots(trustedRoots, failures)
   const fingerprints = new Map(roots.map((root) => [root.id, root.fingerprint]))
-  const scepProfiles = parseScepProfiles(header.scepProfiles, fingerprints, failures)
-  return { revision: header.revision, trustedRoots: roots, scepProfiles, failedProfiles: failures.list() }
+  const profiles = parseCertificateProfiles({ scepProfiles, pfxProfiles }, fingerprints, failures)
+  return { revision: header.revision, trustedRoots: roots, ...profiles, failedProfiles: failures.list() }
 }
 
 function parseHeader(bytes: Uint8Array): z.output<typeof headerSchema> {

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { z } from 'zod'
 import { AgentError } from '../errors.ts'
-import type { HttpResponse } from '../ports.ts'
+import type { HttpResponse, Transport } from '../ports.ts'
 
-/** The URL of another service of the same host: `register`, `push`, `challenge`, `report` stand beside `policy`. */
+/** The URL of another service of the same host: `register`, `push`, `challenge`, `pfx`, `report` stand beside `policy`. */
 export function besidePolicy(policyUrl: string, name: string): string {
   if (!URL.canParse(policyUrl)) throw new AgentError('ERR_UNSUPPORTED', 'the policy URL must be an absolute http or https URL')
   return new URL(name, policyUrl).href
@@ -14,7 +14,7 @@ export function bearer(credential: string): { readonly authorization: string } {
   return { authorization: `Bearer ${credential}` }
 }
 
-export function jsonBody(value: unknown): Uint8Array {
+function jsonBody(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }
 
@@ -32,4 +32,10 @@ export function readJson<T>(response: HttpResponse, schema: z.ZodType<T>): T | u
   } catch {
     return undefined
   }
+}
+
+/** Sends JSON, and asks for some. */
+export function postJson(transport: Transport, url: string, credential: string, body: unknown, signal: AbortSignal | undefined) {
+  const headers = { ...bearer(credential), 'content-type': 'application/json', accept: 'application/json' }
+  return transport.send({ method: 'POST', url, headers, body: jsonBody(body) }, signal)
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import { fingerprintOf, parseCertificate } from '../pki/certificate.ts'
-import type { FailedProfile, IdentityKey, Principal, RequestSpec, ScepProfile, TrustedRootProfile } from '../types.ts'
+import type { FailedProfile, IdentityKey, PfxProfile, Principal, RequestSpec, ScepProfile, TrustedRootProfile } from '../types.ts'
 import { identityKey } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
-import { failedProfileSchema, idSchema, principalSchema, scepProfileSchema, trustedRootSchema } from './schema.ts'
+import { failedProfileSchema, idSchema, pfxProfileSchema, principalSchema, scepProfileSchema, trustedRootSchema } from './schema.ts'
 
 /** One failure an identity key, the first that was told. */
 export class Failures {
@@ -55,32 +55,47 @@ function parseRoot(value: unknown, path: string, profile: ProfileName): TrustedR
   return { ...parsed.data, certificate, fingerprint: fingerprintOf(certificate) }
 }
 
-/** The profiles that can be read and have not failed already; `fingerprints` are those of the roots, by their id. */
-export function parseScepProfiles(
-  values: readonly unknown[],
-  fingerprints: ReadonlyMap<string, string>,
-  failures: Failures,
-): ScepProfile[] {
-  const named = values.map((value, i) => {
-    const path = `scepProfiles[${i}]`
-    const profile = { ...readName(value, path), principal: readPrincipal(value, path) }
-    return { value, path, profile, key: identityKey(profile.principal, profile.id) }
-  })
-  const paths = pathsByKey(named.map(({ key, path }) => [key, path]))
-  return named.flatMap(({ value, path, profile, key }) => {
-    const others = (paths.get(key) ?? []).filter((other) => other !== path)
-    const parsed = others.length > 0 ? usedTwice(profile, path, others) : parseScepProfile(value, path, profile, fingerprints)
-    if ('code' in parsed) failures.add(parsed)
-    return 'code' in parsed || failures.has(key) ? [] : [parsed]
-  })
+interface CertificateProfiles {
+  readonly scepProfiles: readonly ScepProfile[]
+  readonly pfxProfiles: readonly PfxProfile[]
 }
 
-function parseScepProfile(
-  value: unknown,
-  path: string,
-  profile: ProfileName,
+/**
+ * The profiles that can be read and have not failed already; `fingerprints` are those of the roots, by their id.
+ * An id is one profile's, whichever list it is in: the identity on the device goes by it.
+ */
+export function parseCertificateProfiles(
+  { scepProfiles, pfxProfiles }: Readonly<Record<keyof CertificateProfiles, readonly unknown[]>>,
   fingerprints: ReadonlyMap<string, string>,
-): ScepProfile | FailedProfile {
+  failures: Failures,
+): CertificateProfiles {
+  const scep = scepProfiles.map((value, i) => readPlace(value, `scepProfiles[${i}]`))
+  const pfx = pfxProfiles.map((value, i) => readPlace(value, `pfxProfiles[${i}]`))
+  const paths = pathsByKey([...scep, ...pfx].map(({ key, path }) => [key, path]))
+  const parseEach = <P extends object>(places: readonly Place[], parse: (place: Place, roots: typeof fingerprints) => P | FailedProfile) =>
+    places.flatMap((place) => {
+      const others = (paths.get(place.key) ?? []).filter((other) => other !== place.path)
+      const parsed = others.length > 0 ? usedTwice(place.profile, place.path, others) : parse(place, fingerprints)
+      if ('code' in parsed) failures.add(parsed as FailedProfile)
+      return 'code' in parsed || failures.has(place.key) ? [] : [parsed as P]
+    })
+  return { scepProfiles: parseEach(scep, parseScepProfile), pfxProfiles: parseEach(pfx, parsePfxProfile) }
+}
+
+/** A profile as it stands in the document. */
+interface Place {
+  readonly value: unknown
+  readonly path: string
+  readonly profile: ProfileName
+  readonly key: IdentityKey
+}
+
+function readPlace(value: unknown, path: string): Place {
+  const profile = { ...readName(value, path), principal: readPrincipal(value, path) }
+  return { value, path, profile, key: identityKey(profile.principal, profile.id) }
+}
+
+function parseScepProfile({ value, path, profile }: Place, fingerprints: ReadonlyMap<string, string>): ScepProfile | FailedProfile {
   const parsed = scepProfileSchema.safeParse(value)
   if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
   const { subject, subjectAltNames, keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, multiFactor, ...rest } = parsed.data
@@ -95,6 +110,14 @@ function parseScepProfile(
     rootFingerprint: fingerprints.get(rest.rootProfileId) ?? '',
   }
   return { ...rest, request, ...(hash && { hash }), ...(multiFactor && { multiFactor }) }
+}
+
+function parsePfxProfile({ value, path, profile }: Place, fingerprints: ReadonlyMap<string, string>): PfxProfile | FailedProfile {
+  const parsed = pfxProfileSchema.safeParse(value)
+  if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
+  const { kind, certificateRevision, keyStorage, exportable = false, ...rest } = parsed.data
+  const rootFingerprint = fingerprints.get(rest.rootProfileId) ?? ''
+  return { ...rest, request: { kind, certificateRevision, keyStorage, exportable, rootFingerprint } }
 }
 
 type ProfileName = Pick<FailedProfile, 'id' | 'displayName' | 'principal'>

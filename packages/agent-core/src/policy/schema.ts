@@ -12,6 +12,7 @@ export const headerSchema = z.object({
   deviceId: idSchema,
   trustedRoots: z.array(z.unknown()),
   scepProfiles: z.array(z.unknown()),
+  pfxProfiles: z.array(z.unknown()).optional(),
   failedProfiles: z.array(z.unknown()),
 })
 
@@ -72,6 +73,24 @@ export const scepProfileSchema = z.object({
   keyUsages: z.array(keyUsageSchema).max(2),
   extendedKeyUsages: z.array(dottedOid).max(64),
   validity: validitySchema,
+})
+
+export const pfxKindSchema = z.enum(['pkcs', 'imported'])
+
+export const pfxProfileSchema = z.object({
+  id: idSchema,
+  displayName,
+  principal: principalSchema,
+  assignedTo,
+  rootProfileId: idSchema,
+  /** S41. */
+  renewalThresholdPercent: z.int().min(1).max(99),
+  kind: pfxKindSchema,
+  /** Another text wherever another certificate is to be delivered: of the template and the names for `pkcs`, of the file for `imported`. */
+  certificateRevision: z.string().min(1).max(256),
+  keyStorage: keyStorageSchema,
+  /** Default false. */
+  exportable: z.boolean().optional(),
 })
 
 export const failedProfileSchema = z.object({

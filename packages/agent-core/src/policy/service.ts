@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
-import type { ChallengeSource, PolicySource, Reporter, Transport } from '../ports.ts'
-import { bearer, besidePolicy, checkAuthorized, jsonBody, readJson } from './http.ts'
+import type { ChallengeSource, PfxSource, PolicySource, Reporter, Transport } from '../ports.ts'
+import { besidePolicy, checkAuthorized, postJson, readJson } from './http.ts'
+import type { ManagementIdentity } from './management.ts'
+import { pfxSource } from './pfx.ts'
 import { type PolicyServiceOptions, policySource } from './source.ts'
 
 export interface RegistrationOptions {
@@ -14,6 +16,8 @@ export interface RegistrationOptions {
   readonly deviceId: string
   readonly platform: string
   readonly osVersion: string
+  /** Whom its secrets are encrypted to, DER: of `managementIdentity`. A device without one is given no PFX. */
+  readonly managementCertificate?: Uint8Array
 }
 
 export interface Registration {
@@ -27,18 +31,15 @@ export interface Registration {
 const registrationSchema = z.object({ deviceId: z.string().min(1).max(256), credential: z.string().regex(/^[\w.~+/-]{1,4096}=*$/) })
 
 /**
- * Registers a device: POST `register` with `{ deviceId, platform, osVersion }`, the token as the bearer.
+ * Registers a device: POST `register` with `{ deviceId, platform, osVersion }`, and `managementCertificate` in base64 where there is one, the
+ * token as the bearer.
  * A token that is refused is `ERR_UNAUTHORIZED`; any other answer but a registration is `ERR_HTTP_STATUS`.
  */
 export async function registerDevice(options: RegistrationOptions, signal?: AbortSignal): Promise<Registration> {
-  const { policyUrl, transport, registrationToken, deviceId, platform, osVersion } = options
-  const response = await postJson(
-    transport,
-    besidePolicy(policyUrl, 'register'),
-    registrationToken,
-    { deviceId, platform, osVersion },
-    signal,
-  )
+  const { policyUrl, transport, registrationToken, deviceId, platform, osVersion, managementCertificate: certificate } = options
+  const managementCertificate = certificate && Buffer.from(certificate).toString('base64')
+  const device = { deviceId, platform, osVersion, managementCertificate }
+  const response = await postJson(transport, besidePolicy(policyUrl, 'register'), registrationToken, device, signal)
   checkAuthorized(response, `to register "${deviceId}"`)
   const registration = isSuccess(response.status) ? readJson(response, registrationSchema) : undefined
   if (registration === undefined) {
@@ -50,12 +51,24 @@ export async function registerDevice(options: RegistrationOptions, signal?: Abor
 export interface PolicyService {
   readonly policySource: PolicySource
   readonly challengeSource: ChallengeSource
+  /** Only with `management`. */
+  readonly pfxSource?: PfxSource
   readonly reporter: Reporter
 }
 
+export interface PolicyClientOptions extends PolicyServiceOptions {
+  /** Whose certificate the device was registered with. Default: none, and no PFX can be had. */
+  readonly management?: ManagementIdentity
+}
+
 /** One device's client of the policy service. Every request bears the device's credential. */
-export function policyService(options: PolicyServiceOptions): PolicyService {
-  return { policySource: policySource(options), challengeSource: challengeSource(options), reporter: reporter(options) }
+export function policyService({ management, ...options }: PolicyClientOptions): PolicyService {
+  return {
+    policySource: policySource(options),
+    challengeSource: challengeSource(options),
+    ...(management && { pfxSource: pfxSource(options, management) }),
+    reporter: reporter(options),
+  }
 }
 
 const challengeSchema = z.object({ challenge: z.string().min(1).max(4096) })
@@ -91,11 +104,6 @@ function reporter({ policyUrl, credential, transport }: PolicyServiceOptions): R
       }
     },
   }
-}
-
-function postJson(transport: Transport, url: string, credential: string, body: unknown, signal: AbortSignal | undefined) {
-  const headers = { ...bearer(credential), 'content-type': 'application/json', accept: 'application/json' }
-  return transport.send({ method: 'POST', url, headers, body: jsonBody(body) }, signal)
 }
 
 function isSuccess(status: number): boolean {

@@ -2,8 +2,17 @@ import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import { keyProtections, keyStorageReasons } from '../keys/choice.ts'
-import { keyStorageSchema, keyUsageSchema, principalSchema, subjectAltNameSchema, validitySchema } from '../policy/schema.ts'
-import type { AgentState, EnrollmentAttempt, Failure, KeyPlacement, PendingEnrollment, RequestSpec } from '../types.ts'
+import { keyStorageSchema, keyUsageSchema, pfxKindSchema, principalSchema, subjectAltNameSchema, validitySchema } from '../policy/schema.ts'
+import type {
+  AgentState,
+  CertificateSpec,
+  EnrollmentAttempt,
+  Failure,
+  KeyPlacement,
+  PendingEnrollment,
+  PfxSpec,
+  RequestSpec,
+} from '../types.ts'
 
 export const stateSchemaVersion = 2
 
@@ -11,7 +20,7 @@ const identityKeySchema = z.templateLiteral([principalSchema, '/', z.string().mi
 
 const instant = z.number()
 
-const requestSchema: z.ZodType<RequestSpec> = z.strictObject({
+const scepSchema: z.ZodType<RequestSpec> = z.strictObject({
   subject: z.string(),
   subjectAltNames: z.array(subjectAltNameSchema),
   keySpec: z.discriminatedUnion('algorithm', [
@@ -24,6 +33,16 @@ const requestSchema: z.ZodType<RequestSpec> = z.strictObject({
   validity: validitySchema,
   rootFingerprint: z.string(),
 })
+
+const pfxSchema: z.ZodType<PfxSpec> = z.strictObject({
+  kind: pfxKindSchema,
+  certificateRevision: z.string(),
+  keyStorage: keyStorageSchema,
+  exportable: z.boolean(),
+  rootFingerprint: z.string(),
+})
+
+const requestSchema: z.ZodType<CertificateSpec> = z.union([scepSchema, pfxSchema])
 
 const placementSchema: z.ZodType<KeyPlacement> = z.strictObject({
   protection: z.enum(keyProtections),

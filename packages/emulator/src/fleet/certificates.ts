@@ -1,4 +1,4 @@
-import { AgentError, type Identity, openKey, type PlatformAdapter } from '@certfleet/agent-core'
+import { AgentError, type Identity, openKey, type PlatformAdapter, type RequestSpec } from '@certfleet/agent-core'
 import { createCsr } from '@certfleet/agent-core/pki'
 
 /** A certificate of one device, as it may be shown. */
@@ -10,14 +10,13 @@ export interface IssuedCertificate {
   readonly csr: Uint8Array
 }
 
-/** What a device obtained. The requests that went to the CA held a challenge; these do not. */
+/** What a device obtained by SCEP. The requests that went to the CA held a challenge; these do not. */
 export function issuedCertificates(platform: PlatformAdapter, identities: readonly Identity[]): Promise<IssuedCertificate[]> {
-  return Promise.all(
-    identities.map(async (identity) => {
-      const key = await openKey(identity, platform.keyStorageProviders)
-      if (!key) throw new AgentError('ERR_KEY_UNAVAILABLE', `the key "${identity.keyLabel}" of an installed certificate is gone`)
-      const csr = await createCsr({ ...identity.requested, key, hash: 'sha256' })
-      return { profileId: identity.profileId, chain: identity.chain, csr }
-    }),
-  )
+  return Promise.all(identities.flatMap((identity) => ('kind' in identity.requested ? [] : issued(identity, identity.requested, platform))))
+}
+
+async function issued(identity: Identity, requested: RequestSpec, platform: PlatformAdapter): Promise<IssuedCertificate> {
+  const key = await openKey(identity, platform.keyStorageProviders)
+  if (!key) throw new AgentError('ERR_KEY_UNAVAILABLE', `the key "${identity.keyLabel}" of an installed certificate is gone`)
+  return { profileId: identity.profileId, chain: identity.chain, csr: await createCsr({ ...requested, key, hash: 'sha256' }) }
 }

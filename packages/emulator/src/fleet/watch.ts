@@ -20,7 +20,7 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
   agent.on('result', ({ kind, subject, status, durationMs, code, message }: ActionResult) => {
     if (status === 'failed') failures.set(subject, { subject, code: code as AgentErrorCode, message: message ?? '' })
     else failures.delete(subject)
-    if (kind !== 'enroll' && kind !== 'renew' && kind !== 'poll') return
+    if (kind !== 'enroll' && kind !== 'renew' && kind !== 'poll' && kind !== 'import') return
     const now = clock.now()
     const since = startedAt.get(subject) ?? now - durationMs
     if (status === 'done') enrollmentMs.push(now - since)

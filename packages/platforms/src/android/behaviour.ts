@@ -1,4 +1,5 @@
 import type { Behaviour } from '../behaviour.ts'
+import { holds } from '../fact.ts'
 import type { Os } from '../os.ts'
 import { androidFacts } from './facts.ts'
 
@@ -7,6 +8,7 @@ export function androidBehaviour(os: Os): Behaviour {
   return {
     pendingSchedule: { polls: androidFacts.pendingPolls.value, firstDelayMs: delayMs, delayMs },
     allowsHttp: androidFacts.http.value,
+    pfx: { readsLegacyAlone: holds(androidFacts.pfxLegacy, os) },
     habits: () => ({
       order: androidFacts.order.value,
       message: androidFacts.message.value,

@@ -99,4 +99,14 @@ export const androidFacts = {
     confidence: 'I',
     singleLog: true,
   },
+  pfxLegacy: {
+    id: 'android.pfx.legacy',
+    platforms: android,
+    until: '12',
+    effect:
+      'A PFX in PBES2 is refused as if the password were wrong, one in 3DES or RC2 is read: reported of Android 11, and taken to hold below.',
+    value: 'legacy',
+    source: 'PFX-AND Android 11',
+    confidence: 'I',
+  },
 } as const satisfies Record<string, Fact>

@@ -11,6 +11,7 @@ export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>): Be
       delayMs: appleFacts.pendingDelayMs.value,
     },
     allowsHttp: appleFacts.http.value,
+    pfx: { maxCertificates: appleFacts.pfxCertificates.value },
     defaultKeyBits: appleFacts.keyBits.value,
     habits: (displayName) => ({
       ...own,

@@ -102,4 +102,12 @@ export const appleFacts = {
     source: 'SEED S30; M-SCEP SCEP server URLs',
     confidence: 'V',
   },
+  pfxCertificates: {
+    id: 'apple.pfx.certificates',
+    platforms: both,
+    effect: 'The payload with a PFX holds exactly one certificate; its issuers come in payloads of their own.',
+    value: 1,
+    source: 'A-DM com.apple.security.pkcs12',
+    confidence: 'V',
+  },
 } as const satisfies Record<string, Fact>

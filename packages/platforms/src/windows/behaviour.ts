@@ -1,7 +1,7 @@
 import type { Behaviour } from '../behaviour.ts'
 import type { Os } from '../os.ts'
 import { windowsFacts } from './facts.ts'
-import { windowsKeyStorage } from './key-storage.ts'
+import { windowsKeyStorage, windowsPfxKeyStorage } from './key-storage.ts'
 
 /** Windows 8.1 and later, and Windows Phone, which is taken to speak the same on the wire. */
 export function windowsBehaviour(os: Os): Behaviour {
@@ -19,5 +19,6 @@ export function windowsBehaviour(os: Os): Behaviour {
       urls: windowsFacts.urls.value,
     }),
     keyStorage: (wish) => windowsKeyStorage(wish, os),
+    pfx: { keyStorage: (request) => windowsPfxKeyStorage(request, os) },
   }
 }

@@ -131,4 +131,41 @@ export const windowsFacts = {
     source: 'W-CCI Install/KeyProtection',
     confidence: 'V',
   },
-} as const satisfies Record<string, Fact<KeyStorageOption | HashName | string | number | boolean>>
+  pfxKeyLocation: {
+    id: 'windows.pfx.key-location',
+    platforms: every,
+    since: '10',
+    effect: 'The key storage provider option becomes KeyLocation 1, 2, 3 or 4, in the order given here.',
+    value: ['useTpmKspOtherwiseFail', 'useTpmKspOtherwiseUseSoftwareKsp', 'useSoftwareKsp', 'usePassportForWorkKspOtherwiseFail'],
+    source: 'W-CCI PFXCertInstall KeyLocation',
+    confidence: 'I',
+  },
+  pfxExportable: {
+    id: 'windows.pfx.exportable',
+    platforms: every,
+    since: '10',
+    effect: 'A key can be exportable in KeyLocation 3 alone; elsewhere the profile fails.',
+    value: 3,
+    source: 'W-CCI PFXCertInstall PFXKeyExportable',
+    confidence: 'V',
+  },
+  pfxReplace: {
+    id: 'windows.pfx.replace',
+    platforms: every,
+    since: '10',
+    effect:
+      'Adding a blob where there is one fails, and so does replacing none; the agent does either by what is installed, so neither shows.',
+    value: 'Add, Replace',
+    source: 'W-CCI PFXCertInstall PFXCertBlob',
+    confidence: 'V',
+  },
+  pfxDelete: {
+    id: 'windows.pfx.delete',
+    platforms: every,
+    since: '10',
+    effect: 'Deleting the node of a profile deletes its certificates and their keys.',
+    value: 'certificates and keys',
+    source: 'W-CCI PFXCertInstall Delete',
+    confidence: 'V',
+  },
+} as const satisfies Record<string, Fact<KeyStorageOption | HashName | string | number | boolean | readonly KeyStorageOption[]>>

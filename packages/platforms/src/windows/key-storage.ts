@@ -1,4 +1,4 @@
-import { AgentError, type KeyStorageOption } from '@certfleet/agent-core'
+import { AgentError, type KeyStorageOption, type PfxSpec } from '@certfleet/agent-core'
 import type { KeyWish } from '../behaviour.ts'
 import { type Fact, holds } from '../fact.ts'
 import type { Os } from '../os.ts'
@@ -14,6 +14,17 @@ export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
     case 'useTpmKspOtherwiseFail':
       refuseLargeTpmKey(wish.keyBits)
       break
+  }
+  return option
+}
+
+/** Where the key of a PFX goes. One that must not be exportable there: `ERR_UNSUPPORTED`. */
+export function windowsPfxKeyStorage({ keyStorage, exportable }: Pick<PfxSpec, 'keyStorage' | 'exportable'>, os: Os): KeyStorageOption {
+  const { pfxKeyLocation, pfxExportable } = windowsFacts
+  const option = windowsKeyStorage({ option: keyStorage, keyBits: windowsFacts.passportKeyBits.value, hash: undefined }, os)
+  const location = 1 + pfxKeyLocation.value.indexOf(option)
+  if (exportable && location !== pfxExportable.value) {
+    refuse(pfxExportable, `the profile wants an exportable key in KeyLocation ${location}, where none can be`)
   }
   return option
 }

@@ -1,8 +1,9 @@
+import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { AgentError } from '../../errors.ts'
 import type { KeyHandle } from '../../ports.ts'
 import { systemDisk } from '../../state/disk.ts'
-import { publicKeyOf } from '../key-handle.ts'
+import { publicKeyOf, specOf } from '../key-handle.ts'
 import { generatePrivateKey } from '../software.ts'
 import { assertKeyLabel, keyExists } from '../vault.ts'
 import { container } from './container.ts'
@@ -45,16 +46,26 @@ export function modelledPassport(options: PassportOptions): ModelledPassport {
     return held.read()
   }
 
-  async function make(label: string): Promise<KeyHandle> {
+  async function make(label: string, keyOf: () => Promise<KeyObject>): Promise<KeyHandle> {
     if ((await keys.publicKey(label)) !== undefined) throw keyExists(label)
     await settled(await held.read())
     const vault = await gate.open('create-key')
-    const privateKey = await generatePrivateKey(passportSpec)
+    const privateKey = await keyOf()
     await held.inTurn(async () => {
       if (!gate.isCurrent(vault)) throw new AgentError('ERR_KEY_UNAVAILABLE', `the Passport container was reset while "${label}" was made`)
       await vault.store(label, privateKey)
     })
     return handles.of(label, publicKeyOf(privateKey))
+  }
+
+  async function add(label: string, wish: Parameters<typeof refusalOf>[0], keyOf: () => Promise<KeyObject>): Promise<KeyHandle> {
+    assertEnabled()
+    assertKeyLabel(label)
+    const refusal = refusalOf(wish, owner)
+    if (refusal !== undefined) throw new AgentError('ERR_UNSUPPORTED', refusal)
+    if (making.has(label)) throw keyExists(label)
+    making.add(label)
+    return make(label, keyOf).finally(() => making.delete(label))
   }
 
   async function setPin(pin: string): Promise<void> {
@@ -89,15 +100,9 @@ export function modelledPassport(options: PassportOptions): ModelledPassport {
       if (readiness.state === 'not-provisioned') options.onPinWanted?.()
       return readiness
     },
-    async generate(spec, label) {
-      assertEnabled()
-      assertKeyLabel(label)
-      const refusal = refusalOf({ spec }, owner)
-      if (refusal !== undefined) throw new AgentError('ERR_UNSUPPORTED', refusal)
-      if (making.has(label)) throw keyExists(label)
-      making.add(label)
-      return make(label).finally(() => making.delete(label))
-    },
+    generate: async (spec, label) => add(label, { spec }, () => generatePrivateKey(passportSpec)),
+    import: async (privateKey, label, { exportable }) =>
+      add(label, { spec: specOf(privateKey), isExportable: exportable }, async () => privateKey),
     async open(label) {
       const publicKey = isEnabled() ? await keys.publicKey(label) : undefined
       return publicKey && handles.of(label, publicKey)

@@ -9,10 +9,12 @@ import type { ContainerRecord } from './record.ts'
 export const passportSpec = { algorithm: 'rsa', bits: passportKeyBits } as const
 
 /** Why no such key is ever made here; undefined where it could be. */
-export function refusalOf({ spec, hash }: Pick<KeyWish, 'spec'> & Partial<KeyWish>, { user, containerName }: Owner): string | undefined {
+export function refusalOf(wish: Pick<KeyWish, 'spec'> & Partial<KeyWish>, { user, containerName }: Owner): string | undefined {
+  const { spec, hash, isExportable } = wish
   if (containerName === '') return `the Passport container of ${user} has no ContainerName, and a key there needs one`
   if (spec.algorithm !== 'rsa' || spec.bits !== passportKeyBits)
     return `Passport for Work makes no ${describeSpec(spec)} keys, RSA-2048 alone`
+  if (isExportable) return `the Passport container of ${user} gives no key out again`
   if (hash !== undefined && !signsWith(hash)) return `a Passport key signs with ${passportHashes.join(', ')} alone, not with ${hash}`
   return undefined
 }

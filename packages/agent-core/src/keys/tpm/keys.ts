@@ -22,10 +22,12 @@ export interface TpmKeys {
   /** `ERR_KEY_STORAGE_FULL` where there is no room for one more. */
   assertRoom(storage: TpmStorage): Promise<void>
   generate(storage: TpmStorage, spec: KeySpec, label: string): Promise<KeyHandle>
+  /** Takes in a key that was made elsewhere, and remembers that it was. */
+  import(storage: TpmStorage, privateKey: KeyObject, label: string): Promise<KeyHandle>
   open(storage: TpmStorage, label: string): Promise<KeyHandle | undefined>
   destroy(storage: TpmStorage, label: string): Promise<void>
-  /** No such key: `ERR_KEY_UNAVAILABLE`. */
-  require(storage: TpmStorage, label: string): Promise<KeyHandle>
+  /** A key that was made here. No such key: `ERR_KEY_UNAVAILABLE`; one that was imported: `ERR_UNSUPPORTED`. */
+  requireOwn(storage: TpmStorage, label: string): Promise<KeyHandle>
   /** The handles that are out there are of no more use. */
   forget(): void
 }
@@ -78,12 +80,27 @@ export function tpmKeys({ name, device, latency, paddings, makeKey }: TpmKeysPar
       throw new AgentError('ERR_KEY_STORAGE_FULL', `the ${name} is full: it has no free one of ${slots} key slots`)
   }
 
+  /** Noted before the key is there: after a crash in between, nothing under that label claims an origin that it does not have. */
+  async function noteOrigin(storage: TpmStorage, label: string, origin: 'here' | 'elsewhere'): Promise<void> {
+    const imported = new Set(storage.imported())
+    const isNews = origin === 'here' ? imported.delete(label) : imported.size < imported.add(label).size
+    if (isNews) await storage.saveImported(imported)
+  }
+
   return {
     assertRoom,
     async generate(storage, spec, label) {
       if (await load(storage, label)) throw keyExists(label)
       await assertRoom(storage)
+      await noteOrigin(storage, label, 'here')
       const privateKey = await device.take(latencyOf(spec, latency).generateMs, () => makeKey(spec))
+      await storage.vault.store(label, privateKey)
+      return handle(keep(privateKey, label))
+    },
+    async import(storage, privateKey, label) {
+      if (await load(storage, label)) throw keyExists(label)
+      await assertRoom(storage)
+      await noteOrigin(storage, label, 'elsewhere')
       await storage.vault.store(label, privateKey)
       return handle(keep(privateKey, label))
     },
@@ -91,13 +108,16 @@ export function tpmKeys({ name, device, latency, paddings, makeKey }: TpmKeysPar
       const key = await load(storage, label)
       return key && handle(key)
     },
-    async destroy({ vault }, label) {
-      await vault.remove(label)
+    async destroy(storage, label) {
+      await storage.vault.remove(label)
       inside.delete(label)
+      await noteOrigin(storage, label, 'here')
     },
-    async require(storage, label) {
+    async requireOwn(storage, label) {
       const key = await load(storage, label)
       if (!key) throw gone(label)
+      if (storage.imported().has(label))
+        throw new AgentError('ERR_UNSUPPORTED', `the ${name} did not make key "${label}", which was imported`)
       return key
     },
     forget: () => inside.clear(),

@@ -30,7 +30,7 @@ export interface ModelledTpm extends KeyStorageProvider {
   readonly protection: 'tpm'
   /**
    * The TPM's signed word that the key is in it and never left, over `nonce` (1 to 64 octets). Fails as `sign` does; no such key:
-   * `ERR_KEY_UNAVAILABLE`; TPM 1.2, no manufacturer, or another nonce: `ERR_UNSUPPORTED`.
+   * `ERR_KEY_UNAVAILABLE`; an imported key, TPM 1.2, no manufacturer, or another nonce: `ERR_UNSUPPORTED`.
    */
   attest(label: string, nonce: Uint8Array): Promise<KeyAttestation>
   /** From the next command on. Keys outlive absence. */

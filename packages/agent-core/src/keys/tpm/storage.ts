@@ -12,17 +12,25 @@ export interface TpmStorage {
   readonly vault: KeyVault
   failures(): AuthorizationFailures
   saveFailures(failures: AuthorizationFailures): Promise<void>
+  /** Labels of keys that were not made here. */
+  imported(): ReadonlySet<string>
+  saveImported(labels: ReadonlySet<string>): Promise<void>
   /** Nothing of it opens again: whoever calls this drops the storage and opens a new one. */
   forget(): Promise<void>
 }
 
 export function memoryStorage(): TpmStorage {
   let failures = noFailures
+  let imported: ReadonlySet<string> = new Set()
   return {
     vault: memoryVault(),
     failures: () => failures,
     async saveFailures(saved) {
       failures = saved
+    },
+    imported: () => imported,
+    async saveImported(labels) {
+      imported = labels
     },
     async forget() {},
   }
@@ -42,6 +50,7 @@ const nvramDocument = {
     /** It was cleared: whatever else is in the folder goes. */
     isCleared: z.boolean(),
     failures: z.strictObject({ count: z.int().min(0), since: z.number() }),
+    imported: z.array(z.string()).optional(),
   }),
 } as const
 
@@ -69,6 +78,12 @@ export async function folderStorage(folder: string, disk: Disk): Promise<TpmStor
     failures: () => nvram.failures,
     async saveFailures({ count, since }) {
       const next = { ...nvram, failures: { count, since } }
+      await write(next)
+      nvram = next
+    },
+    imported: () => new Set(nvram.imported),
+    async saveImported(labels) {
+      const next = { ...nvram, imported: [...labels] }
       await write(next)
       nvram = next
     },

@@ -2,6 +2,7 @@ import { AgentError } from '../../errors.ts'
 import { systemDisk } from '../../state/disk.ts'
 import type { KeySpec } from '../../types.ts'
 import { describeSpec } from '../choice.ts'
+import { specOf } from '../key-handle.ts'
 import { generatePrivateKey } from '../software.ts'
 import { assertKeyLabel } from '../vault.ts'
 import { type AttestationKey, assertNonce, attestationKeySpec, certifyKey, makeAttestationKey } from './attestation.ts'
@@ -33,21 +34,33 @@ export function modelledTpm(options: ModelledTpmOptions): ModelledTpm {
   const startedAt = clock.now()
   let attestationKey: AttestationKey | undefined
 
+  /** Why such a key is never here. An absent TPM refuses nothing. */
+  function refusalOf(spec: KeySpec, isExportable: boolean): string | undefined {
+    if (!device.conditions().isPresent) return undefined
+    if (isExportable) return `the ${name} gives no key out again`
+    return makesKey(version, spec) ? undefined : unsupported(name, version, spec)
+  }
+  function assertTaken(spec: KeySpec, isExportable: boolean): void {
+    const refusal = refusalOf(spec, isExportable)
+    if (refusal !== undefined) throw new AgentError('ERR_UNSUPPORTED', refusal)
+  }
+
   return {
     protection: 'tpm',
     name,
-    async readiness({ spec }) {
-      const isUnsupported = device.conditions().isPresent && !makesKey(version, spec)
-      return isUnsupported
-        ? { state: 'unsupported', message: unsupported(name, version, spec) }
-        : readinessOf(() => device.run(asUser, keys.assertRoom))
+    async readiness({ spec, isExportable = false }) {
+      const refusal = refusalOf(spec, isExportable)
+      return refusal !== undefined ? { state: 'unsupported', message: refusal } : readinessOf(() => device.run(asUser, keys.assertRoom))
     },
     async generate(spec, label) {
       assertKeyLabel(label)
-      if (device.conditions().isPresent && !makesKey(version, spec)) {
-        throw new AgentError('ERR_UNSUPPORTED', unsupported(name, version, spec))
-      }
+      assertTaken(spec, false)
       return device.run(asUser, (storage) => keys.generate(storage, spec, label))
+    },
+    async import(privateKey, label, { exportable }) {
+      assertKeyLabel(label)
+      assertTaken(specOf(privateKey), exportable)
+      return device.run(asUser, (storage) => keys.import(storage, privateKey, label))
     },
     open: (label) =>
       unlessAbsent(
@@ -70,7 +83,7 @@ export function modelledTpm(options: ModelledTpmOptions): ModelledTpm {
       if (!manufacturer) throw new AgentError('ERR_UNSUPPORTED', `the ${name} has no manufacturer to vouch for it`)
       assertNonce(nonce)
       return device.run(asUser, async (storage) => {
-        const key = await keys.require(storage, label)
+        const key = await keys.requireOwn(storage, label)
         const signer = attestationKey ?? (await makeAttestationKey(manufacturer))
         attestationKey = signer
         const { signMs } = latencyOf(attestationKeySpec, latency)
