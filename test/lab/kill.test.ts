@@ -8,7 +8,7 @@ import { type Issues, type LabProcess, startLabProcess } from './kill-process.ts
 type Keys = Awaited<ReturnType<typeof cheapKeys>>
 
 const enrolments = 200
-const rounds = Number(process.env.CERTFLEET_KILLS ?? 5)
+const rounds = Number(process.env.CERTFLEET_KILLS ?? 2)
 const seed = process.env.CERTFLEET_KILL_SEED ?? String(process.pid)
 
 async function start(t: Test, folder: string, killAt?: number): Promise<LabProcess> {
