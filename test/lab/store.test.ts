@@ -1,4 +1,4 @@
-import { statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lmdbLabStore, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
@@ -21,10 +21,20 @@ t.test('lmdbLabStore', async (t) => {
     t.teardown(() => after.close())
     t.equal(after.get('credentials', 'a'), 'device')
   })
-  await t.test('a torn file is named, an empty one is a new store', async (t) => {
+  await t.test('a file that is not as it was closed is named, an empty one is a new store', async (t) => {
     const rows: [string, (file: string) => void, boolean][] = [
       ['untouched', () => {}, true],
-      ['empty', (file) => truncateSync(file), true],
+      ['emptied', (file) => truncateSync(file), false],
+      [
+        'new, never closed',
+        (file) => {
+          rmSync(`${file}.seal`)
+          truncateSync(file)
+        },
+        true,
+      ],
+      ['not closed: killed', (file) => rmSync(`${file}.seal`), true],
+      ['one octet flipped', flipOctet, false],
       ['its last page missing', (file) => truncateSync(file, statSync(file).size - 1), false],
       ['half', (file) => truncateSync(file, statSync(file).size / 2), false],
       ['cut in the second meta page', (file) => truncateSync(file, 4096 + 100), false],
@@ -50,3 +60,9 @@ t.test('lmdbLabStore', async (t) => {
     t.equal(statSync(folder).mode & 0o777, 0o700)
   })
 })
+
+function flipOctet(file: string): void {
+  const bytes = readFileSync(file)
+  bytes[bytes.length / 2] = (bytes[bytes.length / 2] as number) ^ 1
+  writeFileSync(file, bytes)
+}

@@ -2,6 +2,7 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { assertWholeDatabase } from './lmdb-file.ts'
+import { breakSeal, seal } from './lmdb-seal.ts'
 import type { LabTables } from './records.ts'
 import { type LabStore, maxKeyCharacters } from './store.ts'
 
@@ -14,6 +15,7 @@ export async function lmdbLabStore(folder: string): Promise<LabStore> {
   await chmod(folder, 0o700)
   const path = join(folder, 'lab.mdb')
   await assertWholeDatabase(path)
+  await breakSeal(path)
   // Without overlapping sync a transaction has reached the disk when it ends.
   const database: RootDatabase = open({ path, noSubdir: true, overlappingSync: false })
   // lmdb throws on a key that is too long for it, and keys may come from outside.
@@ -38,6 +40,7 @@ export async function lmdbLabStore(folder: string): Promise<LabStore> {
       if (closed) return
       closed = true
       await database.close()
+      await seal(path)
     },
   }
 }
