@@ -71,6 +71,9 @@ async function killOnce(t: Test, folder: string, killAt: number, prepared: Prepa
   return fell as Kill
 }
 
+/** No two runs go alike: what was the first certificate's step in the rehearsal may come before it in another. */
+const marginOf = ({ first, last }: { first: number; last: number }) => (last - first) / 6
+
 t.setTimeout(60_000 + rounds * 30_000)
 t.test(
   `the lab is killed during ${enrolments} concurrent enrolments, and started again`,
@@ -85,13 +88,13 @@ t.test(
     for (let round = 0; round < rounds; round++) {
       const folder = join(top, `round-${round}`)
       await prepared.copyTo(folder)
-      const killAt = between(steps.first, steps.last)
+      const killAt = Math.round(between(steps.first + marginOf(steps), steps.last - marginOf(steps)))
       fell.push(await killOnce(t, folder, killAt, prepared, keys, `seed ${seed}, round ${round}, step ${killAt} of ${steps.last}`))
     }
     const issued = fell.map((kill) => kill.issued).sort((a, b) => a - b)
     t.comment(`seed ${seed}; certificates of ${enrolments} on record when the kill fell: ${issued.join(' ')}`)
     t.comment(`where it fell: ${fell.map(({ call }) => call).join('; ')}`)
     const within = issued.filter((count) => count > 0 && count < enrolments).length
-    t.ok(within >= 0.8 * rounds, `${within} of ${rounds} kills between the first and the last certificate`)
+    t.ok(within >= Math.floor(0.8 * rounds), `${within} of ${rounds} kills between the first and the last certificate`)
   },
 )
