@@ -1,6 +1,7 @@
 import type { Clock } from '@certfleet/agent-core'
 import { type CertificateRequest, fingerprintOf, nameDer, readSubjectAltNames, sameName, serialNumberHex } from '@certfleet/agent-core/pki'
 import type { PkiRequest } from '@certfleet/agent-core/scep/messages'
+import { isApple } from './ca/templates.ts'
 import type { Challenges } from './challenges.ts'
 import { sameSecret } from './digest.ts'
 import { type Expectations, expectedRequests } from './expected-requests.ts'
@@ -13,7 +14,6 @@ export interface AuthorizationOptions extends Expectations {
   readonly clock: Clock
   readonly challenges: Challenges
   readonly staticChallenge?: string | undefined
-  readonly honourRequestedValidity: boolean
 }
 
 /** A request may have what is granted, or why not. `challengeId`: the challenge that this spends. */
@@ -40,7 +40,7 @@ export function authorize(request: PkiRequest, csr: CertificateRequest, options:
 export function authorizeChallenge(
   csr: CertificateRequest,
   challenge: string,
-  options: Pick<AuthorizationOptions, 'challenges' | 'store' | 'honourRequestedValidity'>,
+  options: Pick<AuthorizationOptions, 'challenges' | 'store'>,
 ): Authorization {
   const contents = options.challenges.read(challenge)
   if ('refused' in contents) return contents
@@ -85,10 +85,10 @@ function grantAsExpected(
   csr: CertificateRequest,
   expected: readonly ExpectedRequest[],
   binding: Binding,
-  { store, honourRequestedValidity }: Pick<AuthorizationOptions, 'store' | 'honourRequestedValidity'>,
+  { store }: Pick<AuthorizationOptions, 'store'>,
 ): Authorization {
-  const isApple = /^(ios|ipados|macos)$/i.test(store.get('registrations', binding.deviceId)?.platform ?? '')
-  const verdicts = expected.map((row) => ({ row, code: compareRequest(csr, row, isApple) }))
+  const apple = isApple(store.get('registrations', binding.deviceId)?.platform ?? '')
+  const verdicts = expected.map((row) => ({ row, code: compareRequest(csr, row, apple) }))
   const match = verdicts.find(({ code }) => code === undefined)?.row
   const [first] = verdicts
   if (match === undefined) return { refused: first?.code ?? 'ScepProfileNoLongerTargetedToTheClient', binding }
@@ -101,7 +101,7 @@ function grantAsExpected(
       keyUsages,
       extendedKeyUsages,
       // S51: iOS and macOS always get the template's lifetime.
-      ...(honourRequestedValidity && !isApple && { validity }),
+      ...(!apple && { validity }),
       binding,
     },
   }

@@ -158,7 +158,6 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     challenges: challenge,
     policyFor,
     staticChallenge: options.staticChallenge,
-    honourRequestedValidity: true,
     approve: options.hostility ? hesitant(approve, options.hostility) : approve,
     legacyDes: options.legacyDes ?? false,
     ndesFailures: options.ndesFailures ?? false,

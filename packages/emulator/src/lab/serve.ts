@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agent-core'
 import { WebSocketServer } from 'ws'
-import { empty, maxBodyBytes } from './http.ts'
+import { empty } from './http.ts'
 import type { Lab } from './lab.ts'
 import { scepPaths } from './ndes.ts'
+import { readWhole } from './read-whole.ts'
 import type { TlsIdentity } from './tls/certificate.ts'
 import { tlsServerOptions } from './tls/server-options.ts'
 
@@ -67,7 +68,7 @@ export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls }:
 
 async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   const { method = '', url = '/' } = incoming
-  const body = await readBody(incoming)
+  const body = await readWhole(incoming)
   if (body === 'aborted') return
   const response =
     body === 'too-large'
@@ -88,21 +89,6 @@ function requestOf(incoming: IncomingMessage, method: HttpRequest['method'], url
 
 function headersOf({ headers }: IncomingMessage): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]))
-}
-
-function readBody(incoming: IncomingMessage): Promise<Uint8Array | 'too-large' | 'aborted'> {
-  // What comes after the limit is read and dropped: closing on unread data would reset the connection under the answer.
-  return new Promise((resolve) => {
-    const chunks: Uint8Array[] = []
-    let length = 0
-    incoming.on('data', (chunk: Uint8Array) => {
-      length += chunk.length
-      if (length <= maxBodyBytes) chunks.push(chunk)
-      else resolve('too-large')
-    })
-    incoming.on('end', () => resolve(Buffer.concat(chunks)))
-    incoming.on('close', () => resolve('aborted'))
-  })
 }
 
 function send(outgoing: ServerResponse, { status, headers, body }: HttpResponse, isLast = false): void {

@@ -3,11 +3,12 @@ import { connect, type Socket } from 'node:net'
 import { type Duplex, pipeline } from 'node:stream'
 import { AgentError, type Clock } from '@certfleet/agent-core'
 import { sameSecret } from '../digest.ts'
+import { readWhole } from '../read-whole.ts'
 import { endOf, listenOnLoopback } from '../tls/loopback.ts'
 import { tookTooLong } from '../tls/peer.ts'
 import { endOnBug, listener, type OnError, refuse } from './failures.ts'
 import { valuesOf } from './headers.ts'
-import { maxHeaderBytes, readWhole, relay } from './relay.ts'
+import { maxHeaderBytes, relay } from './relay.ts'
 
 export interface HttpProxyOptions {
   /** On loopback. Default 0: any that is free. */

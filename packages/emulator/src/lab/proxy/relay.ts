@@ -1,8 +1,7 @@
-import { type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream'
 import { AgentError, type Clock } from '@certfleet/agent-core'
-import { maxBodyBytes } from '../http.ts'
 import { tookTooLong } from '../tls/peer.ts'
 import { endToEnd, type RawHeaders } from './headers.ts'
 
@@ -81,19 +80,4 @@ function headersFor({ headers, host, method, body }: Relayed): string[] {
     'close',
     ...framing,
   ]
-}
-
-/** The body, whole; what comes after the limit is read and dropped, so that the answer is read. */
-export function readWhole(incoming: IncomingMessage): Promise<Uint8Array | 'too-large' | 'aborted'> {
-  return new Promise((resolve) => {
-    const chunks: Uint8Array[] = []
-    let length = 0
-    incoming.on('data', (chunk: Uint8Array) => {
-      length += chunk.length
-      if (length <= maxBodyBytes) chunks.push(chunk)
-      else resolve('too-large')
-    })
-    incoming.on('end', () => resolve(Buffer.concat(chunks)))
-    incoming.on('close', () => resolve('aborted'))
-  })
 }

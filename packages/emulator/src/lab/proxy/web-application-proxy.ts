@@ -4,12 +4,13 @@ import { isIP } from 'node:net'
 import { AgentError, type ClientIdentity, type Clock } from '@certfleet/agent-core'
 import { type Certificate, PurposeOid, parseCertificate, verifyPath } from '@certfleet/agent-core/pki'
 import { maxUrlCharacters } from '../http.ts'
+import { readWhole } from '../read-whole.ts'
 import { endOf, listenOnLoopback } from '../tls/loopback.ts'
 import { connectTls } from '../tls/peer.ts'
 import { tlsServerOptions } from '../tls/server-options.ts'
 import { endOnBug, listener, type OnError, refuse } from './failures.ts'
 import { valuesOf } from './headers.ts'
-import { maxHeaderBytes, readWhole, relay } from './relay.ts'
+import { maxHeaderBytes, relay } from './relay.ts'
 
 export interface ProxyOptions {
   /** On loopback. Default 0: any that is free. The document has 443. */

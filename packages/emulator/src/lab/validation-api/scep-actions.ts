@@ -92,7 +92,7 @@ async function validate(request: Asked, options: ScepActionsOptions): Promise<Va
 function authorizationFor(csr: CertificateRequest | undefined, options: ScepActionsOptions): Authorization {
   if (csr === undefined) return { refused: 'CertificateRequestDecodingFailed' }
   if (!csr.challenge) return { refused: 'ChallengePasswordMissing' }
-  return authorizeChallenge(csr, csr.challenge, { ...options, honourRequestedValidity: false })
+  return authorizeChallenge(csr, csr.challenge, options)
 }
 
 function claim(
