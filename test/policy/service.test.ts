@@ -68,6 +68,12 @@ await t.test('the challenge', async (t) => {
     t.equal(request?.headers.authorization, 'Bearer credential-1')
     t.same(request && jsonOf(request), { profileId: 'wifi', attemptId: 'attempt-7' })
   })
+  await t.test('may have 16,384 characters', async (t) => {
+    const service = fakeService()
+    const challenge = 'é'.repeat(16_384)
+    service.answers.set('challenge', () => answer(200, { challenge }))
+    t.equal(await clientOf(service).challengeSource.challengeFor('wifi', 'a', signal), challenge)
+  })
   await t.test('with a credential that is refused is ERR_UNAUTHORIZED', async (t) => {
     const { challengeSource } = clientOf(fakeService('another'))
     await t.rejects(challengeSource.challengeFor('wifi', 'a', signal), { code: 'ERR_UNAUTHORIZED' })
@@ -75,6 +81,7 @@ await t.test('the challenge', async (t) => {
   for (const [name, body] of [
     ['of another shape', { challenges: 'hidden' }],
     ['that is empty', { challenge: '', note: 'hidden' }],
+    ['of 16,385 characters', { challenge: 'hidden'.padEnd(16_385, 'x') }],
     ['torn', '{"challenge":"hidden'],
   ] as const) {
     await t.test(`an answer ${name} is ERR_CHALLENGE_UNAVAILABLE, and nothing of it is told`, async (t) => {

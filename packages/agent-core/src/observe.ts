@@ -1,6 +1,6 @@
 import { AgentError } from './errors.ts'
 import { openKey } from './keys/placement.ts'
-import { parseCertificate } from './pki/certificate.ts'
+import { certificateOf } from './pki/installed.ts'
 import { managementKeyLabel } from './policy/management.ts'
 import type { KeyStorageProvider, PlatformAdapter, StateStore } from './ports.ts'
 import { type DeviceState, type Identity, type IdentityFacts, identityKey, type KeyStorageStatus } from './types.ts'
@@ -39,7 +39,7 @@ async function observeStorage(provider: KeyStorageProvider): Promise<{ status: K
 }
 
 async function identityFacts(identity: Identity, providers: readonly KeyStorageProvider[]): Promise<IdentityFacts> {
-  const certificate = parseCertificate(identity.chain[0] as Uint8Array)
+  const certificate = certificateOf(identity)
   return {
     profileId: identity.profileId,
     principal: identity.principal,

@@ -1,6 +1,7 @@
 import type { AgentErrorCode } from './errors.ts'
 import { specOf } from './keys/key-handle.ts'
-import { type Certificate, fingerprintOf, parseCertificate, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
+import { type Certificate, fingerprintOf, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
+import { certificateOf } from './pki/installed.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
 import {
   type CertificateProfile,
@@ -172,7 +173,7 @@ function issuanceState(key: IdentityKey, { state }: PassFacts, code: AgentErrorC
 
 function certificateStatus(identity: Identity): Partial<ProfileStatus> {
   const leaf = identity.chain[0] as Uint8Array
-  const certificate = parseCertificate(leaf)
+  const certificate = certificateOf(identity)
   return {
     fingerprint: fingerprintOf(leaf),
     serialNumber: serialNumberHex(certificate),

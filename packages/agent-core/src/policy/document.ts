@@ -51,12 +51,14 @@ export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy 
   return { revision: header.revision, trustedRoots: roots, ...profiles, failedProfiles: failures.list() }
 }
 
+const versionSchema = z.object({ schemaVersion: z.unknown() })
+
 function parseHeader(bytes: Uint8Array): z.output<typeof headerSchema> {
   if (bytes.length > maxPolicyBytes) {
     throw new AgentError('ERR_LIMIT_EXCEEDED', `the policy document has ${bytes.length} bytes; at most ${maxPolicyBytes} are read`)
   }
   const json = parseJson(bytes)
-  const version = z.object({ schemaVersion: z.unknown() }).safeParse(json).data?.schemaVersion
+  const version = versionSchema.safeParse(json).data?.schemaVersion
   if (typeof version === 'number' && version !== policySchemaVersion) {
     throw invalid('schemaVersion', `${version} is not supported, expected ${policySchemaVersion}`)
   }

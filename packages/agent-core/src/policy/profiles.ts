@@ -6,6 +6,11 @@ import { identityKey } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
 import { failedProfileSchema, idSchema, pfxProfileSchema, principalSchema, scepProfileSchema, trustedRootSchema } from './schema.ts'
 
+// Made once: zod compiles a schema when it is made.
+const nameSchema = z.object({ id: idSchema, displayName: z.unknown() })
+const ownerSchema = z.object({ principal: principalSchema })
+const reachSchema = z.object({ assignedTo: z.tuple([principalSchema]).rest(z.unknown()) })
+
 /** One failure an identity key, the first that was told. */
 export class Failures {
   readonly #byKey = new Map<IdentityKey, FailedProfile>()
@@ -124,21 +129,21 @@ type ProfileName = Pick<FailedProfile, 'id' | 'displayName' | 'principal'>
 
 /** Which profile it is; without its id it could only be guessed. */
 function readName(value: unknown, path: string): Pick<FailedProfile, 'id' | 'displayName'> {
-  const parsed = z.object({ id: idSchema, displayName: z.unknown() }).safeParse(value)
+  const parsed = nameSchema.safeParse(value)
   if (!parsed.success) throw invalid(where(path, parsed.error), expected(parsed.error))
   const { id, displayName } = parsed.data
   return { id, displayName: typeof displayName === 'string' ? displayName.slice(0, 256) : id }
 }
 
 function readPrincipal(value: unknown, path: string): Principal {
-  const parsed = z.object({ principal: principalSchema }).safeParse(value)
+  const parsed = ownerSchema.safeParse(value)
   if (!parsed.success) throw invalid(where(path, parsed.error), expected(parsed.error))
   return parsed.data.principal
 }
 
 /** A Trusted profile belongs to no principal; its failure is told under the first that it reached the device through. */
 function firstPrincipal(value: unknown): Principal {
-  return z.object({ assignedTo: z.tuple([principalSchema]).rest(z.unknown()) }).safeParse(value).data?.assignedTo[0] ?? 'device'
+  return reachSchema.safeParse(value).data?.assignedTo[0] ?? 'device'
 }
 
 function pathsByKey(entries: readonly (readonly [key: string, path: string])[]): ReadonlyMap<string, readonly string[]> {

@@ -71,7 +71,9 @@ export function policyService({ management, ...options }: PolicyClientOptions): 
   }
 }
 
-const challengeSchema = z.object({ challenge: z.string().min(1).max(4096) })
+// Far beyond the 255 of RFC 2985: services seal what they know of device and profile into it.
+const maxChallengeCharacters = 16_384
+const challengeSchema = z.object({ challenge: z.string().min(1).max(maxChallengeCharacters) })
 
 /** 200 brings a challenge; 204 says that none is needed. */
 function challengeSource({ policyUrl, credential, transport }: PolicyServiceOptions): ChallengeSource {

@@ -26,9 +26,12 @@ export interface PolicyServiceOptions {
  * `ERR_STATE_INVALID`: without its revision nothing stands against a rollback.
  */
 export function policySource({ policyUrl, credential, deviceId, transport, cache, onStale }: PolicyServiceOptions): PolicySource {
+  // Most passes end in a 304: the copy is read each time, and parsed when it is another.
+  let parsed: LastPolicy | undefined
   return {
     async fetch(signal) {
-      const last = await loadLast(cache, deviceId)
+      const last = await loadLast(cache, deviceId, parsed)
+      parsed = last
       try {
         const headers = { ...bearer(credential), accept: 'application/json', ...ifNoneMatch(last?.entry) }
         const response = await transport.send({ method: 'GET', url: policyUrl, headers }, signal)
@@ -47,9 +50,10 @@ interface LastPolicy {
   readonly policy: DevicePolicy
 }
 
-async function loadLast(cache: PolicyCache, deviceId: string): Promise<LastPolicy | undefined> {
+async function loadLast(cache: PolicyCache, deviceId: string, parsed: LastPolicy | undefined): Promise<LastPolicy | undefined> {
   const entry = await cache.load()
   if (entry === undefined) return undefined
+  if (parsed && Buffer.compare(parsed.entry.body, entry.body) === 0) return { entry, policy: parsed.policy }
   try {
     return { entry, policy: parsePolicy(entry.body, deviceId) }
   } catch (error) {

@@ -77,6 +77,8 @@ const stateSchema = z.strictObject({
   failures: z.array(z.tuple([identityKeySchema, failureSchema])),
 })
 
+const versionSchema = z.object({ schemaVersion: z.number() })
+
 export function encodeState(state: AgentState): Uint8Array {
   const document: z.input<typeof stateSchema> = {
     kind: 'certfleet-agent-state',
@@ -91,7 +93,7 @@ export function encodeState(state: AgentState): Uint8Array {
 /** Reads what `encodeState` wrote. Anything else, torn, foreign or of another version, is `ERR_STATE_INVALID` and names `file`. */
 export function parseState(bytes: Uint8Array, file: string): AgentState {
   const json = parseJson(bytes, file)
-  const version = z.object({ schemaVersion: z.number() }).safeParse(json).data?.schemaVersion
+  const version = versionSchema.safeParse(json).data?.schemaVersion
   if (version !== undefined && version !== stateSchemaVersion) {
     throw unreadable(file, `it has schema version ${version}, expected ${stateSchemaVersion}`)
   }

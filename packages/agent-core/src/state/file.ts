@@ -1,7 +1,7 @@
 import type { StateStore } from '../ports.ts'
 import { type Disk, readState, replaceFile, systemDisk } from './disk.ts'
 import { encodeState, parseState } from './document.ts'
-import { lockFile } from './lock.ts'
+import { type FileLock, lockFile } from './lock.ts'
 import { emptyState, stateStore } from './store.ts'
 
 export interface FileState extends StateStore {
@@ -12,6 +12,8 @@ export interface FileState extends StateStore {
 export interface FileStateOptions {
   /** Default: the machine's. */
   readonly disk?: Disk
+  /** Takes `<path>.lock`, or fails. Default: a lock file, as told below. */
+  readonly lock?: (path: string) => Promise<FileLock>
 }
 
 /**
@@ -21,8 +23,8 @@ export interface FileStateOptions {
  * lock of a process that is gone is taken over. A file that is torn, foreign or of another version is named by
  * `ERR_STATE_INVALID` and left alone. A disk that refuses is `ERR_STATE_IO`, and the state is as before.
  */
-export async function fileState(path: string, { disk = systemDisk }: FileStateOptions = {}): Promise<FileState> {
-  const lock = await lockFile(`${path}.lock`)
+export async function fileState(path: string, { disk = systemDisk, lock: take = lockFile }: FileStateOptions = {}): Promise<FileState> {
+  const lock = await take(`${path}.lock`)
   try {
     const bytes = await readState(disk, path)
     const initial = bytes === undefined ? emptyState : parseState(bytes, path)

@@ -2,7 +2,9 @@ import { Agent, type Dispatcher } from 'undici'
 import { AgentError } from '../errors.ts'
 import type { Clock, HttpRequest, HttpResponse, Transport } from '../ports.ts'
 import { systemClock } from '../system.ts'
+import { type NetworkFailure, networkError } from './failure.ts'
 import { judgingLookup, type LocalAddresses } from './local-address.ts'
+import { type ProxyRoute, type ProxyServer, proxyRoute } from './proxy.ts'
 import { type TlsTrust, tlsOptions } from './tls.ts'
 import { maxResponseBytes, networkUrl } from './url.ts'
 
@@ -11,6 +13,13 @@ export interface HttpTransportOptions extends TlsTrust, LocalAddresses {
   readonly timeoutMs?: number
   /** Default 16 MiB. */
   readonly maxResponseBytes?: number
+  /**
+   * Every request goes through it, and environment variables name none. Its own address may be anywhere: the operator names it. The
+   * addresses in requests are judged as ever, and `localhost` with them; other names are resolved by the proxy, which has to judge them.
+   * Trust, limits, times and signals are as without it. An account that it wants or refuses is `ERR_UNAUTHORIZED`; a tunnel that it does
+   * not open, `ERR_NETWORK`; over plain http its other answers look like the server's. Default: none.
+   */
+  readonly proxy?: ProxyServer | undefined
   /** At most so many connections to one origin; further requests wait for one. Default: no limit. */
   readonly connections?: number
   /** Counts the time of the whole exchange. Default: the machine's. */
@@ -23,15 +32,17 @@ export interface HttpTransport extends Transport {
 }
 
 /**
- * HTTP/1.1 over pooled connections, one pool an origin. No redirect, cookie, cache, proxy or content coding.
+ * HTTP/1.1 over pooled connections, one pool an origin. No redirect, cookie, cache or content coding, and a proxy by option only.
  * Loopback and link-local addresses are asked by option only, by whatever name: URLs come from policies.
  * A message names the host and what failed, never headers, body or query: the query of a SCEP GET is the message.
+ * A proxy that cannot be one: `ERR_UNSUPPORTED`.
  */
 export function httpTransport(options: HttpTransportOptions = {}): HttpTransport {
   const { timeoutMs = 30_000, clock = systemClock } = options
   const limit = options.maxResponseBytes ?? maxResponseBytes
+  const route = options.proxy && proxyRoute(options.proxy, { ...options, timeoutMs })
   const pools = new Agent({
-    connect: { ...tlsOptions(options), timeout: timeoutMs, lookup: judgingLookup(options) },
+    connect: route?.connect ?? { ...tlsOptions(options), timeout: timeoutMs, lookup: judgingLookup(options) },
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: limit,
@@ -39,11 +50,13 @@ export function httpTransport(options: HttpTransportOptions = {}): HttpTransport
   })
   return {
     async send(request, signal) {
-      const url = networkUrl(request.url, options)
+      const url = networkUrl(request.url, { ...options, isProxied: route !== undefined })
       signal?.throwIfAborted()
-      return exchange(pools, url, request, { limit, timeoutMs, clock, ...(signal && { signal }) })
+      return exchange(pools, url, request, { limit, timeoutMs, clock, route, signal })
     },
-    close: () => pools.destroy(),
+    async close() {
+      await Promise.all([pools.destroy(), route?.close()])
+    },
   }
 }
 
@@ -51,7 +64,8 @@ interface ExchangeOptions {
   readonly limit: number
   readonly timeoutMs: number
   readonly clock: Clock
-  readonly signal?: AbortSignal
+  readonly route: ProxyRoute | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 /** A reason made once: an abort without one makes an error with a stack, at every exchange. */
@@ -62,8 +76,10 @@ function exchange(
   pools: Agent,
   url: URL,
   request: HttpRequest,
-  { limit, timeoutMs, clock, signal }: ExchangeOptions,
+  { limit, timeoutMs, clock, route, signal }: ExchangeOptions,
 ): Promise<HttpResponse> {
+  const host = route ? `${url.host} through the proxy ${route.host}` : url.host
+  const { path, headers: forProxy } = route?.addressed(url) ?? { path: url.pathname + url.search, headers: {} }
   return new Promise((resolve, reject) => {
     const settled = new AbortController()
     let controller: Dispatcher.DispatchController | undefined
@@ -83,15 +99,15 @@ function exchange(
     const onAbort = () => fail(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     clock.sleep(timeoutMs, settled.signal).then(
-      () => fail(new AgentError('ERR_NETWORK', `no response from ${url.host} within ${timeoutMs} ms`)),
+      () => fail(new AgentError('ERR_NETWORK', `no response from ${host} within ${timeoutMs} ms`)),
       () => undefined,
     )
     pools.dispatch(
       {
         origin: url.origin,
-        path: url.pathname + url.search,
+        path,
         method: request.method,
-        headers: request.headers,
+        headers: { ...request.headers, ...forProxy },
         body: request.body ?? null,
       },
       {
@@ -100,6 +116,8 @@ function exchange(
           if (settled.signal.aborted) started.abort(new Error('the request was given up'))
         },
         onResponseStart(_, statusCode, incoming) {
+          const refusal = route?.refusal(statusCode, url)
+          if (refusal) return fail(refusal)
           status = statusCode
           headers = joined(incoming)
         },
@@ -109,7 +127,7 @@ function exchange(
           end()
           resolve({ status, headers, body: new Uint8Array(Buffer.concat(chunks)) })
         },
-        onResponseError: (_, error) => fail(asAgentError(error, url.host, limit)),
+        onResponseError: (_, error) => fail(asAgentError(error, host, limit)),
       },
     )
   })
@@ -120,7 +138,7 @@ function joined(headers: Readonly<Record<string, string | string[] | undefined>>
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), [value ?? ''].flat().join(', ')]))
 }
 
-function asAgentError(error: Error & { code?: unknown; data?: unknown }, host: string, limit: number): Error {
+function asAgentError(error: NetworkFailure, host: string, limit: number): Error {
   if (error instanceof AgentError) return error
   switch (error.code) {
     case 'UND_ERR_INVALID_ARG':
@@ -128,8 +146,6 @@ function asAgentError(error: Error & { code?: unknown; data?: unknown }, host: s
     case 'UND_ERR_RES_EXCEEDED_MAX_SIZE':
       return new AgentError('ERR_LIMIT_EXCEEDED', `the response of ${host} is longer than ${limit} bytes`, { cause: error })
     default:
-      // A parser's error quotes the response, which may be a challenge.
-      if (error.data !== undefined) error.data = undefined
-      return new AgentError('ERR_NETWORK', `the request to ${host} failed: ${String(error.code ?? error.message)}`, { cause: error })
+      return networkError(`the request to ${host} failed`, error)
   }
 }

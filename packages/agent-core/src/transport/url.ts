@@ -17,11 +17,17 @@ export function requestUrl(text: string): URL {
   return url
 }
 
+export interface NetworkUrlOptions extends LocalAddresses {
+  /** A proxy resolves the names. */
+  readonly isProxied: boolean
+}
+
 /** The same for a request that leaves the process: an address near the device needs its option, else `ERR_UNSUPPORTED`. */
-export function networkUrl(text: string, allowed: LocalAddresses): URL {
+export function networkUrl(text: string, { isProxied, ...allowed }: NetworkUrlOptions): URL {
   const url = requestUrl(text)
-  // The URL parser has made plain addresses of decimal, octal and hexadecimal ones. A name is judged when it is resolved.
-  const address = url.hostname.replace(/^\[|\]$/g, '')
+  // The URL parser has made plain addresses of decimal, octal and hexadecimal ones. A name is judged when it is resolved; where a proxy
+  // does that, the only one whose address is known is localhost (RFC 6761 6.3).
+  const address = isProxied && /(^|\.)localhost\.?$/.test(url.hostname) ? '127.0.0.1' : url.hostname.replace(/^\[|\]$/g, '')
   const problem = isIP(address) === 0 ? undefined : localAddressProblem(address, allowed)
   if (problem !== undefined) throw new AgentError('ERR_UNSUPPORTED', `${url.hostname} is ${problem}`)
   return url
