@@ -1,7 +1,8 @@
 import type { Identity, IdentityStore } from '@certfleet/agent-core'
 import type { Test } from 'tap'
 
-const identity: Identity = {
+/** One to install. */
+export const sampleIdentity: Identity = {
   profileId: 'wifi',
   principal: 'device',
   chain: [Uint8Array.of(1)],
@@ -21,31 +22,31 @@ const identity: Identity = {
 }
 
 /** What every `IdentityStore` promises (ports.ts). */
-export async function identityStoreContract(t: Test, make: () => Promise<IdentityStore>): Promise<void> {
+export async function identityStoreContract(t: Test, make: (t: Test) => Promise<IdentityStore>): Promise<void> {
   await t.test('what was installed is listed, whole', async (t) => {
-    const store = await make()
-    await store.install(identity)
-    t.same(await store.list(), [identity])
+    const store = await make(t)
+    await store.install(sampleIdentity)
+    t.same(await store.list(), [sampleIdentity])
   })
   await t.test('one identity a profile and principal: the new one replaces the old', async (t) => {
-    const store = await make()
-    await store.install(identity)
-    await store.install({ ...identity, keyLabel: 'k2' })
+    const store = await make(t)
+    await store.install(sampleIdentity)
+    await store.install({ ...sampleIdentity, keyLabel: 'k2' })
     t.same(
       (await store.list()).map(({ keyLabel }) => keyLabel),
       ['k2'],
     )
   })
   await t.test('the device and its user each have their own', async (t) => {
-    const store = await make()
-    await store.install(identity)
-    await store.install({ ...identity, principal: 'user' })
+    const store = await make(t)
+    await store.install(sampleIdentity)
+    await store.install({ ...sampleIdentity, principal: 'user' })
     t.equal((await store.list()).length, 2)
   })
   await t.test('removing takes only that one; removing what is not there is not an error', async (t) => {
-    const store = await make()
-    await store.install(identity)
-    await store.install({ ...identity, principal: 'user' })
+    const store = await make(t)
+    await store.install(sampleIdentity)
+    await store.install({ ...sampleIdentity, principal: 'user' })
     await store.remove('device/wifi')
     await store.remove('device/wifi')
     t.same(

@@ -1,7 +1,8 @@
 import type { EnrollmentAttempt, Failure, PendingEnrollment, StateStore } from '@certfleet/agent-core'
 import type { Test } from 'tap'
 
-const attempt: EnrollmentAttempt = {
+/** One to begin. */
+export const sampleAttempt: EnrollmentAttempt = {
   id: 'a1',
   keyLabel: 'k1',
   placement: { protection: 'tpm', provider: 'TPM "é"', reason: 'tpm-ready' },
@@ -33,11 +34,11 @@ export async function stateStoreContract(t: Test, make: (t: Test) => Promise<Sta
   })
   await t.test('all that was recorded is there, and after a restart', async (t) => {
     const { store, restart } = await make(t)
-    await store.beginAttempt('device/wifi', attempt)
+    await store.beginAttempt('device/wifi', sampleAttempt)
     await store.recordPending('device/wifi', pending)
     await store.recordFailure('user/vpn', failure)
     const expected = {
-      attempts: new Map([['device/wifi', attempt]]),
+      attempts: new Map([['device/wifi', sampleAttempt]]),
       pending: new Map([['device/wifi', pending]]),
       failures: new Map([['user/vpn', failure]]),
     }
@@ -53,32 +54,32 @@ export async function stateStoreContract(t: Test, make: (t: Test) => Promise<Sta
       exportable: true,
       rootFingerprint: 'r1',
     } as const
-    await store.beginAttempt('user/mail', { ...attempt, requested })
-    t.same((await (await restart()).load()).attempts.get('user/mail'), { ...attempt, requested })
+    await store.beginAttempt('user/mail', { ...sampleAttempt, requested })
+    t.same((await (await restart()).load()).attempts.get('user/mail'), { ...sampleAttempt, requested })
   })
   await t.test('beginning an attempt while one is unfinished gives the unfinished one, after a restart too', async (t) => {
     const { store, restart } = await make(t)
-    t.same(await store.beginAttempt('device/wifi', attempt), attempt)
-    t.same(await store.beginAttempt('device/wifi', { ...attempt, id: 'a2' }), attempt)
-    t.same(await (await restart()).beginAttempt('device/wifi', { ...attempt, id: 'a3' }), attempt)
+    t.same(await store.beginAttempt('device/wifi', sampleAttempt), sampleAttempt)
+    t.same(await store.beginAttempt('device/wifi', { ...sampleAttempt, id: 'a2' }), sampleAttempt)
+    t.same(await (await restart()).beginAttempt('device/wifi', { ...sampleAttempt, id: 'a3' }), sampleAttempt)
   })
   await t.test('of two that begin at once, both get the same attempt', async (t) => {
     const { store } = await make(t)
     const [first, second] = await Promise.all([
-      store.beginAttempt('device/wifi', attempt),
-      store.beginAttempt('device/wifi', { ...attempt, id: 'a2' }),
+      store.beginAttempt('device/wifi', sampleAttempt),
+      store.beginAttempt('device/wifi', { ...sampleAttempt, id: 'a2' }),
     ])
     t.same(second, first)
   })
   await t.test('the device and its user have attempts of their own', async (t) => {
     const { store } = await make(t)
-    await store.beginAttempt('device/wifi', attempt)
-    t.equal((await store.beginAttempt('user/wifi', { ...attempt, id: 'a2' })).id, 'a2')
+    await store.beginAttempt('device/wifi', sampleAttempt)
+    t.equal((await store.beginAttempt('user/wifi', { ...sampleAttempt, id: 'a2' })).id, 'a2')
   })
   await t.test('the end of an attempt forgets it and its poll, and leaves the others', async (t) => {
     const { store, restart } = await make(t)
     for (const key of ['device/wifi', 'device/vpn'] as const) {
-      await store.beginAttempt(key, attempt)
+      await store.beginAttempt(key, sampleAttempt)
       await store.recordPending(key, pending)
       await store.recordFailure(key, failure)
     }
@@ -112,12 +113,12 @@ export async function stateStoreContract(t: Test, make: (t: Test) => Promise<Sta
   await t.test('what was loaded is not changed by what comes later', async (t) => {
     const { store } = await make(t)
     const before = await store.load()
-    await store.beginAttempt('device/wifi', attempt)
+    await store.beginAttempt('device/wifi', sampleAttempt)
     t.equal(before.attempts.size, 0)
   })
   await t.test('ids that name members of every object are ids like others', async (t) => {
     const { store, restart } = await make(t)
-    for (const key of ['device/__proto__', 'device/constructor'] as const) await store.beginAttempt(key, attempt)
+    for (const key of ['device/__proto__', 'device/constructor'] as const) await store.beginAttempt(key, sampleAttempt)
     t.same([...(await (await restart()).load()).attempts.keys()], ['device/__proto__', 'device/constructor'])
   })
 }

@@ -1,5 +1,5 @@
 import { basename, dirname, sep } from 'node:path'
-import type { Disk } from '@certfleet/agent-core'
+import type { Disk, FileLock } from '@certfleet/agent-core'
 
 export class DiskFailure extends Error {
   readonly code = 'ENOSPC'
@@ -74,4 +74,51 @@ export class FakeDisk implements Disk {
   #step(): void {
     if (this.stepsLeft-- <= 0) throw new DiskFailure('no space left')
   }
+}
+
+/** A disk whose steps, reads too, all fail from one on, with any code of the system's. */
+export interface FaultyDisk extends Disk {
+  failAfter(steps: number, code: string): void
+  heal(): void
+}
+
+export function faultyDisk(disk: Disk): FaultyDisk {
+  let fault: { steps: number; readonly code: string } | undefined
+  const step = () => {
+    if (fault && fault.steps-- <= 0) throw Object.assign(new Error('the disk refuses'), { code: fault.code })
+  }
+  const members = Object.entries(methodsOf(disk)).map(([name, method]) => [
+    name,
+    async (...args: unknown[]) => {
+      step()
+      return method(...args)
+    },
+  ])
+  return {
+    ...(Object.fromEntries(members) as unknown as Disk),
+    failAfter(steps, code) {
+      fault = { steps, code }
+    },
+    heal() {
+      fault = undefined
+    },
+  }
+}
+
+const steps = ['read', 'write', 'sync', 'rename', 'syncFolder', 'makeFolder', 'list', 'remove'] as const
+
+function methodsOf(disk: Disk): Record<string, (...args: unknown[]) => unknown> {
+  return Object.fromEntries(steps.map((name) => [name, (...args: unknown[]) => Reflect.apply(disk[name], disk, args)]))
+}
+
+/** How a process ends: what was not synced stays, is lost, or is lost but for the names. */
+export const endings: readonly (readonly [string, (disk: FakeDisk) => void])[] = [
+  ['the process is killed', (disk) => (disk.stepsLeft = Number.POSITIVE_INFINITY)],
+  ['the power is cut, names lost', (disk) => disk.cutPower(false)],
+  ['the power is cut, names kept', (disk) => disk.cutPower(true)],
+]
+
+/** For a disk that no other process sees. */
+export async function unlocked(): Promise<FileLock> {
+  return { assertHeld() {}, async release() {} }
 }

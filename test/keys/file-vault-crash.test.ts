@@ -4,18 +4,11 @@ import t, { type Test } from 'tap'
 import { clearVault, fileKeys, fileVault } from '#agent-core/keys/file-vault.ts'
 import { keyFileOf, removeStoredKey, storedKeys } from '#agent-core/keys/stored-keys.ts'
 import type { KeyVault } from '#agent-core/keys/vault.ts'
-import { FakeDisk } from '../fakes/disk.ts'
+import { endings, FakeDisk } from '../fakes/disk.ts'
 
 const folder = join('state', 'keys')
 const secret = { key: Buffer.alloc(32, 7) }
 const [kept, made] = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey) as [never, never]
-
-/** How the process ends: what was not synced stays, is lost, or is lost but for the names. */
-const endings: [string, (disk: FakeDisk) => void][] = [
-  ['the process is killed', (disk) => (disk.stepsLeft = Number.POSITIVE_INFINITY)],
-  ['the power is cut, names lost', (disk) => disk.cutPower(false)],
-  ['the power is cut, names kept', (disk) => disk.cutPower(true)],
-]
 
 /** Every label that is listed, each with a key that loads. */
 async function usableKeys(t: Test, disk: FakeDisk): Promise<readonly string[]> {

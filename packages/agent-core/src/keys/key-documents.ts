@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 
 /** Base64 of `lengthBytes` octets, any number by default, in its one canonical spelling. */
-export function base64(lengthBytes?: number): z.ZodType<string> {
+export function base64(lengthBytes?: number): z.ZodType<string, string> {
   return z.string().refine((text) => {
     const bytes = Buffer.from(text, 'base64')
     return bytes.toString('base64') === text && (lengthBytes ?? bytes.length) === bytes.length

@@ -56,6 +56,11 @@ export function keyFolder(folder: string, kind: FolderKind): string {
   return join(folder, 'keys', kind)
 }
 
+/** The lock file of one kind's keys: whoever opens them holds it. */
+export function keyLock(folder: string, kind: FolderKind): string {
+  return join(folder, 'keys', `${kind}.lock`)
+}
+
 /**
  * The one place where the name of a key storage becomes a provider, for the SDK, the commands and the scenarios alike.
  * Fails as that provider does; `ERR_KEY_SECRET_REFUSED` where a secret is needed and `secret` is absent; `ERR_STATE_BUSY` while another
@@ -64,9 +69,8 @@ export function keyFolder(folder: string, kind: FolderKind): string {
 export async function openKeyStorage(ksp: Ksp, options: KeyStorageOptions): Promise<OpenedKeyStorage> {
   if (ksp.kind === 'pkcs11') return openToken(ksp, options)
   if (options.folder === undefined) return { ...(await openKind(ksp.kind, undefined, options)), close: async () => {} }
-  const keys = join(options.folder, 'keys')
-  await ensureFolder(systemDisk, keys)
-  const lock = await lockFile(join(keys, `${ksp.kind}.lock`))
+  await ensureFolder(systemDisk, join(options.folder, 'keys'))
+  const lock = await lockFile(keyLock(options.folder, ksp.kind))
   try {
     return { ...(await openKind(ksp.kind, keyFolder(options.folder, ksp.kind), options)), close: lock.release }
   } catch (error) {

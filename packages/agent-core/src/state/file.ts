@@ -12,7 +12,7 @@ export interface FileState extends StateStore {
 export interface FileStateOptions {
   /** Default: the machine's. */
   readonly disk?: Disk
-  /** Takes `<path>.lock`, or fails. Default: a lock file, as told below. */
+  /** Takes the lock file at `path`. Default: a file on the machine's disk, whatever `disk` is. */
   readonly lock?: (path: string) => Promise<FileLock>
 }
 

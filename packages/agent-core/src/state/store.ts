@@ -1,23 +1,12 @@
 import type { StateStore } from '../ports.ts'
 import type { AgentState } from '../types.ts'
+import { inTurn } from './in-turn.ts'
 
 export const emptyState: AgentState = { attempts: new Map(), pending: new Map(), failures: new Map() }
 
 /** The state kept in memory from `initial` on; each change counts once `persist` has resolved, one after another. */
 export function stateStore(initial: AgentState, persist: (state: AgentState) => Promise<void>): StateStore {
-  let state = initial
-  let last: Promise<unknown> = Promise.resolve()
-  const change = <T>(step: (state: AgentState) => { next: AgentState; result: T }): Promise<T> => {
-    const turn = last.then(async () => {
-      const { next, result } = step(state)
-      if (next !== state) await persist(next)
-      state = next
-      return result
-    })
-    // The next change goes on from the state before a failed one; the failure is the caller's, who holds `turn`.
-    last = turn.catch(() => undefined)
-    return turn
-  }
+  const change = inTurn(initial, persist)
   return {
     load: () => change((now) => ({ next: now, result: now })),
     beginAttempt: (key, attempt) =>
