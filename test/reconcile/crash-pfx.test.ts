@@ -30,4 +30,5 @@ function pfx(): Partial<WorldOptions> {
   return { pfxPool: pool, edit: withPfx }
 }
 
+t.setTimeout(120_000)
 isMadeGood(t, phases)

@@ -32,4 +32,5 @@ const phases: readonly Phase[] = [
   },
 ]
 
+t.setTimeout(120_000)
 isMadeGood(t, phases)

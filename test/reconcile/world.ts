@@ -1,7 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import {
+  type CertificateStores,
   type Device,
   handlerTransport,
+  type IdentityStore,
   type KeyProtection,
   type KeyStorageProvider,
   type ManagementIdentity,
@@ -11,9 +13,11 @@ import {
   memoryState,
   memoryStores,
   type PfxSource,
+  type PolicyCache,
   type PolicyDocument,
   policyService,
   registerDevice,
+  type StateStore,
   softwareKeys,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, type LabOptions, type LabStore, memoryLabStore } from '@certfleet/emulator/lab'
@@ -33,25 +37,42 @@ export const signal = new AbortController().signal
 
 export type Edit = (document: PolicyDocument) => PolicyDocument
 
-export interface World {
+/** What a device keeps from one process to the next. */
+export interface Kept {
+  readonly keys: KeyStorageProvider
+  readonly identities: IdentityStore
+  readonly stores: CertificateStores
+  readonly state: StateStore
+  readonly cache: PolicyCache
+}
+
+export function keptInMemory(pool: readonly KeyObject[]): Kept {
+  return {
+    keys: pooledKeys(pool),
+    identities: memoryIdentities(),
+    stores: memoryStores(),
+    state: memoryState(),
+    cache: memoryPolicyCache(),
+  }
+}
+
+export interface World extends Kept {
   readonly clock: FakeClock
   readonly lab: Lab
-  readonly keys: ReturnType<typeof pooledKeys>
-  readonly identities: ReturnType<typeof memoryIdentities>
-  readonly stores: ReturnType<typeof memoryStores>
-  readonly state: ReturnType<typeof memoryState>
   /** What answers to `pfx`. */
   readonly connector: PfxConnector
   /** URLs, oldest first. */
   readonly requests: readonly string[]
   /** What the process is made of, over what the device keeps: a new one after each crash. */
-  device(budget?: CrashBudget): Device
+  device(budget?: CrashBudget, kept?: Kept): Device
+  /** What the service sends now. */
+  policy(): PolicyDocument
   edit(edit: Edit): void
 }
 
 export interface WorldOptions {
   readonly pool: readonly KeyObject[]
-  /** A store with a CA in it: making four CA keys for each of hundreds of labs would take minutes. */
+  /** A store with a CA in it, and the next one where a roll-over is prepared: making four CA keys for each of hundreds of labs would take minutes. */
   readonly authority: LabStore
   readonly approve?: LabOptions['approve']
   readonly platform?: PlatformName
@@ -61,6 +82,8 @@ export interface WorldOptions {
   readonly pfxPool?: readonly KeyObject[]
   readonly legacyPfx?: boolean
   readonly edit?: Edit
+  /** Default: in memory. */
+  readonly kept?: Kept
   /** What the device has to keep keys in. Default: the pool. */
   readonly keyStorageProviders?: readonly KeyStorageProvider[]
   /** Where the device insists on keeping keys. */
@@ -77,12 +100,15 @@ export async function world({
   pfxPool = [],
   legacyPfx = false,
   edit = (document) => document,
+  kept = keptInMemory(pool),
   keyStorageProviders,
   keyStorage,
 }: WorldOptions): Promise<World> {
   const clock = new FakeClock(start)
   const store = memoryLabStore()
-  await store.transaction((transaction) => transaction.put('authority', 'lab', copyOf(authority)))
+  await store.transaction((transaction) => {
+    for (const [key, record] of recordsOf(authority)) transaction.put('authority', key, record)
+  })
   let current = edit
   const lab: Lab = await createLab({
     store,
@@ -108,13 +134,6 @@ export async function world({
     osVersion,
     managementCertificate: management.certificate,
   })
-  const kept = {
-    keys: pooledKeys(pool),
-    identities: memoryIdentities(),
-    stores: memoryStores(),
-    state: memoryState(),
-    cache: memoryPolicyCache(),
-  }
   const jitter = { between: (minMs: number) => minMs }
 
   return {
@@ -126,15 +145,22 @@ export async function world({
     edit(next) {
       current = next
     },
-    device(budget = never) {
+    policy: () => current(policyDocument('dev-1', lab.rootCertificate)),
+    device(budget = never, { keys, identities, stores, state, cache } = kept) {
       const shaky = crashing(transport, budget)
-      const cache = crashing(kept.cache, budget)
-      const service = policyService({ policyUrl, deviceId: 'dev-1', credential, transport: shaky, cache, management })
+      const service = policyService({
+        policyUrl,
+        deviceId: 'dev-1',
+        credential,
+        transport: shaky,
+        cache: crashing(cache, budget),
+        management,
+      })
       const adapter = platformAdapter(platform, {
         osVersion,
-        keyStorageProviders: (keyStorageProviders ?? [kept.keys]).map((provider) => crashing(provider, budget)),
-        certificateStores: crashing(kept.stores, budget),
-        identities: crashing(kept.identities, budget),
+        keyStorageProviders: (keyStorageProviders ?? [keys]).map((provider) => crashing(provider, budget)),
+        certificateStores: crashing(stores, budget),
+        identities: crashing(identities, budget),
         transport: shaky,
         clock,
         jitter,
@@ -149,7 +175,7 @@ export async function world({
         challengeSource: crashing(service.challengeSource, budget),
         pfxSource: crashing(service.pfxSource as PfxSource, budget),
         reporter: crashing(service.reporter, budget),
-        state: crashing(kept.state, budget),
+        state: crashing(state, budget),
         ...(keyStorage && { keyStorage }),
       }
     },
@@ -166,8 +192,12 @@ function managementOf(): Promise<ManagementIdentity> {
   return management
 }
 
-function copyOf(authority: LabStore) {
-  const record = authority.get('authority', 'lab')
-  if (!record) throw new Error('the store given has no CA in it')
-  return record
+/** The CA, and the one that is prepared where a roll-over is. */
+function recordsOf(authority: LabStore) {
+  const records = ['lab', 'lab-000001'].flatMap((key) => {
+    const record = authority.get('authority', key)
+    return record ? [[key, record] as const] : []
+  })
+  if (records.length === 0) throw new Error('the store given has no CA in it')
+  return records
 }
