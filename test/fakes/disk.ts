@@ -78,14 +78,20 @@ export class FakeDisk implements Disk {
 
 /** A disk whose steps, reads too, all fail from one on, with any code of the system's. */
 export interface FaultyDisk extends Disk {
-  failAfter(steps: number, code: string): void
+  /** `count`: how many fail. Default: every one until `heal`. */
+  failAfter(steps: number, code: string, count?: number): void
+  /** How many have failed since. */
+  failed(): number
   heal(): void
 }
 
 export function faultyDisk(disk: Disk): FaultyDisk {
-  let fault: { steps: number; readonly code: string } | undefined
+  let fault: { steps: number; readonly code: string; count: number } | undefined
+  let failed = 0
   const step = () => {
-    if (fault && fault.steps-- <= 0) throw Object.assign(new Error('the disk refuses'), { code: fault.code })
+    if (!fault || fault.steps-- > 0 || fault.count-- <= 0) return
+    failed++
+    throw Object.assign(new Error('the disk refuses'), { code: fault.code })
   }
   const members = Object.entries(methodsOf(disk)).map(([name, method]) => [
     name,
@@ -96,9 +102,11 @@ export function faultyDisk(disk: Disk): FaultyDisk {
   ])
   return {
     ...(Object.fromEntries(members) as unknown as Disk),
-    failAfter(steps, code) {
-      fault = { steps, code }
+    failAfter(steps, code, count = Number.POSITIVE_INFINITY) {
+      fault = { steps, code, count }
+      failed = 0
     },
+    failed: () => failed,
     heal() {
       fault = undefined
     },

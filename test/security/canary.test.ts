@@ -5,21 +5,18 @@ import { inspect } from 'node:util'
 import {
   AgentError,
   createAgent,
-  fileKeys,
-  filePolicyCache,
-  fileState,
   type HttpRequest,
   handlerTransport,
   type KeyProtection,
   type KeyStorageProvider,
   managementIdentity,
-  memoryIdentities,
-  memoryStores,
   modelledPassport,
   modelledTpm,
   noLatency,
+  openStateFolder,
   policyService,
   registerDevice,
+  type StateFolder,
   softwareKeys,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
@@ -30,6 +27,7 @@ import { type ConnectorMood, pfxConnector, withPfx } from '../fakes/pfx-connecto
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 
+t.setTimeout(120_000)
 const policyUrl = 'http://lab.example/device/policy'
 const registrationToken = 'canary-registration-token'
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -43,14 +41,24 @@ await createLab({ store: ca, clock: new FakeClock(start), registrationToken, key
 
 /** Every text in which a secret could show: it is looked for as itself, in base64, and in hex. */
 function leaks(secrets: readonly string[], places: ReadonlyMap<string, string>): string[] {
-  const forms = secrets.flatMap((secret) => [
-    secret,
-    Buffer.from(secret).toString('base64').replace(/=+$/, ''),
-    Buffer.from(secret).toString('hex'),
-  ])
+  const forms = secrets.flatMap((secret) => [secret, ...formsOf(Buffer.from(secret)), ...(isNumber(secret) ? numberForms(secret) : [])])
   return [...places].flatMap(([place, text]) =>
     forms.filter((form) => text.includes(form)).map((form) => `${form.slice(0, 12)}… in ${place}`),
   )
+}
+
+/** In hex, and as a run of base64 that says the same wherever in a longer text it begins. */
+function formsOf(octets: Buffer): string[] {
+  const runs = [0, 1, 2].map((from) => octets.subarray(from, octets.length - ((octets.length - from) % 3)).toString('base64'))
+  return [octets.toString('hex'), ...runs]
+}
+
+/** A member of a JWK: it stands in a PKCS #8 as octets. */
+const isNumber = (secret: string): boolean => /^[\w-]{100,}$/.test(secret)
+
+function numberForms(secret: string): string[] {
+  const octets = Buffer.from(secret, 'base64url')
+  return [octets.toString('latin1'), ...formsOf(octets)]
 }
 
 function filesBelow(folder: string): Map<string, string> {
@@ -101,7 +109,7 @@ const pfxTroubles: [name: string, mood: ConnectorMood, expected: object][] = [
 
 interface Storage {
   readonly secrets: readonly string[]
-  open(folder: string): Promise<KeyStorageProvider>
+  open(path: string, folder: StateFolder): Promise<KeyStorageProvider>
 }
 
 const passphrase = 'canary-passphrase-of-the-folder'
@@ -109,7 +117,7 @@ const pin = 'canary-pin-739104'
 const clock = new FakeClock(start)
 const pooled: Storage = { secrets: [], open: async () => pooledKeys([privateKey]) }
 const storages: Readonly<Record<string, Storage>> = {
-  software: { secrets: [passphrase], open: (folder) => fileKeys(join(folder, 'keys'), { secret: { passphrase } }) },
+  software: { secrets: [passphrase], open: (_, folder) => folder.softwareKeys({ passphrase }) },
   tpm: {
     secrets: [],
     open: async (folder) => modelledTpm({ clock, latency: noLatency, folder: join(folder, 'tpm'), makeKey: async () => privateKey }),
@@ -159,19 +167,19 @@ async function enrol(
   const { deviceId, credential } = await registerDevice(device)
   secrets.push(credential)
   const jitter = { between: (minMs: number) => minMs }
-  const state = await fileState(join(folder, 'state.json'))
-  const keys = await storage.open(folder)
+  const kept = await openStateFolder(folder)
+  const keys = await storage.open(folder, kept)
   const agent = createAgent({
     clock,
     jitter,
-    state,
+    state: kept.state,
     keyStorage,
-    ...policyService({ policyUrl, deviceId, credential, transport, cache: filePolicyCache(join(folder, 'policy.json')), management }),
+    ...policyService({ policyUrl, deviceId, credential, transport, cache: kept.policyCache, management }),
     platform: platformAdapter('windows', {
       osVersion: '11',
       keyStorageProviders: [keys],
-      certificateStores: memoryStores(),
-      identities: memoryIdentities(),
+      certificateStores: kept.certificateStores,
+      identities: kept.identities,
       transport,
       clock,
       jitter,
@@ -182,7 +190,7 @@ async function enrol(
   agent.on('result', (result) => events.push(inspect(result, { depth: 10 })))
   agent.on('error', (error) => events.push(inspect(error, { depth: 10 })))
   const pass = await agent.runOnce()
-  await state.close()
+  await kept.close()
   secrets.push(...connector.secrets)
   const places = new Map([
     ...filesBelow(folder),
@@ -201,7 +209,11 @@ for (const [name, answer] of troubles) {
     const { secrets, places } = await enrol(t, name, answer, pooled, 'software')
     t.ok(secrets.length >= (name === 'challenge is garbled' ? 5 : 6), 'there were secrets to look for')
     t.same(leaks(secrets, places), [])
-    t.equal(places.has('state.json') && places.has('policy.json'), true, 'state and policy were written')
+    t.equal(
+      ['state.json', 'stores.json', 'policy'].every((file) => places.has(file)),
+      true,
+      'state, stores and policy were written',
+    )
   })
 }
 
@@ -217,6 +229,7 @@ for (const [protection, storage] of Object.entries(storages)) {
     const installed = { state: 'installed', keyProtection: protection }
     t.match(pass.report.profiles, [installed, installed])
     t.ok(secrets.includes(storage.secrets[0] ?? registrationToken), 'there were secrets to look for')
+    t.ok(places.has('identities.json'), 'and the identities were written')
     t.ok([...places.keys()].filter((place) => /^(keys|tpm|passport)\//.test(place)).length >= 2, 'and files of the storage to look into')
     t.same(leaks(secrets, places), [])
   })
@@ -228,9 +241,19 @@ for (const [name, mood, expected] of pfxTroubles) {
     const { secrets, places, pass } = await enrol(t, 'all is well', (request, lab) => lab.handle(request), storage, 'software', mood)
     t.match(pass.report.profiles[1], { profileId: 'mail', ...expected })
     t.same(leaks(secrets, places), [])
-    t.equal(places.has('state.json') && places.has('policy.json'), true, 'state and policy were written')
+    t.equal(
+      ['state.json', 'stores.json', 'policy'].every((file) => places.has(file)),
+      true,
+      'state, stores and policy were written',
+    )
   })
 }
+
+t.test('the search finds a key in whatever it is written', async (t) => {
+  const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' })
+  const texts = [pkcs8.toString('latin1'), pkcs8.toString('hex'), pkcs8.toString('base64'), ` ${JSON.stringify(jwk)}`]
+  for (const text of texts) t.not(leaks([jwk.d as string], new Map([['a', text]])).length, 0, text.slice(0, 20))
+})
 
 t.test('the search finds what is there', async (t) => {
   t.equal(
