@@ -1,6 +1,17 @@
-import type { Identity, IdentityStore } from '@certfleet/agent-core'
+import type { Identity, IdentityStore, PolicyDocument } from '@certfleet/agent-core'
 import { fingerprintOf, parseCertificate } from '@certfleet/agent-core/pki'
-import type { Kept, World } from './world.ts'
+import type { Lab } from '@certfleet/emulator/lab'
+import type { PfxConnector } from '../fakes/pfx-connector.ts'
+import type { Kept } from './world.ts'
+
+/** The service side of one device. */
+export interface Service {
+  readonly lab: Pick<Lab, 'issued'>
+  /** Absent: no PFX is delivered. */
+  readonly connector?: PfxConnector
+  /** What it sends now. */
+  policy(): PolicyDocument
+}
 
 /** How a device has to end. */
 export interface Expected {
@@ -25,7 +36,7 @@ interface Found {
   /** For which attempt, and with what; oldest first. */
   readonly issued: readonly Issued[]
   readonly unverified: readonly string[]
-  readonly world: World
+  readonly service: Service
   readonly expected: Expected
 }
 
@@ -33,8 +44,8 @@ const leafOf = ({ chain }: Identity): string => fingerprintOf(chain[0] as Uint8A
 const keyOf = ({ principal, profileId }: Identity): string => `${principal}/${profileId}`
 const lastFor = ({ profileId }: Identity, issued: readonly Issued[]): string | undefined =>
   issued.findLast((one) => (one.profileId ?? profileId) === profileId)?.fingerprint
-const wanted = ({ world }: Found): readonly string[] => {
-  const { scepProfiles, pfxProfiles = [] } = world.policy()
+const wanted = (service: Service): readonly string[] => {
+  const { scepProfiles, pfxProfiles = [] } = service.policy()
   return [...scepProfiles, ...pfxProfiles].map(({ principal, id }) => `${principal}/${id}`)
 }
 const none = (texts: readonly string[]): readonly string[] => texts
@@ -45,7 +56,7 @@ const differ = (what: string, found: readonly string[], expected: readonly strin
 
 const checks = {
   'one identity a profile, and none of a profile that is gone': (found: Found) =>
-    differ('identities', found.identities.map(keyOf), wanted(found)),
+    differ('identities', found.identities.map(keyOf), wanted(found.service)),
   'no orphaned key, and no identity without its key': (found: Found) =>
     differ(
       'keys',
@@ -62,20 +73,20 @@ const checks = {
       .filter((identity) => leafOf(identity) !== lastFor(identity, issued))
       .map((identity) => `${keyOf(identity)} has an older one`),
   'nothing was ever installed that was not verified': ({ unverified }: Found) => none(unverified),
-  'the roots are those of the policy, each once': ({ roots, world }: Found) =>
+  'the roots are those of the policy, each once': ({ roots, service }: Found) =>
     differ(
       'roots',
       roots,
-      world.policy().trustedRoots.map(({ certificate }) => fingerprintOf(new Uint8Array(Buffer.from(certificate, 'base64')))),
+      service.policy().trustedRoots.map(({ certificate }) => fingerprintOf(new Uint8Array(Buffer.from(certificate, 'base64')))),
     ),
 } as const satisfies Record<string, (found: Found) => readonly string[]>
 
 export const checkNames = Object.keys(checks) as (keyof typeof checks)[]
 
 /** Judges a device as it stands. `unverified`: of `watchingInstalls`. */
-export async function problemsOf(world: World, kept: Kept, expected: Expected, unverified: readonly string[]): Promise<Problems> {
+export async function problemsOf(service: Service, kept: Kept, expected: Expected, unverified: readonly string[]): Promise<Problems> {
   const { attempts, pending } = await kept.state.load()
-  const delivered = [...world.connector.issued].map(([attemptId, { certificate }]) => ({
+  const delivered = [...(service.connector?.issued ?? [])].map(([attemptId, { certificate }]) => ({
     attemptId,
     fingerprint: fingerprintOf(certificate),
   }))
@@ -84,9 +95,9 @@ export async function problemsOf(world: World, kept: Kept, expected: Expected, u
     keyLabels: await kept.keys.list(),
     roots: (await kept.stores.list()).map(({ fingerprint }) => fingerprint),
     open: [...attempts.keys(), ...pending.keys()],
-    issued: [...[...world.lab.issued()].sort((a, b) => a.at - b.at), ...delivered],
+    issued: [...[...service.lab.issued()].sort((a, b) => a.at - b.at), ...delivered],
     unverified,
-    world,
+    service,
     expected,
   }
   return Object.fromEntries(checkNames.map((name) => [name, checks[name](found)])) as unknown as Problems
@@ -98,29 +109,33 @@ export async function problemsOf(world: World, kept: Kept, expected: Expected, u
  */
 export function watchingInstalls(
   identities: IdentityStore,
-  others: () => { world: World; kept: Kept },
+  others: () => { service: Service; kept: Kept },
   unverified: string[],
 ): IdentityStore {
   return {
     ...identities,
     async install(identity) {
-      const { world, kept } = others()
-      const { publicKey } = parseCertificate(identity.chain[0] as Uint8Array)
-      const key = await kept.keys.open(identity.keyLabel)
-      const issued = [
-        ...[...world.lab.issued()].map(({ fingerprint }) => fingerprint),
-        ...[...world.connector.issued.values()].map(({ certificate }) => fingerprintOf(certificate)),
-      ]
-      const roots = (await kept.stores.list()).map(({ fingerprint }) => fingerprint)
-      const { scepProfiles, pfxProfiles = [] } = world.policy()
-      const facts: readonly (readonly [string, boolean])[] = [
-        ['nobody issued it', issued.includes(leafOf(identity))],
-        ['it is not for its key', key !== undefined && Buffer.compare(key.publicKey, publicKey) === 0],
-        ['its root is not installed', roots.includes(identity.requested.rootFingerprint)],
-        ['its profile is gone', [...scepProfiles, ...pfxProfiles].some(({ id }) => id === identity.profileId)],
-      ]
-      unverified.push(...facts.flatMap(([problem, isSo]) => (isSo ? [] : [`${keyOf(identity)}: ${problem}`])))
+      const { service, kept } = others()
+      unverified.push(...(await unverifiedIn(identity, service, kept)))
+      if (!wanted(service).includes(keyOf(identity))) unverified.push(`${keyOf(identity)}: its profile is gone`)
       return identities.install(identity)
     },
   }
+}
+
+/** What speaks against an identity that is installed, or is about to be, whatever the policy says by now. */
+export async function unverifiedIn(identity: Identity, service: Service, kept: Pick<Kept, 'keys' | 'stores'>): Promise<string[]> {
+  const { publicKey } = parseCertificate(identity.chain[0] as Uint8Array)
+  const key = await kept.keys.open(identity.keyLabel)
+  const issued = [
+    ...[...service.lab.issued()].map(({ fingerprint }) => fingerprint),
+    ...[...(service.connector?.issued.values() ?? [])].map(({ certificate }) => fingerprintOf(certificate)),
+  ]
+  const roots = (await kept.stores.list()).map(({ fingerprint }) => fingerprint)
+  const facts: readonly (readonly [string, boolean])[] = [
+    ['nobody issued it', issued.includes(leafOf(identity))],
+    ['it is not for its key', key !== undefined && Buffer.compare(key.publicKey, publicKey) === 0],
+    ['its root is not installed', roots.includes(identity.requested.rootFingerprint)],
+  ]
+  return facts.flatMap(([problem, isSo]) => (isSo ? [] : [`${keyOf(identity)}: ${problem}`]))
 }

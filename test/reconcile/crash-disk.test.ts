@@ -74,7 +74,7 @@ for (const phase of phases) {
         end(disk)
         const kept = await open(disk, taken)
         const later: string[] = []
-        const watched = { ...kept, identities: watchingInstalls(kept.identities, () => ({ world: device, kept }), later) }
+        const watched = { ...kept, identities: watchingInstalls(kept.identities, () => ({ service: device, kept }), later) }
         await heal(device, watched)
         tally.add(`${steps} steps`, await problemsOf(device, kept, phase, [...unverified, ...later]))
       }

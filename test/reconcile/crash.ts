@@ -63,7 +63,7 @@ export interface Prepared {
 /** A device in the moment before the process that will not end well. `kept`: what it keeps things in. */
 export async function prepare(phase: Phase, keep: Kept = keptInMemory(pool)): Promise<Prepared> {
   const unverified: string[] = []
-  const kept: Kept = { ...keep, identities: watchingInstalls(keep.identities, () => ({ world: device, kept: keep }), unverified) }
+  const kept: Kept = { ...keep, identities: watchingInstalls(keep.identities, () => ({ service: device, kept: keep }), unverified) }
   const device = await world({ pool, authority, ...phase.options(), kept })
   await phase.before(device)
   return { device, kept, unverified }

@@ -1,5 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import {
@@ -26,6 +25,7 @@ import { FakeClock } from '../fakes/clock.ts'
 import { type ConnectorMood, pfxConnector, withPfx } from '../fakes/pfx-connector.ts'
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
+import { filesBelow, leaks } from './leaks.ts'
 
 t.setTimeout(120_000)
 const policyUrl = 'http://lab.example/device/policy'
@@ -38,33 +38,6 @@ const start = Date.UTC(2027, 0, 1)
 /** A lab's CA, made once for all. */
 const ca = memoryLabStore()
 await createLab({ store: ca, clock: new FakeClock(start), registrationToken, keyBits: 2048, policyFor: () => undefined })
-
-/** Every text in which a secret could show: it is looked for as itself, in base64, and in hex. */
-function leaks(secrets: readonly string[], places: ReadonlyMap<string, string>): string[] {
-  const forms = secrets.flatMap((secret) => [secret, ...formsOf(Buffer.from(secret)), ...(isNumber(secret) ? numberForms(secret) : [])])
-  return [...places].flatMap(([place, text]) =>
-    forms.filter((form) => text.includes(form)).map((form) => `${form.slice(0, 12)}… in ${place}`),
-  )
-}
-
-/** In hex, and as a run of base64 that says the same wherever in a longer text it begins. */
-function formsOf(octets: Buffer): string[] {
-  const runs = [0, 1, 2].map((from) => octets.subarray(from, octets.length - ((octets.length - from) % 3)).toString('base64'))
-  return [octets.toString('hex'), ...runs]
-}
-
-/** A member of a JWK: it stands in a PKCS #8 as octets. */
-const isNumber = (secret: string): boolean => /^[\w-]{100,}$/.test(secret)
-
-function numberForms(secret: string): string[] {
-  const octets = Buffer.from(secret, 'base64url')
-  return [octets.toString('latin1'), ...formsOf(octets)]
-}
-
-function filesBelow(folder: string): Map<string, string> {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(folder, name)).isFile())
-  return new Map(names.map((name) => [name, readFileSync(join(folder, name), 'latin1')]))
-}
 
 const troubles: [name: string, (request: HttpRequest, lab: Lab) => ReturnType<Lab['handle']>][] = [
   ['all is well', (request, lab) => lab.handle(request)],

@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type Identity, openKeyStorage, openStateFolder, type StateFolder, systemClock } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
 import t, { type Test } from 'tap'
@@ -241,6 +242,26 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EMFILE']) {
     }
   })
 }
+
+await t.test('a process that has no file descriptor left fails with ERR_STATE_IO, and goes on once it has', async (t) => {
+  const script = `
+    const { openSync, closeSync } = await import('node:fs')
+    const { openStateFolder } = await import(${JSON.stringify(import.meta.resolve('@certfleet/agent-core'))})
+    const { identities, close } = await openStateFolder(process.argv[1])
+    const taken = []
+    try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+    const failed = await identities.install(${JSON.stringify({ ...identity, chain: [] })}).catch(({ code, message }) => code + ' ' + message)
+    taken.forEach((fd) => closeSync(fd))
+    await identities.install({ ...${JSON.stringify(identity)}, chain: [Uint8Array.of(1)] })
+    await close()
+    console.log(failed)`
+  const folder = t.testdir()
+  const command = 'ulimit -n 512; exec "$@"'
+  const node = [process.execPath, ...process.execArgv, '--input-type=module', '-e', script, folder]
+  const { stdout } = await promisify(execFile)('sh', ['-c', command, 'sh', ...node])
+  t.match(stdout, /^ERR_STATE_IO .*identities\.json cannot be written now \(EMFILE\)/)
+  t.same(await (await open(t, folder)).identities.list(), [identity])
+})
 
 await t.test('a folder that cannot be made, or a lock that cannot be taken, is ERR_STATE_IO', async (t) => {
   await t.rejects(openStateFolder(join(t.testdir(), 'none', 'agent')), { code: 'ERR_STATE_IO', message: /ENOENT/ })
