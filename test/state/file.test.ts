@@ -158,6 +158,13 @@ await t.test('one at a time', async (t) => {
     await (await fileState(path)).close()
     t.same(readdirSync(join(path, '..')), [])
   })
+  await t.test('what a process left that was killed as it asked for the lock goes; what one that lives may need stays', async (t) => {
+    const path = join(t.testdir(), 'state.json')
+    const asking = (pid: number) => `state.json.lock.${pid}.6f1c1c0e-3b1a-4f6e-9d7e-0a0b0c0d0e0f.tmp`
+    for (const name of [asking(deadPid), asking(process.pid), `other.lock.${deadPid}.tmp`]) writeFileSync(join(path, '..', name), '')
+    await (await fileState(path)).close()
+    t.same(readdirSync(join(path, '..')).sort(), [`other.lock.${deadPid}.tmp`, asking(process.pid)].sort())
+  })
   await t.test('a lock file that is none is ERR_STATE_INVALID and left alone', async (t) => {
     const path = join(t.testdir(), 'state.json')
     writeFileSync(`${path}.lock`, 'mine')

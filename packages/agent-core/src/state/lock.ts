@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { link, open, readFile, rename, unlink } from 'node:fs/promises'
+import { link, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import { diskRefused } from './disk.ts'
@@ -23,6 +24,8 @@ type Holder = z.output<typeof holderSchema>
 export async function lockFile(path: string): Promise<FileLock> {
   const own: Holder = { pid: process.pid, ...(await startOf(process.pid)), nonce: randomUUID() }
   await acquire(path, own).catch((error) => diskRefused('locked', path, error))
+  // It harms nobody: the next who takes the lock tries again.
+  await removeLitter(path).catch(() => undefined)
   let held = true
   return {
     assertHeld() {
@@ -39,7 +42,7 @@ export async function lockFile(path: string): Promise<FileLock> {
 
 async function acquire(path: string, own: Holder): Promise<void> {
   // Linked or renamed into place whole, so that no crash leaves a lock without its holder's name.
-  const written = `${path}.${own.nonce}.tmp`
+  const written = `${path}.${own.pid}.${own.nonce}.tmp`
   await writeSynced(written, JSON.stringify(own))
   try {
     await claim(path, written, own)
@@ -96,7 +99,7 @@ function parseHolder(text: string, path: string): Holder {
   }
 }
 
-async function isAlive({ pid, startedAt }: Holder): Promise<boolean> {
+async function isAlive({ pid, startedAt }: Pick<Holder, 'pid' | 'startedAt'>): Promise<boolean> {
   try {
     process.kill(pid, 0)
   } catch (error) {
@@ -105,6 +108,15 @@ async function isAlive({ pid, startedAt }: Holder): Promise<boolean> {
   }
   const now = await startOf(pid)
   return startedAt === undefined || now.startedAt === undefined || now.startedAt === startedAt
+}
+
+/** What processes left that were killed while they asked for the lock. One that lives may be asking. */
+async function removeLitter(path: string): Promise<void> {
+  const folder = dirname(path)
+  for (const name of await readdir(folder)) {
+    const pid = name.startsWith(`${basename(path)}.`) ? /\.(\d+)\.[0-9a-f-]{36}\.tmp$/.exec(name)?.[1] : undefined
+    if (pid !== undefined && !(await isAlive({ pid: Number(pid) }))) await unlinkIfThere(join(folder, name))
+  }
 }
 
 /** Field 22 of /proc/<pid>/stat (proc(5)); the name in field 2 may hold spaces and brackets. */
