@@ -1,8 +1,8 @@
 import { reconcile } from '@certfleet/agent-core'
 import t from 'tap'
 import { withPfx } from '../fakes/pfx-connector.ts'
-import { isMadeGood, type Phase, pool } from './crash.ts'
-import { day, signal, type WorldOptions } from './world.ts'
+import { crashAt, isMadeGood, type Phase, pool } from './crash.ts'
+import { day, type Edit, signal, type WorldOptions } from './world.ts'
 
 const phases: readonly Phase[] = [
   { name: 'PFX', options: pfx, before: async () => {}, certificates: 1 },
@@ -24,7 +24,29 @@ const phases: readonly Phase[] = [
     },
     certificates: 2,
   },
+  {
+    name: 'a PFX profile is removed',
+    options: pfx,
+    before: async (world) => {
+      await reconcile(world.device(), signal)
+      world.edit(removed)
+    },
+    certificates: 1,
+    steps: 20,
+  },
+  {
+    name: 'a PFX profile is removed once its key is imported',
+    options: pfx,
+    before: async (world) => {
+      for (let step = 0; (await world.keys.list()).length === 0; step++) await crashAt(step, world)
+      world.edit(removed)
+    },
+    certificates: 1,
+    steps: 20,
+  },
 ]
+
+const removed: Edit = (document) => ({ ...withPfx(document), revision: 2, pfxProfiles: [] })
 
 function pfx(): Partial<WorldOptions> {
   return { pfxPool: pool, edit: withPfx }
