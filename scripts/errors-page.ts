@@ -12,7 +12,7 @@ const fixers: Record<FixedBy, string> = {
 const retries: Record<Retry, string> = {
   now: 'at the next pass',
   backoff: 'by itself, after a delay that grows with every failure in a row',
-  'on-new-policy': 'when the profile that failed changes',
+  'on-new-policy': 'once with each revision of the policy',
   'on-user': 'at each pass, once the user has done what the message says',
   'on-unlock': 'when the device is unlocked, or after the delay',
   never: 'not at all, with this profile on this device',

@@ -10,6 +10,7 @@ import {
 } from '@certfleet/agent-core'
 import t from 'tap'
 import { FakeClock } from './fakes/clock.ts'
+import { simple } from './plan/samples.ts'
 
 const hour = 3_600_000
 const nothing: DevicePolicy = { revision: 1, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
@@ -29,6 +30,7 @@ const platform = (): PlatformAdapter => ({
     throw new Error('nothing enrols here')
   },
   isLocked: async () => false,
+  lifecycle: simple,
 })
 
 function setUp(options: Partial<AgentOptions> = {}) {

@@ -1,116 +1,27 @@
-import type {
-  DevicePolicy,
-  DeviceState,
-  EnrollmentAttempt,
-  Failure,
-  IdentityFacts,
-  PfxProfile,
-  PfxSpec,
-  Principal,
-  RequestSpec,
-  ScepProfile,
-  TrustedRootProfile,
-} from '@certfleet/agent-core'
+import type { DevicePolicy, DeviceState } from '@certfleet/agent-core'
 import { planActions } from '@certfleet/agent-core'
 import t from 'tap'
-
-const day = 86_400_000
-const key = 'device/wifi'
-const request: RequestSpec = {
-  subject: 'CN=dev',
-  subjectAltNames: [{ type: 'dns', value: 'dev.example' }],
-  keySpec: { algorithm: 'rsa', bits: 2048 },
-  keyStorage: 'useSoftwareKsp',
-  keyUsages: ['digitalSignature'],
-  extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
-  validity: { value: 100, scale: 'days' },
-  rootFingerprint: 'r1',
-}
-const profile: ScepProfile = {
-  id: 'wifi',
-  displayName: 'Wi-Fi',
-  principal: 'device',
-  assignedTo: ['device'],
-  scepUrls: ['http://lab.example/scep'],
-  rootProfileId: 'root',
+import {
+  asking,
+  assigned,
+  attempt,
+  day,
+  delivering,
+  delivery,
+  empty,
+  failed,
+  having,
+  key,
+  pending,
+  pfxPolicy,
+  policy,
+  profile,
   request,
-  renewalThresholdPercent: 20,
-}
-const root: TrustedRootProfile = {
-  id: 'root',
-  displayName: 'Root',
-  certificate: new Uint8Array(),
-  fingerprint: 'r1',
-  destinationStore: 'computer-root',
-  assignedTo: ['device'],
-}
-const policy: DevicePolicy = { revision: 7, trustedRoots: [root], scepProfiles: [profile], pfxProfiles: [], failedProfiles: [] }
-const delivery: PfxSpec = {
-  kind: 'pkcs',
-  certificateRevision: 'v1',
-  keyStorage: 'useSoftwareKsp',
-  exportable: false,
-  rootFingerprint: 'r1',
-}
-const pfx: PfxProfile = {
-  id: 'wifi',
-  displayName: 'Mail',
-  principal: 'device',
-  assignedTo: ['device'],
-  rootProfileId: 'root',
-  request: delivery,
-  renewalThresholdPercent: 20,
-}
-const pfxPolicy: DevicePolicy = { ...policy, scepProfiles: [], pfxProfiles: [pfx] }
-const delivering = (change: Partial<PfxSpec>): DevicePolicy => ({
-  ...pfxPolicy,
-  pfxProfiles: [{ ...pfx, request: { ...delivery, ...change } }],
-})
-const healthy: IdentityFacts = {
-  profileId: 'wifi',
-  principal: 'device',
-  keyLabel: 'k0',
-  keyUsable: true,
-  requested: request,
-  notBefore: 0,
-  notAfter: 100 * day,
-  renewalJitterMs: 0,
-}
-const empty: DeviceState = {
-  roots: [{ store: 'computer-root', fingerprint: 'r1' }],
-  identities: new Map(),
-  pending: new Map(),
-  attempts: new Map(),
-  failures: new Map(),
-  keyLabels: new Set(),
-  keyStorage: [],
-  locked: false,
-}
-const placement = { protection: 'software', provider: 'software KSP', reason: 'software-ready' } as const
-const attempt: EnrollmentAttempt = { id: 'a1', keyLabel: 'k1', placement, requested: request }
-const failure: Failure = { code: 'ERR_NETWORK', retry: 'backoff', count: 1, lastAt: 0, retryAt: 60_000, revision: 7 }
+  root,
+  simple,
+} from './samples.ts'
 
-const having = (facts: Partial<IdentityFacts>, state: Partial<DeviceState> = {}): DeviceState => ({
-  ...empty,
-  identities: new Map([[key, { ...healthy, ...facts }]]),
-  keyLabels: new Set(['k0']),
-  ...state,
-})
-const asking = (change: Partial<RequestSpec>): DevicePolicy => ({
-  ...policy,
-  scepProfiles: [{ ...profile, request: { ...request, ...change } }],
-})
-const pending = (pollAt: number): Partial<DeviceState> => ({
-  attempts: new Map([[key, attempt]]),
-  pending: new Map([[key, { transactionId: 'T', pollAt, pollsLeft: 3 }]]),
-  keyLabels: new Set(['k1']),
-})
-const failed = (change: Partial<Failure>): DeviceState => ({ ...empty, failures: new Map([[key, { ...failure, ...change }]]) })
-const assigned = (scep: Principal[], trusted: Principal[]): DevicePolicy => ({
-  ...policy,
-  trustedRoots: [{ ...root, assignedTo: trusted }],
-  scepProfiles: [{ ...profile, assignedTo: scep }],
-})
+const replacing: DevicePolicy = { ...asking({ rootFingerprint: 'r2' }), trustedRoots: [{ ...root, fingerprint: 'r2' }] }
 
 const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number, expected: string[]][] = [
   ['nothing installed', policy, { ...empty, roots: [] }, 0, ['install-root RootMissing', 'enroll IdentityMissing']],
@@ -127,7 +38,6 @@ const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number
   ['on the threshold', policy, having({}), 80 * day, ['renew RenewalDue']],
   ['one millisecond before the jittered threshold', policy, having({ renewalJitterMs: day }), 81 * day - 1, []],
   ['on the jittered threshold', policy, having({ renewalJitterMs: day }), 81 * day, ['renew RenewalDue']],
-  ['jitter never reaches past expiry', policy, having({ renewalJitterMs: 90 * day }), 100 * day - 1, []],
   ['the last millisecond', policy, having({}), 100 * day - 1, ['renew RenewalDue']],
   ['expired', policy, having({}), 100 * day, ['enroll Expired']],
   [
@@ -191,6 +101,8 @@ const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number
   ],
   ['pending, too early', policy, { ...empty, ...pending(10) }, 9, []],
   ['pending, due', policy, { ...empty, ...pending(10) }, 10, ['poll PollDue']],
+  ['pending, a day ahead', policy, { ...empty, ...pending(day) }, 0, []],
+  ['pending, further ahead than a day: the clock was put back', policy, { ...empty, ...pending(day + 1) }, 0, ['poll PollDue']],
   ['pending renewal, due', policy, having({}, { ...pending(10), keyLabels: new Set(['k0', 'k1']) }), 10, ['poll PollDue']],
   [
     'pending for another request',
@@ -217,13 +129,23 @@ const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number
   ['key of nobody', policy, having({}, { keyLabels: new Set(['k0', 'k9']) }), 0, ['destroy-key KeyUnreferenced']],
   ['backoff, one millisecond before', policy, failed({}), 59_999, []],
   ['backoff, over', policy, failed({}), 60_000, ['enroll IdentityMissing']],
-  ['backoff, but the policy changed', policy, failed({ revision: 6 }), 1, ['enroll IdentityMissing']],
+  ['backoff, and the clock was put back since', policy, failed({ lastAt: 10, retryAt: 60_010 }), 9, ['enroll IdentityMissing']],
+  ['backoff, but the profile changed', policy, failed({ digest: 'd0', revision: 6 }), 1, ['enroll IdentityMissing']],
+  ['backoff, and the policy changed elsewhere', policy, failed({ revision: 6 }), 59_999, []],
   ['final refusal', policy, failed({ retry: 'on-new-policy' }), 365 * day, []],
   ['final refusal, new policy', policy, failed({ retry: 'on-new-policy', revision: 6 }), 1, ['enroll IdentityMissing']],
   ['cannot, ever', policy, failed({ retry: 'never' }), 365 * day, []],
+  ['cannot, but the policy changed', policy, failed({ retry: 'never', revision: 6 }), 1, ['enroll IdentityMissing']],
   ['at once', policy, failed({ retry: 'now' }), 0, ['enroll IdentityMissing']],
   ['locked', policy, { ...failed({ retry: 'on-unlock' }), locked: true }, 365 * day, []],
   ['unlocked', policy, failed({ retry: 'on-unlock' }), 0, ['enroll IdentityMissing']],
+  [
+    'locked, but the profile changed',
+    policy,
+    { ...failed({ retry: 'on-unlock', digest: 'd0' }), locked: true },
+    0,
+    ['enroll IdentityMissing'],
+  ],
   ['no trusted root (S11)', { ...policy, trustedRoots: [] }, { ...empty, roots: [] }, 0, ['fail RootNotDeployed']],
   ['SCEP user, root user', assigned(['user'], ['user']), empty, 0, ['enroll IdentityMissing']],
   ['SCEP user, root device', assigned(['user'], ['device']), empty, 0, ['fail RootNotDeployed']],
@@ -255,17 +177,34 @@ const rows: [name: string, policy: DevicePolicy, state: DeviceState, now: number
     ['fail ProfileFailed'],
   ],
   [
-    'root replaced',
-    { ...asking({ rootFingerprint: 'r2' }), trustedRoots: [{ ...root, fingerprint: 'r2' }] },
+    'root replaced: the old one stays while the certificate under it does',
+    replacing,
     having({}),
     0,
-    ['install-root RootMissing', 'enroll RootChanged', 'remove-root RootNoLongerTrusted'],
+    ['install-root RootMissing', 'enroll RootChanged'],
+  ],
+  [
+    'root replaced, and the certificate too',
+    replacing,
+    having(
+      { requested: { ...request, rootFingerprint: 'r2' } },
+      { roots: [...empty.roots, { store: 'computer-root', fingerprint: 'r2' }] },
+    ),
+    0,
+    ['remove-root RootNoLongerTrusted'],
+  ],
+  [
+    'root taken away without another: it goes at once',
+    { ...asking({ rootFingerprint: '' }), trustedRoots: [] },
+    having({}),
+    0,
+    ['fail RootNotDeployed', 'remove-root RootNoLongerTrusted'],
   ],
 ]
 
 t.test('what is planned', async (t) => {
   for (const [name, policy, state, now, expected] of rows) {
-    const { actions } = planActions(policy, state, now)
+    const { actions } = planActions(policy, state, now, simple)
     t.same(
       actions.map(({ kind, reason }) => `${kind} ${reason}`),
       expected,
@@ -285,15 +224,15 @@ const wakes: [name: string, state: DeviceState, now: number, expected: number | 
 ]
 
 t.test('when the plan next changes by itself', async (t) => {
-  for (const [name, state, now, expected] of wakes) t.equal(planActions(policy, state, now).wakeAt, expected, name)
+  for (const [name, state, now, expected] of wakes) t.equal(planActions(policy, state, now, simple).wakeAt, expected, name)
 })
 
 t.test('silence is explained', async (t) => {
-  t.same(planActions(policy, failed({}), 0).held, [{ key, until: 60_000 }])
-  t.same(planActions(policy, failed({ retry: 'on-new-policy' }), 0).held, [{ key }])
+  t.same(planActions(policy, failed({}), 0, simple).held, [{ key, until: 60_000 }])
+  t.same(planActions(policy, failed({ retry: 'on-new-policy' }), 0, simple).held, [{ key }])
 })
 
 t.test('same arguments, same plan', async (t) => {
   const state = having({}, { keyLabels: new Set(['k0', 'k1']) })
-  t.same(planActions(policy, state, 80 * day), planActions(policy, state, 80 * day))
+  t.same(planActions(policy, state, 80 * day, simple), planActions(policy, state, 80 * day, simple))
 })

@@ -84,6 +84,8 @@ export interface WorldOptions {
   readonly edit?: Edit
   /** Default: in memory. */
   readonly kept?: Kept
+  /** Default: never. */
+  readonly isLocked?: () => Promise<boolean>
   /** What the device has to keep keys in. Default: the pool. */
   readonly keyStorageProviders?: readonly KeyStorageProvider[]
   /** Where the device insists on keeping keys. */
@@ -101,6 +103,7 @@ export async function world({
   legacyPfx = false,
   edit = (document) => document,
   kept = keptInMemory(pool),
+  isLocked,
   keyStorageProviders,
   keyStorage,
 }: WorldOptions): Promise<World> {
@@ -166,6 +169,7 @@ export async function world({
         jitter,
         allowHttp: true,
         legacyPfx,
+        ...(isLocked && { isLocked }),
       })
       return {
         clock,

@@ -1,13 +1,16 @@
+import { createHash } from 'node:crypto'
 import { AgentError } from './errors.ts'
 import type { PlatformAdapter } from './ports.ts'
 import type { CertificateProfile, DevicePolicy, FailedProfile } from './types.ts'
 
 /** The policy as this OS takes it: its own stores and requests; what it refuses fails, and nothing else does. */
 export function adapt(policy: DevicePolicy, platform: PlatformAdapter): DevicePolicy {
+  if (policy.lifecycle) return { ...policy, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
   const failedProfiles = [...policy.failedProfiles]
   const take = <P extends CertificateProfile>(profile: P, requestFor: (profile: P) => P['request']): P[] => {
     try {
-      return [{ ...profile, request: requestFor(profile), ignoredSettings: platform.ignoredSettings(profile) }]
+      const adapted = { ...profile, request: requestFor(profile), ignoredSettings: platform.ignoredSettings(profile) }
+      return [{ ...adapted, digest: digestOf(adapted, policy) }]
     } catch (error) {
       failedProfiles.push(refused(profile, error))
       return []
@@ -17,6 +20,18 @@ export function adapt(policy: DevicePolicy, platform: PlatformAdapter): DevicePo
   const scepProfiles = policy.scepProfiles.flatMap((profile) => take(profile, (scep) => platform.requestFor(scep)))
   const pfxProfiles = policy.pfxProfiles.flatMap((profile) => take(profile, (pfx) => platform.pfxRequestFor(pfx)))
   return { ...policy, trustedRoots, scepProfiles, pfxProfiles, failedProfiles }
+}
+
+/**
+ * What an attempt depends on, and nothing that leaves it as it is: neither its name nor when it is renewed.
+ * The issuers that a PFX leaves out may be any of the Trusted profiles.
+ */
+function digestOf(profile: CertificateProfile, { trustedRoots }: DevicePolicy): string {
+  const depends =
+    'scepUrls' in profile ? [profile.scepUrls, profile.hash, profile.multiFactor] : trustedRoots.map(({ fingerprint }) => fingerprint)
+  return createHash('sha256')
+    .update(JSON.stringify([profile.request, ...depends]))
+    .digest('hex')
 }
 
 function refused({ id, displayName, principal }: CertificateProfile, error: unknown): FailedProfile {

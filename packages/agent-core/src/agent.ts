@@ -1,6 +1,6 @@
+import { waitAfter } from './backoff.ts'
 import type { Device } from './device.ts'
 import { AgentError } from './errors.ts'
-import { backoffBounds } from './plan/schedule.ts'
 import { type Pass, reconcile } from './reconcile.ts'
 import type { ActionResult } from './report.ts'
 
@@ -73,8 +73,8 @@ export function createAgent(options: AgentOptions): Agent {
     } catch (error) {
       if (!(error instanceof AgentError)) throw error
       emit('error', error)
-      const { minMs, maxMs } = backoffBounds(failures + 1)
-      return { delayMs: Math.min(jitter.between(minMs, maxMs), checkInIntervalMs), failures: failures + 1 }
+      const waitMs = waitAfter(error, failures + 1, jitter)
+      return { delayMs: Math.max(Math.min(waitMs, checkInIntervalMs), error.retryAfterMs ?? 0), failures: failures + 1 }
     }
   }
 

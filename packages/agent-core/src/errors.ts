@@ -4,7 +4,7 @@ export type Retry =
   | 'now'
   /** After the delay of `plan/schedule.ts`. */
   | 'backoff'
-  /** When the profile that failed changes. */
+  /** With the next revision of the policy: what helps may stand in another profile. */
   | 'on-new-policy'
   /** At each pass, because the user has to act first; nothing is sent before that. */
   | 'on-user'
@@ -53,6 +53,7 @@ export type AgentErrorCode =
   | 'ERR_POLICY_INVALID'
   | 'ERR_POLICY_ROLLBACK'
   | 'ERR_PROFILE_INVALID'
+  | 'ERR_RENEWAL_MISSED'
   | 'ERR_ROOT_NOT_DEPLOYED'
   | 'ERR_ROOT_NOT_INSTALLED'
   | 'ERR_SCEP_MALFORMED'
@@ -96,6 +97,7 @@ export const adviceByCode = {
   ERR_POLICY_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_POLICY_ROLLBACK: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'keep' },
   ERR_PROFILE_INVALID: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
+  ERR_RENEWAL_MISSED: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
   ERR_ROOT_NOT_DEPLOYED: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
   ERR_ROOT_NOT_INSTALLED: { fixedBy: 'device', retry: 'backoff', attempt: 'keep' },
   ERR_SCEP_MALFORMED: { fixedBy: 'ca', retry: 'backoff', attempt: 'keep' },
@@ -109,6 +111,11 @@ export const adviceByCode = {
   ERR_VARIABLE_UNRESOLVED: { fixedBy: 'admin', retry: 'on-new-policy', attempt: 'end' },
 } as const satisfies Record<AgentErrorCode, ErrorAdvice>
 
+export interface AgentErrorOptions {
+  readonly cause?: unknown
+  readonly retryAfterMs?: number | undefined
+}
+
 /**
  * Every failure that certfleet foresees. Anything else that is thrown is a bug.
  *
@@ -118,8 +125,11 @@ export const adviceByCode = {
 export class AgentError extends Error {
   override readonly name: string = 'AgentError'
   readonly code: AgentErrorCode
-  constructor(code: AgentErrorCode, message: string, options?: { cause?: unknown }) {
+  /** How long the server asked to be left alone, at most a day. Absent where it did not ask. */
+  readonly retryAfterMs?: number
+  constructor(code: AgentErrorCode, message: string, { retryAfterMs, ...options }: AgentErrorOptions = {}) {
     super(message, options)
     this.code = code
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 }

@@ -1,6 +1,14 @@
 export { type Agent, type AgentEvents, type AgentOptions, createAgent } from './agent.ts'
 export type { Device } from './device.ts'
-export { AgentError, type AgentErrorCode, adviceByCode, type ErrorAdvice, type FixedBy, type Retry } from './errors.ts'
+export {
+  AgentError,
+  type AgentErrorCode,
+  type AgentErrorOptions,
+  adviceByCode,
+  type ErrorAdvice,
+  type FixedBy,
+  type Retry,
+} from './errors.ts'
 export {
   chooseKeyStorage,
   describeSpec,
@@ -39,6 +47,7 @@ export { noLatency, swtpmLatency, type TpmLatency, type TpmLockout, type TpmVers
 export { type TpmManufacturer, tpmManufacturer } from './keys/tpm/manufacturer.ts'
 export type { ModelledTpm, ModelledTpmOptions } from './keys/tpm/options.ts'
 export { modelledTpm } from './keys/tpm/tpm.ts'
+export type * from './lifecycle.ts'
 export {
   createCsr,
   formatName,
@@ -49,8 +58,16 @@ export {
   verifyIssued,
   verifyPath,
 } from './pki/index.ts'
-export { type Action, type Held, type Plan, planActions, type Reason } from './plan/plan.ts'
-export { backoffBounds, backoffMaxMs, backoffMinMs, jitterShareOfWindow, renewAt, renewalWindowMs } from './plan/schedule.ts'
+export { type Action, type Held, type Kept, type Plan, planActions, type Reason } from './plan/plan.ts'
+export {
+  backoffBounds,
+  backoffFirstMs,
+  backoffMaxMs,
+  backoffMinMs,
+  jitterShareOfWindow,
+  renewAt,
+  renewalWindowMs,
+} from './plan/schedule.ts'
 export { filePolicyCache, memoryPolicyCache } from './policy/cache.ts'
 export { maxPolicyBytes, maxPolicyProfiles, type PolicyDocument, parsePolicy, policySchemaVersion } from './policy/document.ts'
 export { type ManagementIdentity, managementIdentity, managementKeyLabel } from './policy/management.ts'
@@ -66,7 +83,7 @@ export {
 export type { PolicyServiceOptions } from './policy/source.ts'
 export type * from './ports.ts'
 export { type Pass, reconcile } from './reconcile.ts'
-export type { ActionResult, IssuanceState, ProfileStatus, Report, RootStatus } from './report.ts'
+export type { ActionResult, IssuanceState, KeptCertificate, ProfileStatus, Report, RootStatus } from './report.ts'
 export type { CaCertificates } from './scep/ca-certificates.ts'
 export type { ScepHabits, ScepTrust } from './scep/habits.ts'
 export {

@@ -49,6 +49,7 @@ async function identityFacts(identity: Identity, providers: readonly KeyStorageP
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     renewalJitterMs: identity.renewalJitterMs,
+    ...(identity.releasedBy && { releasedBy: identity.releasedBy }),
   }
 }
 

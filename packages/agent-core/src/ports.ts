@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { LifecycleRules } from './lifecycle.ts'
 import type { Report } from './report.ts'
 import type {
   AgentState,
@@ -275,4 +276,6 @@ export interface PlatformAdapter {
   /** The protocol client for one profile, with this OS's wire habits. */
   protocolFor(profile: ScepProfile, root: Uint8Array): EnrollmentProtocol
   isLocked(): Promise<boolean>
+  /** How certificates are renewed here, and what becomes of them when their profile or the management ends. */
+  readonly lifecycle: LifecycleRules
 }

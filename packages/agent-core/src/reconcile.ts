@@ -1,20 +1,24 @@
 import { adapt } from './adapt.ts'
+import { waitAfter } from './backoff.ts'
 import { importPfx } from './delivery.ts'
 import type { Device, PassContext } from './device.ts'
 import { enroll, pollEnrollment, renew } from './enrollment.ts'
 import { AgentError, adviceByCode } from './errors.ts'
 import { destroyKey } from './keys/placement.ts'
+import type { RemovalEvent } from './lifecycle.ts'
 import { observe } from './observe.ts'
 import { type Action, type Plan, planActions } from './plan/plan.ts'
-import { backoffBounds } from './plan/schedule.ts'
+import type { PlatformAdapter } from './ports.ts'
 import { type ActionResult, type Report, summarize } from './report.ts'
-import { type Instant, keyOfProfile } from './types.ts'
+import { type IdentityKey, type Instant, identityKey, keyOfProfile } from './types.ts'
 
 export interface Pass {
   readonly report: Report
   /** When there will be something to do without a new policy. */
   readonly wakeAt?: Instant
 }
+
+const isTidying: ReadonlySet<Action['kind']> = new Set(['end-attempt', 'remove-root', 'destroy-key'])
 
 type Observer = (result: ActionResult) => void
 
@@ -36,13 +40,13 @@ export async function reconcile(device: Device, signal: AbortSignal, onResult: O
   }
 
   const before = await observe(device.platform, device.state)
-  const plan = planActions(policy, before, device.clock.now())
+  const plan = planActions(policy, before, device.clock.now(), device.platform.lifecycle)
   await run(plan, before, () => true)
 
-  // What the actions left behind goes at once: the key of a certificate that was just replaced, an attempt that is over.
+  // What the actions left behind goes at once: an attempt that is over, the key and the root of a certificate that was just replaced.
   const between = plan.actions.length > 0 ? await observe(device.platform, device.state) : before
-  const tidying = planActions(policy, between, device.clock.now())
-  await run(tidying, between, ({ kind }) => kind === 'end-attempt' || kind === 'destroy-key')
+  const tidying = planActions(policy, between, device.clock.now(), device.platform.lifecycle)
+  await run(tidying, between, ({ kind }) => isTidying.has(kind))
 
   const at = device.clock.now()
   const identities = await device.platform.identities.list()
@@ -81,12 +85,15 @@ async function perform(action: Action, context: PassContext): Promise<'done' | '
       await platform.certificateStores.remove(action.root)
       return 'done'
     case 'end-attempt':
-      await state.endAttempt(action.key, { clearFailure: action.reason === 'AttemptCompleted' })
+      await state.endAttempt(action.key, { clearFailure: action.reason !== 'RequestChanged' })
       return 'done'
     case 'fail':
       throw new AgentError(action.code, action.message)
     case 'remove-identity':
       await platform.identities.remove(action.key)
+      return 'done'
+    case 'release-identity':
+      await release(action.key, action.event, platform)
       return 'done'
     case 'destroy-key':
       await destroyKey(action.keyLabel, platform.keyStorageProviders)
@@ -103,6 +110,11 @@ async function perform(action: Action, context: PassContext): Promise<'done' | '
   }
 }
 
+async function release(key: IdentityKey, releasedBy: RemovalEvent, { identities }: PlatformAdapter): Promise<void> {
+  const identity = (await identities.list()).find(({ principal, profileId }) => identityKey(principal, profileId) === key)
+  if (identity) await identities.install({ ...identity, releasedBy })
+}
+
 /** What the policy itself forbids is said again at every pass and needs no record. */
 async function recordFailure(action: Action, error: AgentError, { device, policy, failures }: PassContext): Promise<void> {
   if (!('profile' in action) || action.kind === 'fail') return
@@ -110,11 +122,20 @@ async function recordFailure(action: Action, error: AgentError, { device, policy
   const advice = adviceByCode[error.code]
   if (advice.attempt === 'end') await device.state.endAttempt(key, { clearFailure: false })
   const previous = failures.get(key)
-  const count = previous?.revision === policy.revision ? previous.count + 1 : 1
-  const { minMs, maxMs } = backoffBounds(count)
+  const { digest } = action.profile
+  const count = previous && previous.digest === digest ? previous.count + 1 : 1
   const lastAt = device.clock.now()
-  const retryAt = lastAt + Math.round(device.jitter.between(minMs, maxMs))
-  await device.state.recordFailure(key, { code: error.code, retry: advice.retry, count, lastAt, retryAt, revision: policy.revision })
+  const retryAt = lastAt + Math.round(waitAfter(error, count, device.jitter))
+  const { revision } = policy
+  await device.state.recordFailure(key, {
+    code: error.code,
+    retry: advice.retry,
+    count,
+    lastAt,
+    retryAt,
+    revision,
+    ...(digest && { digest }),
+  })
 }
 
 function subjectOf(action: Action): string {
@@ -124,6 +145,7 @@ function subjectOf(action: Action): string {
       return `${'destinationStore' in action.root ? action.root.destinationStore : action.root.store}/${action.root.fingerprint}`
     case 'end-attempt':
     case 'remove-identity':
+    case 'release-identity':
       return action.key
     case 'destroy-key':
       return action.keyLabel

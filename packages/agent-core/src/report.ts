@@ -89,6 +89,13 @@ export interface Report {
   readonly profiles: readonly ProfileStatus[]
   /** What the device has to keep keys in, and what is wrong with it. */
   readonly keyStorage: readonly KeyStorageStatus[]
+  /** Certificates that outlive their profile, as this OS has it: no error, and never renewed. Absent where there is none. */
+  readonly kept?: readonly KeptCertificate[]
+}
+
+export interface KeptCertificate extends Pick<ProfileStatus, 'profileId' | 'principal' | 'fingerprint' | 'serialNumber' | 'notAfter'> {
+  /** What took its profile away. */
+  readonly reason: Reason
 }
 
 /** The step at which a code stops an enrolment, in Graph's words. */
@@ -141,7 +148,29 @@ export function summarize(facts: PassFacts): Report {
     })),
     profiles: [...policy.scepProfiles, ...policy.pfxProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
     keyStorage: state.keyStorage,
+    ...keptCertificates(facts),
   }
+}
+
+function keptCertificates({ plan, identities }: PassFacts): Pick<Report, 'kept'> {
+  const reasons = new Map(plan.kept.map(({ key, reason }) => [key, reason]))
+  const kept = identities.flatMap((identity): KeptCertificate[] => {
+    const { profileId, principal } = identity
+    const reason = reasons.get(identityKey(principal, profileId))
+    if (reason === undefined) return []
+    const { fingerprint, serialNumber, notAfter } = certificateStatus(identity)
+    return [
+      {
+        profileId,
+        principal,
+        reason,
+        ...(fingerprint && { fingerprint }),
+        ...(serialNumber && { serialNumber }),
+        ...(notAfter && { notAfter }),
+      },
+    ]
+  })
+  return kept.length > 0 ? { kept } : {}
 }
 
 function profileStatus(profile: CertificateProfile | FailedProfile, facts: PassFacts): ProfileStatus {
@@ -198,8 +227,9 @@ function keyStatus(spec: KeySpec): Pick<ProfileStatus, 'keyBits' | 'warning'> {
 
 function failureOf(key: IdentityKey, { results, state, plan }: PassFacts): Pick<ProfileStatus, 'code' | 'message' | 'retryAt'> | undefined {
   const result = results.find((candidate) => candidate.subject === key && candidate.status === 'failed')
-  const code = result?.code ?? (state.failures.get(key)?.code as AgentErrorCode | undefined)
+  const held = plan.held.find((candidate) => candidate.key === key)
+  const code = result?.code ?? held?.why?.code ?? (state.failures.get(key)?.code as AgentErrorCode | undefined)
   if (!code) return undefined
-  const until = plan.held.find((held) => held.key === key)?.until
-  return { code, ...(result?.message && { message: result.message }), ...(until !== undefined && { retryAt: until }) }
+  const message = result?.message ?? held?.why?.message
+  return { code, ...(message && { message }), ...(held?.until !== undefined && { retryAt: held.until }) }
 }

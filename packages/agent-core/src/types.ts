@@ -1,4 +1,5 @@
 import type { Retry } from './errors.ts'
+import type { Departure, RemovalEvent } from './lifecycle.ts'
 import type { KeyReadiness } from './ports.ts'
 
 /** Milliseconds since the Unix epoch. Comes from a Clock. */
@@ -100,6 +101,8 @@ export interface ScepProfile {
   readonly renewalThresholdPercent: number
   /** The settings that this OS ignores: filled in once the OS has taken the profile, never by a policy. */
   readonly ignoredSettings?: readonly string[]
+  /** Of what it asks for and of whom: filled in likewise. */
+  readonly digest?: string
 }
 
 /** What a PFX profile asks for. Kept with the identity, so that an edit of the profile is seen as a difference. */
@@ -128,6 +131,8 @@ export interface PfxProfile {
   readonly renewalThresholdPercent: number
   /** The settings that this OS ignores: filled in once the OS has taken the profile, never by a policy. */
   readonly ignoredSettings?: readonly string[]
+  /** As that of `ScepProfile`. */
+  readonly digest?: string
 }
 
 /** What ends in a certificate with its key. */
@@ -149,6 +154,8 @@ export interface FailedProfile {
 export interface DevicePolicy {
   /** Never goes back. */
   readonly revision: number
+  /** Set once the device is managed no longer: then no profile counts, and the OS decides what stays. */
+  readonly lifecycle?: Departure
   readonly trustedRoots: readonly TrustedRootProfile[]
   readonly scepProfiles: readonly ScepProfile[]
   readonly pfxProfiles: readonly PfxProfile[]
@@ -167,6 +174,8 @@ export interface Identity {
   readonly requested: CertificateSpec
   /** Drawn once, at installation; delays renewal, never advances it. */
   readonly renewalJitterMs: number
+  /** It was revoked by that event and stays on the device: it is not renewed, and a profile that comes back asks for another. */
+  readonly releasedBy?: RemovalEvent
 }
 
 /** What the planner needs to know of an installed identity. */
@@ -180,6 +189,7 @@ export interface IdentityFacts {
   readonly notBefore: Instant
   readonly notAfter: Instant
   readonly renewalJitterMs: number
+  readonly releasedBy?: RemovalEvent
 }
 
 /** The one unfinished attempt of a profile: recorded before its key exists, and before a PFX is asked for. */
@@ -207,8 +217,10 @@ export interface Failure {
   readonly lastAt: Instant
   /** The earliest moment for the next try: backoff with its jitter already drawn. */
   readonly retryAt: Instant
-  /** The policy's when it failed; a policy of another revision is not held back by it. */
+  /** The policy's when it failed: one of another revision gets a try after a final refusal. */
   readonly revision: number
+  /** The profile's when it failed: a profile that asks otherwise does not wait out the backoff. */
+  readonly digest?: string
 }
 
 /** What survives a restart beside stores and keys. No key, challenge or password. */

@@ -25,6 +25,7 @@ import { iosBehaviour } from './ios/behaviour.ts'
 import { supportedKeyBits } from './key-sizes.ts'
 import { macosBehaviour } from './macos/behaviour.ts'
 import { type Os, type PlatformName, parseOs } from './os.ts'
+import { removalRules } from './removal.ts'
 import { treatmentOf } from './settings.ts'
 import { windowsBehaviour } from './windows/behaviour.ts'
 
@@ -86,6 +87,7 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     ignoredSettings: (profile) => ignoredSettings(profile, os),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
     isLocked,
+    lifecycle: { renewal: behaviour.renewal, removal: removalRules(os) },
   }
 }
 

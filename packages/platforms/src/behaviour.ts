@@ -1,4 +1,4 @@
-import type { HashName, KeyStorageOption, PendingSchedule, PfxSpec, ScepHabits } from '@certfleet/agent-core'
+import type { HashName, KeyStorageOption, PendingSchedule, PfxSpec, RenewalRules, ScepHabits } from '@certfleet/agent-core'
 
 /** What one OS at one version does, read from its facts. Pure; `adapter.ts` binds it to a device. */
 export interface Behaviour {
@@ -12,6 +12,8 @@ export interface Behaviour {
   /** Where the key really goes; absent where that is simply what the profile says. What the OS refuses: `ERR_UNSUPPORTED`. */
   keyStorage?(wish: KeyWish): KeyStorageOption
   readonly pfx: PfxBehaviour
+  /** Of SCEP certificates. */
+  readonly renewal: RenewalRules
 }
 
 export interface PfxBehaviour {

@@ -6,6 +6,7 @@ import { iosFacts } from './ios/facts.ts'
 import { keySizeFacts, keyTypeFact } from './key-sizes.ts'
 import { macosFacts } from './macos/facts.ts'
 import { type PlatformName, parseOs } from './os.ts'
+import { removalFacts, removalNotes } from './removal.ts'
 import { settingFacts } from './settings.ts'
 import { windowsFacts } from './windows/facts.ts'
 
@@ -13,6 +14,8 @@ import { windowsFacts } from './windows/facts.ts'
 export const facts: readonly Fact[] = [
   ...applicabilityFacts,
   ...settingFacts,
+  ...removalFacts,
+  ...removalNotes,
   keyTypeFact,
   ...keySizeFacts,
   ...Object.values(appleFacts),

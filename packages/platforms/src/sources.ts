@@ -3,6 +3,8 @@ export const sources = {
   SEED: 'Microsoft Intune, "Enable access to company resources with certificate profiles", about 2015; S numbers count its statements, A numbers its ambiguities',
   'M-SCEP': 'Microsoft Intune, "Create and assign SCEP certificate profiles", 2024',
   'M-PKCS': 'Microsoft Intune, "Use private and public key certificates (PKCS)", 2024',
+  'M-RM': 'Microsoft Intune, "Remove SCEP and PKCS certificates", 2020 and 2022',
+  'M-3P': 'Microsoft Intune, "Use third-party certification authorities", 2024',
   'SA-DEP': 'Microsoft support articles, "Troubleshoot deployment of SCEP certificate profiles", 2023',
   'ID-NDES': 'Microsoft Intune, "Troubleshoot device to NDES communication", with logs of single devices',
   'ID-DEL': 'Microsoft Intune, "Troubleshoot certificate delivery", with logs of single devices',
@@ -15,5 +17,6 @@ export const sources = {
   J: 'jscep, the SCEP library in the Android Company Portal',
   RFC8894: 'Simple Certificate Enrolment Protocol, rfc-editor.org/rfc/rfc8894',
   'PFX-AND': 'developerload.com, "PKCS12 on Android", and ca.stable.confirm.ch/pkcs12.html: reports by users',
+  FLEET: 'issues of github.com/fleetdm/fleet',
   MICROMDM: 'issues of github.com/micromdm/micromdm and github.com/micromdm/scep',
 } as const

@@ -1,10 +1,10 @@
 import type { AgentErrorCode } from '../errors.ts'
+import type { LifecycleRules, RemovalEvent, RenewalRules } from '../lifecycle.ts'
 import type {
   CertificateProfile,
   DevicePolicy,
   DeviceState,
   FailedProfile,
-  Failure,
   IdentityKey,
   InstalledRoot,
   Instant,
@@ -13,6 +13,8 @@ import type {
   ScepProfile,
   TrustedRootProfile,
 } from '../types.ts'
+import { type Held, holdOf } from './hold.ts'
+import { type Kept, removedProfiles, surplusRoots, unreferencedKeys } from './removal.ts'
 import { type Finding, isSameRequest, judgeIdentity } from './rules.ts'
 import { renewAt } from './schedule.ts'
 
@@ -20,6 +22,9 @@ import { renewAt } from './schedule.ts'
 export type Reason =
   | 'AttemptCompleted'
   | 'CertificateChanged'
+  | 'DeviceRetired'
+  | 'DeviceUnenrolled'
+  | 'DeviceWiped'
   | 'EkuChanged'
   | 'Expired'
   | 'IdentityMissing'
@@ -28,11 +33,14 @@ export type Reason =
   | 'KeyStorageChanged'
   | 'KeyUnreferenced'
   | 'KeyUsageChanged'
+  | 'LicenseLost'
   | 'PollDue'
   | 'PrivateKeyUnusable'
   | 'ProfileFailed'
+  | 'ProfileReassigned'
   | 'ProfileRemoved'
   | 'RenewalDue'
+  | 'RenewalMissed'
   | 'RequestChanged'
   | 'RootChanged'
   | 'RootMissing'
@@ -59,44 +67,52 @@ export type Action =
       readonly reason: Reason
     }
   | { readonly kind: 'remove-identity'; readonly key: IdentityKey; readonly reason: Reason }
+  /** It stays, and is marked as what no profile may rely on again. */
+  | { readonly kind: 'release-identity'; readonly key: IdentityKey; readonly event: RemovalEvent; readonly reason: Reason }
   | { readonly kind: 'destroy-key'; readonly keyLabel: string; readonly reason: Reason }
 
-export interface Held {
-  readonly key: IdentityKey
-  /** Absent where only a new policy, or the user, helps. */
-  readonly until?: Instant
-}
+export type { Held, Kept }
 
 export interface Plan {
   readonly actions: readonly Action[]
   /** Work that is due but must wait: silence is explained. */
   readonly held: readonly Held[]
+  /** What outlives its profile: it is no error, and is not renewed. */
+  readonly kept: readonly Kept[]
   /** The next moment at which the plan can change by itself. */
   readonly wakeAt?: Instant
 }
 
+/** What a plan is made from. */
+export interface Situation {
+  readonly policy: DevicePolicy
+  readonly state: DeviceState
+  readonly now: Instant
+  readonly lifecycle: LifecycleRules
+}
+
 /** Decides what to do. Reads no clock, store or network: same arguments, same plan. */
-export function planActions(policy: DevicePolicy, state: DeviceState, now: Instant): Plan {
+export function planActions(policy: DevicePolicy, state: DeviceState, now: Instant, lifecycle: LifecycleRules): Plan {
+  const situation = { policy, state, now, lifecycle }
   const steps = [
-    ...policy.scepProfiles.map((profile) => planProfile(profile, (found) => ({ ...found, profile }), policy, state, now)),
-    ...policy.pfxProfiles.map((profile) => planProfile(profile, ({ reason }) => ({ kind: 'import', profile, reason }), policy, state, now)),
+    ...policy.scepProfiles.map((profile) => planProfile(profile, (found) => scepAction(profile, found, lifecycle.renewal), situation)),
+    ...policy.pfxProfiles.map((profile) => planProfile(profile, ({ reason }) => ({ kind: 'import', profile, reason }), situation)),
   ]
+  const removed = removedProfiles(policy, state, lifecycle)
   const actions: Action[] = [
     ...missingRoots(policy, state),
     ...completedAttempts(state),
-    ...removedProfiles(policy, state),
+    ...removed.actions,
     ...policy.failedProfiles.map(failedProfile),
     ...steps.flatMap((step) => step.actions),
     // Old roots go last: removing one first could cut off the server that issues the replacement.
-    ...surplusRoots(policy, state),
+    ...surplusRoots(policy, state, lifecycle),
     ...unreferencedKeys(state),
   ]
-  const wakeAt = Math.min(...profilesOf(policy).map((profile, i) => profileWakeAt(profile, steps[i]?.held, state, now)))
-  return { actions, held: steps.flatMap((step) => step.held ?? []), ...(wakeAt < Number.POSITIVE_INFINITY && { wakeAt }) }
+  const wakeAt = Math.min(...steps.map((step) => step.wakeAt))
+  const held = steps.flatMap((step) => step.held ?? [])
+  return { actions, held, kept: removed.kept, ...(wakeAt < never && { wakeAt }) }
 }
-
-/** In the order of the steps. */
-const profilesOf = (policy: DevicePolicy): readonly CertificateProfile[] => [...policy.scepProfiles, ...policy.pfxProfiles]
 
 /** What a finding about a profile leads to. */
 type Act = (found: Pick<Finding, 'reason'> & { readonly kind: Finding['kind'] | 'poll' }) => Action
@@ -104,36 +120,50 @@ type Act = (found: Pick<Finding, 'reason'> & { readonly kind: Finding['kind'] | 
 interface Step {
   readonly actions: readonly Action[]
   readonly held?: Held
+  /** When it can change by itself. */
+  readonly wakeAt: Instant
 }
 
-function planProfile(profile: CertificateProfile, act: Act, policy: DevicePolicy, state: DeviceState, now: Instant): Step {
+const never = Number.POSITIVE_INFINITY
+
+function planProfile(profile: CertificateProfile, act: Act, situation: Situation): Step {
+  const { state } = situation
   const key = keyOf(profile)
   const attempt = state.attempts.get(key)
   const stale = attempt !== undefined && !isSameRequest(attempt.requested, profile.request)
   const over = stale || isCompleted(key, state)
-  const cleared: Action[] = stale ? [{ kind: 'end-attempt', key, reason: 'RequestChanged' }] : []
-  const next = nextAction(profile, act, policy, state, over ? undefined : state.pending.get(key), now)
-  if (!next) return { actions: cleared }
-  const failure = state.failures.get(key)
-  if (next.kind === 'fail' || !failure || !isHeld(failure, policy, state, now)) return { actions: [...cleared, next] }
-  return { actions: cleared, held: { key, ...(failure.retry === 'backoff' && { until: failure.retryAt }) } }
+  const next = nextAction(profile, act, over ? undefined : state.pending.get(key), situation)
+  const ending = stale ? 'RequestChanged' : attempt && next?.reason === 'RenewalMissed' ? 'RenewalMissed' : undefined
+  const cleared: Action[] = ending ? [{ kind: 'end-attempt', key, reason: ending }] : []
+  const held = next && holdOf(next, key, profile, situation)
+  const actions = next && !held ? [...cleared, next] : cleared
+  return { actions, ...(held && { held }), wakeAt: profileWakeAt(profile, held, situation) }
 }
 
 function nextAction(
   profile: CertificateProfile,
   act: Act,
-  policy: DevicePolicy,
-  state: DeviceState,
   pending: PendingEnrollment | undefined,
-  now: Instant,
+  { policy, state, now }: Situation,
 ): Action | undefined {
   if (!isRootDeployed(profile, policy)) return rootNotDeployed(profile)
-  if (pending) return now < pending.pollAt ? undefined : act({ kind: 'poll', reason: 'PollDue' })
+  if (pending) return isPollDue(pending, now) ? act({ kind: 'poll', reason: 'PollDue' }) : undefined
 
   const identity = state.identities.get(keyOf(profile))
   if (!identity) return act({ kind: 'enroll', reason: 'IdentityMissing' })
   const finding = judgeIdentity(identity, profile, now)
   return finding && act(finding)
+}
+
+/** No OS waits for a day: a poll that far ahead was put there by a clock that has been put back since. */
+function isPollDue({ pollAt }: PendingEnrollment, now: Instant): boolean {
+  return now >= pollAt || pollAt - now > 86_400_000
+}
+
+function scepAction(profile: ScepProfile, found: Parameters<Act>[0], { afterExpiry }: RenewalRules): Action {
+  if (found.reason !== 'Expired' || afterExpiry === 'enroll') return { ...found, profile }
+  const message = `the certificate of "${profile.displayName}" expired before it was renewed, and this OS asks for no other by itself; take the profile from the device and assign it again, or change it`
+  return { kind: 'fail', profile, code: 'ERR_RENEWAL_MISSED', message, reason: 'RenewalMissed' }
 }
 
 /** S11 and the assignment matrix of platform-behaviours 2.2: both must reach the device through a principal in common. */
@@ -151,34 +181,11 @@ function failedProfile(profile: FailedProfile): Action {
   return { kind: 'fail', profile, code: profile.code, message: profile.message, reason: 'ProfileFailed' }
 }
 
-function isHeld(failure: Failure, policy: DevicePolicy, state: DeviceState, now: Instant): boolean {
-  if (failure.revision !== policy.revision) return false
-  switch (failure.retry) {
-    case 'now':
-    case 'on-user':
-      return false
-    case 'backoff':
-      return now < failure.retryAt
-    case 'on-unlock':
-      return state.locked
-    case 'on-new-policy':
-    case 'never':
-      return true
-  }
-}
-
 function missingRoots(policy: DevicePolicy, state: DeviceState): Action[] {
   const installed = new Set(state.roots.map(rootKey))
   return policy.trustedRoots
     .filter((root) => !installed.has(rootKey({ store: root.destinationStore, fingerprint: root.fingerprint })))
     .map((root) => ({ kind: 'install-root', root, reason: 'RootMissing' }))
-}
-
-function surplusRoots(policy: DevicePolicy, state: DeviceState): Action[] {
-  const wanted = new Set(policy.trustedRoots.map((root) => rootKey({ store: root.destinationStore, fingerprint: root.fingerprint })))
-  return state.roots
-    .filter((root) => !wanted.has(rootKey(root)))
-    .map((root) => ({ kind: 'remove-root', root, reason: 'RootNoLongerTrusted' }))
 }
 
 /** A crash between installing and recording leaves an attempt whose key is already in use. */
@@ -193,32 +200,15 @@ function isCompleted(key: IdentityKey, state: DeviceState): boolean {
   return attempt !== undefined && state.identities.get(key)?.keyLabel === attempt.keyLabel
 }
 
-/** A profile that merely fails keeps what it has: the old certificate stays usable. */
-function removedProfiles(policy: DevicePolicy, state: DeviceState): Action[] {
-  const wanted = new Set([...profilesOf(policy), ...policy.failedProfiles].map(keyOf))
-  const gone = (keys: Iterable<IdentityKey>) => [...keys].filter((key) => !wanted.has(key))
-  return [
-    ...gone(state.attempts.keys()).map((key): Action => ({ kind: 'end-attempt', key, reason: 'ProfileRemoved' })),
-    ...gone(state.identities.keys()).map((key): Action => ({ kind: 'remove-identity', key, reason: 'ProfileRemoved' })),
-  ]
-}
-
-function unreferencedKeys(state: DeviceState): Action[] {
-  const referenced = new Set([...state.attempts.values(), ...state.identities.values()].map((holder) => holder.keyLabel))
-  return [...state.keyLabels]
-    .filter((keyLabel) => !referenced.has(keyLabel))
-    .map((keyLabel) => ({ kind: 'destroy-key', keyLabel, reason: 'KeyUnreferenced' }))
-}
-
 /** Held work waits for its moment; a pending request for its poll, which may be due; a good identity for its renewal. */
-function profileWakeAt(profile: CertificateProfile, held: Held | undefined, state: DeviceState, now: Instant): Instant {
-  const never = Number.POSITIVE_INFINITY
+function profileWakeAt(profile: CertificateProfile, held: Held | undefined, { state, now, lifecycle }: Situation): Instant {
   if (held) return held.until ?? never
   const key = keyOf(profile)
   const pending = state.pending.get(key)
   if (pending) return pending.pollAt
   const identity = state.identities.get(key)
-  const renewal = identity ? renewAt(identity, profile.renewalThresholdPercent) : never
+  const isTimed = !('scepUrls' in profile) || lifecycle.renewal.begunBy === 'device'
+  const renewal = identity && isTimed ? renewAt(identity, profile.renewalThresholdPercent) : never
   return renewal > now ? renewal : never
 }
 

@@ -33,6 +33,7 @@ const renewalDue: Rule = (identity, profile, now) =>
  */
 const rules: readonly Rule[] = [
   (identity) => when(!identity.keyUsable, 'PrivateKeyUnusable'),
+  (identity) => when(identity.releasedBy !== undefined, 'ProfileReassigned'),
   whenChanged('kind', 'RequestChanged'),
   whenChanged('keyStorage', 'KeyStorageChanged'),
   whenChanged('exportable', 'KeyExportChanged'),

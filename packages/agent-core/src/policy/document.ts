@@ -48,7 +48,8 @@ export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy 
   const roots = parseRoots(trustedRoots, failures)
   const fingerprints = new Map(roots.map((root) => [root.id, root.fingerprint]))
   const profiles = parseCertificateProfiles({ scepProfiles, pfxProfiles }, fingerprints, failures)
-  return { revision: header.revision, trustedRoots: roots, ...profiles, failedProfiles: failures.list() }
+  const lifecycle = header.lifecycle && { lifecycle: header.lifecycle }
+  return { revision: header.revision, ...lifecycle, trustedRoots: roots, ...profiles, failedProfiles: failures.list() }
 }
 
 const versionSchema = z.object({ schemaVersion: z.unknown() })

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
+import { retryAfterOf } from '../backoff.ts'
 import { openEnvelopedData } from '../cms/enveloped-data.ts'
 import { AgentError, type AgentErrorCode } from '../errors.ts'
 import { parseCertificate } from '../pki/certificate.ts'
@@ -30,7 +31,8 @@ export function pfxSource({ policyUrl, credential, transport }: PolicyServiceOpt
       checkAuthorized(response, `a PFX for "${profileId}"`)
       const answer = response.status === 200 ? readJson(response, pfxSchema) : undefined
       if (answer === undefined) {
-        throw new AgentError('ERR_PFX_UNAVAILABLE', `no PFX for "${profileId}": the policy service answered ${response.status}`)
+        const message = `no PFX for "${profileId}": the policy service answered ${response.status}`
+        throw new AgentError('ERR_PFX_UNAVAILABLE', message, { retryAfterMs: retryAfterOf(response) })
       }
       const password = await openPassword(Buffer.from(answer.password, 'base64'), management)
       return { pfx: new Uint8Array(Buffer.from(answer.pfx, 'base64')), password }

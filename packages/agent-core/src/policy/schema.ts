@@ -10,6 +10,8 @@ export const headerSchema = z.object({
   schemaVersion: z.literal(1),
   revision: z.int().nonnegative(),
   deviceId: idSchema,
+  /** Once the device is managed no longer. */
+  lifecycle: z.enum(['retired', 'wiped', 'unenrolled', 'unlicensed']).optional(),
   trustedRoots: z.array(z.unknown()),
   scepProfiles: z.array(z.unknown()),
   pfxProfiles: z.array(z.unknown()).optional(),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { retryAfterOf } from '../backoff.ts'
 import { AgentError } from '../errors.ts'
 import type { ChallengeSource, PfxSource, PolicySource, Reporter, Transport } from '../ports.ts'
 import { besidePolicy, checkAuthorized, postJson, readJson } from './http.ts'
@@ -88,7 +89,8 @@ function challengeSource({ policyUrl, credential, transport }: PolicyServiceOpti
       if (response.status === 204) return undefined
       const answer = response.status === 200 ? readJson(response, challengeSchema) : undefined
       if (answer === undefined) {
-        throw new AgentError('ERR_CHALLENGE_UNAVAILABLE', `no challenge for "${profileId}": the policy service answered ${response.status}`)
+        const message = `no challenge for "${profileId}": the policy service answered ${response.status}`
+        throw new AgentError('ERR_CHALLENGE_UNAVAILABLE', message, { retryAfterMs: retryAfterOf(response) })
       }
       return answer.challenge
     },
@@ -102,7 +104,8 @@ function reporter({ policyUrl, credential, transport }: PolicyServiceOptions): R
       const response = await postJson(transport, url, credential, report, signal)
       checkAuthorized(response, 'a report')
       if (!isSuccess(response.status)) {
-        throw new AgentError('ERR_HTTP_STATUS', `the policy service answered ${response.status} to a report, expected 2xx`)
+        const message = `the policy service answered ${response.status} to a report, expected 2xx`
+        throw new AgentError('ERR_HTTP_STATUS', message, { retryAfterMs: retryAfterOf(response) })
       }
     },
   }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { retryAfterOf } from '../backoff.ts'
 import { AgentError } from '../errors.ts'
 import type { CachedPolicy, HttpResponse, PolicyCache, PolicySource, Transport } from '../ports.ts'
 import type { DevicePolicy } from '../types.ts'
@@ -69,7 +70,7 @@ function ifNoneMatch(entry: CachedPolicy | undefined): Readonly<Record<string, s
 async function accept(response: HttpResponse, last: LastPolicy | undefined, cache: PolicyCache, deviceId: string): Promise<DevicePolicy> {
   checkAuthorized(response, 'the policy')
   if (response.status === 304 && last !== undefined) return last.policy
-  if (response.status !== 200) throw new PolicyStatusError(response.status)
+  if (response.status !== 200) throw new PolicyStatusError(response)
   const policy = parsePolicy(response.body, deviceId)
   if (last !== undefined) checkRevision(policy, response.body, last)
   const { etag } = response.headers
@@ -97,9 +98,10 @@ function json(bytes: Uint8Array): unknown {
 
 class PolicyStatusError extends AgentError {
   readonly status: number
-  constructor(status: number) {
-    super('ERR_HTTP_STATUS', `the policy service answered ${status}, expected a policy`)
-    this.status = status
+  constructor(response: HttpResponse) {
+    const retryAfterMs = retryAfterOf(response)
+    super('ERR_HTTP_STATUS', `the policy service answered ${response.status}, expected a policy`, { retryAfterMs })
+    this.status = response.status
   }
 }
 

@@ -1,3 +1,4 @@
+import { retryAfterOf } from '../backoff.ts'
 import { AgentError } from '../errors.ts'
 import type { Clock, HttpResponse, Jitter, Transport } from '../ports.ts'
 import type { CaCertificates } from './ca-certificates.ts'
@@ -81,6 +82,9 @@ export function get(url: string, operation: string, { habits, transport }: ScepS
   )
 }
 
-export function assertOk({ status }: HttpResponse, operation: string): void {
-  if (status !== 200) throw new AgentError('ERR_HTTP_STATUS', `the SCEP server answered ${operation} with HTTP status ${status}`)
+export function assertOk(response: HttpResponse, operation: string): void {
+  const { status } = response
+  if (status === 200) return
+  const message = `the SCEP server answered ${operation} with HTTP status ${status}`
+  throw new AgentError('ERR_HTTP_STATUS', message, { retryAfterMs: retryAfterOf(response) })
 }

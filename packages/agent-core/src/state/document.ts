@@ -30,6 +30,7 @@ const failureSchema: z.ZodType<Failure, Failure> = z.strictObject({
   lastAt: instant,
   retryAt: instant,
   revision: z.int(),
+  digest: z.string().exactOptional(),
 })
 
 /** Pairs, not members: a key from outside never names a member of an object. */

@@ -15,6 +15,8 @@ export function encodeJsonFile<Document>(document: Document): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(document))
 }
 
+const versionSchema = z.object({ schemaVersion: z.number() })
+
 /**
  * Reads what `encodeJsonFile` wrote, with members in the order in which they were written.
  * Anything else, torn, foreign or of another version, is `ERR_STATE_INVALID` and names `file`.
@@ -25,7 +27,7 @@ export function parseJsonFile<Document>(
   { name, schemaVersion, schema }: JsonFileKind<Document>,
 ): Document {
   const json = parseJson(bytes, file, name)
-  const found = z.object({ schemaVersion: z.number() }).safeParse(json).data?.schemaVersion
+  const found = versionSchema.safeParse(json).data?.schemaVersion
   if (found !== undefined && found !== schemaVersion) {
     throw unreadable(file, name, `it has schema version ${found}, expected ${schemaVersion}`)
   }

@@ -7,6 +7,7 @@ export function androidBehaviour(os: Os): Behaviour {
   const delayMs = androidFacts.pendingDelayMs.value
   return {
     pendingSchedule: { polls: androidFacts.pendingPolls.value, firstDelayMs: delayMs, delayMs },
+    renewal: { begunBy: androidFacts.renewalBegunBy.value, onlyUnlocked: false, afterExpiry: androidFacts.renewalAfterExpiry.value },
     allowsHttp: androidFacts.http.value,
     pfx: { readsLegacyAlone: holds(androidFacts.pfxLegacy, os) },
     habits: () => ({

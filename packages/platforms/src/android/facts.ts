@@ -65,6 +65,22 @@ export const androidFacts = {
     source: 'J MessageType',
     confidence: 'I',
   },
+  renewalBegunBy: {
+    id: 'android.renewal.begun-by',
+    platforms: android,
+    effect: 'The agent on the device renews by a timer of its own.',
+    value: 'device',
+    source: 'J MessageType',
+    confidence: 'I',
+  },
+  renewalAfterExpiry: {
+    id: 'android.renewal.after-expiry',
+    platforms: android,
+    effect: 'Renewal is tried until it succeeds; that an expired certificate is then replaced by a new enrolment is taken.',
+    value: 'enroll',
+    source: 'M-SCEP Renewal threshold',
+    confidence: 'I',
+  },
   urls: {
     id: 'android.scep.urls',
     platforms: android,

@@ -12,6 +12,11 @@ export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>): Be
     },
     allowsHttp: appleFacts.http.value,
     pfx: { maxCertificates: appleFacts.pfxCertificates.value },
+    renewal: {
+      begunBy: appleFacts.renewalBegunBy.value,
+      onlyUnlocked: appleFacts.renewalUnlocked.value,
+      afterExpiry: appleFacts.renewalAfterExpiry.value,
+    },
     defaultKeyBits: appleFacts.keyBits.value,
     habits: (displayName) => ({
       ...own,

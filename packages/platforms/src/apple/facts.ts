@@ -54,6 +54,32 @@ export const appleFacts = {
     source: 'A-SEC SecSCEP; M-SCEP Renewal threshold',
     confidence: 'V',
   },
+  renewalBegunBy: {
+    id: 'apple.renewal.begun-by',
+    platforms: both,
+    effect:
+      'A device renews nothing by itself: the service sends the profile again, which is taken to happen at a check-in inside the threshold window.',
+    value: 'check-in',
+    source: 'M-SCEP Renewal threshold; FLEET #42757, #8477',
+    confidence: 'V',
+  },
+  renewalUnlocked: {
+    id: 'apple.renewal.unlocked',
+    platforms: both,
+    effect: 'A certificate is renewed only while the device is unlocked during the check-in.',
+    value: true,
+    source: 'M-SCEP Renewal threshold',
+    confidence: 'V',
+  },
+  renewalAfterExpiry: {
+    id: 'apple.renewal.after-expiry',
+    platforms: both,
+    effect:
+      'A certificate that expired before it was renewed stays, and nothing asks for another until the profile was taken from the device and assigned again.',
+    value: 'stuck',
+    source: 'M-SCEP Renewal threshold',
+    confidence: 'V',
+  },
   urls: {
     id: 'apple.scep.urls',
     platforms: both,

@@ -8,6 +8,7 @@ export function windowsBehaviour(os: Os): Behaviour {
   const delayMs = windowsFacts.pendingDelayMs.value
   return {
     pendingSchedule: { polls: windowsFacts.pendingPolls.value, firstDelayMs: delayMs, delayMs },
+    renewal: { begunBy: windowsFacts.renewalBegunBy.value, onlyUnlocked: false, afterExpiry: windowsFacts.renewalAfterExpiry.value },
     allowsHttp: windowsFacts.http.value,
     habits: () => ({
       order: windowsFacts.order.value,

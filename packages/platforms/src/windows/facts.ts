@@ -56,6 +56,23 @@ export const windowsFacts = {
     source: 'W-CE SignerCertificate, OldCertificate',
     confidence: 'I',
   },
+  renewalBegunBy: {
+    id: 'windows.renewal.begun-by',
+    platforms: every,
+    effect:
+      'The service installs the request anew once the threshold is reached; the device is taken to know the moment, since nothing observable differs.',
+    value: 'device',
+    source: 'W-CE SignerCertificate, OldCertificate',
+    confidence: 'I',
+  },
+  renewalAfterExpiry: {
+    id: 'windows.renewal.after-expiry',
+    platforms: every,
+    effect: 'Renewal is tried until it succeeds; that an expired certificate is then replaced by a new enrolment is taken.',
+    value: 'enroll',
+    source: 'M-SCEP Renewal threshold',
+    confidence: 'I',
+  },
   urls: {
     id: 'windows.scep.urls',
     platforms: every,
