@@ -2,8 +2,11 @@ import type { KeyObject } from 'node:crypto'
 import {
   type CertificateStores,
   type Device,
+  type HttpRequest,
+  type HttpResponse,
   handlerTransport,
   type IdentityStore,
+  type Jitter,
   type KeyProtection,
   type KeyStorageProvider,
   type ManagementIdentity,
@@ -84,6 +87,10 @@ export interface WorldOptions {
   readonly edit?: Edit
   /** Default: in memory. */
   readonly kept?: Kept
+  /** Answers instead of lab and connector where it answers at all. */
+  readonly intercept?: (request: HttpRequest) => HttpResponse | undefined
+  /** Default: draws the least. */
+  readonly jitter?: Jitter
   /** Default: never. */
   readonly isLocked?: () => Promise<boolean>
   /** What the device has to keep keys in. Default: the pool. */
@@ -103,6 +110,8 @@ export async function world({
   legacyPfx = false,
   edit = (document) => document,
   kept = keptInMemory(pool),
+  intercept = () => undefined,
+  jitter = { between: (minMs) => minMs },
   isLocked,
   keyStorageProviders,
   keyStorage,
@@ -124,8 +133,10 @@ export async function world({
   const requests: string[] = []
   const management = await managementOf()
   const connector = pfxConnector(pfxPool, clock, management.certificate)
-  const transport = handlerTransport((request) => {
+  const transport = handlerTransport(async (request) => {
     requests.push(request.url)
+    const intercepted = intercept(request)
+    if (intercepted) return intercepted
     return request.url.endsWith('/device/pfx') ? connector.handle(request) : lab.handle(request)
   })
   const { credential } = await registerDevice({
@@ -137,7 +148,6 @@ export async function world({
     osVersion,
     managementCertificate: management.certificate,
   })
-  const jitter = { between: (minMs: number) => minMs }
 
   return {
     clock,
