@@ -76,6 +76,10 @@ t.test('one row says what becomes of each kind at each event on each system, and
       }
 })
 
+t.test('no row depends on the version: the service asks without one', async (t) => {
+  for (const { id, since, until } of removalFacts) t.same([since, until], [undefined, undefined], id)
+})
+
 t.test('the agent reads the same rows', async (t) => {
   for (const [, system, kind, at, [device, ca]] of rows) {
     const [platform, osVersion] = osOf(system)

@@ -19,6 +19,7 @@ import type { AuditEntry, CaSettingRecord, DeviceReport, IssuedRecord } from './
 import { type Registrations, registrations } from './registrations.ts'
 import { receiveReport } from './reports.ts'
 import { currentCrl, type RevocationReason, type RevokedBy, revoke } from './revocation.ts'
+import { revokeOnRemoval } from './revoke-on-removal.ts'
 import type { LabStore } from './store.ts'
 import type { TlsIdentity, TlsRequest } from './tls/certificate.ts'
 import { issueTls } from './tls/issue.ts'
@@ -137,6 +138,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const settings = await openCaSettings(store, audit, { attributeEndDate: options.honourRequestedValidity ?? false })
   const surroundings = { store, clock, audit, authorities, accounts }
   const push = pushHub()
+  const removal = revokeOnRemoval({ store, clock, policyFor, revoke: (...asked) => lab.revoke(...asked) })
   const devices = registrations({ store, clock, audit, registrationToken, onRotated: push.drop })
   const policy = policies(store, policyFor)
   const { secret } = authorities
@@ -176,6 +178,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   // Groups of devices count for a device once it has reported (S14).
   async function report(deviceId: string, request: HttpRequest): Promise<HttpResponse> {
     const response = await receiveReport(deviceId, request, store, clock)
+    if (response.status === 204) await removal.reported(deviceId)
     if (options.admin && response.status === 204 && (await policy.refresh(deviceId))) push.wake(deviceId)
     return response
   }
@@ -204,6 +207,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     },
     wake: push.wake,
     async policiesChanged() {
+      await removal.settle()
       const connected = push.connected()
       const rose = await Promise.all(connected.map((deviceId) => policy.refresh(deviceId)))
       const changed = connected.filter((_, i) => rose[i])

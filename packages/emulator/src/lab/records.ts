@@ -4,6 +4,7 @@ import type { FailInfo } from '@certfleet/agent-core/scep/messages'
 import type { AdminChanges, AdminDevice, AdminGroup, AdminProfile, AdminUser } from './admin/records.ts'
 import type { ChallengeUse, OpenChallenge } from './challenges.ts'
 import type { NdesRegistry, OpenPassword, RegistrationAuthorityRecord } from './ndes/records.ts'
+import type { Installations } from './revoke-on-removal.ts'
 import type { ValidationCode } from './validation.ts'
 import type { ForeignEnrollment, RevocationRequest } from './validation-api/records.ts'
 
@@ -33,6 +34,8 @@ export interface LabTables {
   readonly crls: CrlRecord
   /** By device id: its last report. */
   readonly reports: DeviceReport
+  /** By device id: the certificates that it told of last. */
+  readonly installations: Installations
   /** By slot of the ring. */
   readonly audit: AuditEntry
   /** Under `ndes`: the values as they were set, whether NDES has read them since or not. */

@@ -85,5 +85,5 @@ function render({ intent, tenant }: Rollout, { device, user }: KnownDevice): Pol
 
 /** All that it was given is taken away at its next check-in. */
 function emptyPolicy(deviceId: string): PolicyDocument {
-  return { schemaVersion: 1, revision: 1, deviceId, trustedRoots: [], scepProfiles: [], failedProfiles: [] }
+  return { schemaVersion: 1, revision: 1, deviceId, lifecycle: 'retired', trustedRoots: [], scepProfiles: [], failedProfiles: [] }
 }
