@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import {
   adviceByCode,
   chooseKeyStorage,
@@ -9,25 +8,15 @@ import {
   protectionsByOption,
   type ReadinessByProtection,
 } from '@certfleet/agent-core'
+import { read, table, withParts } from './page-parts.ts'
 
-const root = new URL('../../../', import.meta.resolve('@certfleet/agent-core'))
-const read = (path: string): string => readFileSync(new URL(path, root), 'utf8')
-
-/** The page as it stands, its generated parts made anew: what `chooseKeyStorage` decides, and the example that the tests run. */
+/** What `chooseKeyStorage` decides, and the example that the tests run. */
 export function keyStoragePage(): string {
-  const parts: readonly [name: string, text: string][] = [
-    ['choice', choiceTable()],
-    ['device choice', deviceChoiceTable()],
-    ['example', `\`\`\`ts\n${read('examples/own-key-storage.ts')}\`\`\``],
-  ]
-  return parts.reduce((page, [name, text]) => withPart(page, name, text), read('docs/key-storage.md'))
-}
-
-function withPart(page: string, name: string, text: string): string {
-  const [begin, end] = [`<!-- ${name}: made by npm run docs -->\n`, `\n<!-- end of ${name} -->`]
-  const [from, to] = [page.indexOf(begin), page.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`docs/key-storage.md has no place for "${name}"`)
-  return page.slice(0, from + begin.length) + text + page.slice(to)
+  return withParts('docs/key-storage.md', {
+    choice: choiceTable(),
+    'device choice': deviceChoiceTable(),
+    example: `\`\`\`ts\n${read('examples/own-key-storage.ts')}\`\`\``,
+  })
 }
 
 const options = Object.keys(protectionsByOption) as KeyStorageOption[]
@@ -101,9 +90,4 @@ function deviceChoiceTable(): string {
     return [`\`${option}\``, ...cells]
   })
   return table(['Profile', ...keyStorages.map((choice) => `\`${choice}\``)], rows)
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `|${cells.map((cell) => (cell === '' ? ' |' : ` ${cell} |`)).join('')}`
-  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
 }

@@ -127,6 +127,26 @@ t.test('a pass that fails is tried again with a growing delay, and told', async 
   t.same(errors, ['ERR_NETWORK', 'ERR_NETWORK', 'ERR_NETWORK'])
 })
 
+t.test('a service that asks to be left alone is, longer than the check-in interval and not for ever', async (t) => {
+  let fetches = 0
+  const { agent, clock } = setUp({
+    checkInIntervalMs: hour,
+    policySource: {
+      async fetch() {
+        fetches++
+        throw new AgentError('ERR_HTTP_STATUS', 'the policy service answered 503', { retryAfterMs: 5 * hour })
+      },
+    },
+  })
+  agent.start()
+  await clock.advance(0)
+  await clock.advance(5 * hour - 1)
+  t.equal(fetches, 1)
+  await clock.advance(30_001)
+  t.equal(fetches, 2)
+  await agent.stop()
+})
+
 t.test('passes never overlap', async (t) => {
   let under = 0
   let most = 0

@@ -18,7 +18,7 @@ export const sampleAttempt: EnrollmentAttempt = {
   },
 }
 const pending: PendingEnrollment = { transactionId: 't1', pollAt: 1_700_000_000_000, pollsLeft: 3 }
-const failure: Failure = { code: 'ERR_NETWORK', retry: 'backoff', count: 2, lastAt: 5, retryAt: 7.5, revision: 3 }
+const failure: Failure = { code: 'ERR_NETWORK', retry: 'backoff', count: 2, lastAt: 5, retryAt: 7.5, revision: 3, digest: 'd1' }
 
 export interface StateStoreUnderTest {
   readonly store: StateStore

@@ -42,6 +42,12 @@ const document: PolicyDocument = { ...emptyPolicy, trustedRoots: [root], scepPro
 const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 const parse = (value: unknown, deviceId?: string) => parsePolicy(encode(value), deviceId)
 
+await t.test('a device that is managed no longer', async (t) => {
+  for (const lifecycle of ['retired', 'wiped', 'unenrolled', 'unlicensed'] as const)
+    t.equal(parse({ ...document, lifecycle }).lifecycle, lifecycle)
+  t.notOk('lifecycle' in parse(document))
+})
+
 await t.test('a whole document', async (t) => {
   const policy = parse(document, 'device-1')
   await t.test('the root is its DER, named as openssl names it', async (t) => {
@@ -169,6 +175,7 @@ await t.test('an error of the document is ERR_POLICY_INVALID, names the field an
     ['another version', encode({ ...document, schemaVersion: 2 }), /schemaVersion: 2 is not supported, expected 1/],
     ['no version', encode({ ...document, schemaVersion: undefined }), /schemaVersion: expected 1/],
     ['a revision below 0', encode({ ...document, revision: -1 }), /revision: expected number to be >=0/],
+    ['a lifecycle that nobody knows', encode({ ...document, lifecycle: 'lost' }), /lifecycle: .*expected/],
     ['a revision that is no integer', encode({ ...document, revision: 1.5 }), /revision: expected int/],
     ['a revision beyond 2^53', encode({ ...document, revision: 2 ** 53 }), /revision: expected int/],
     ['another device', encode({ ...document, deviceId: 'device-2' }), /deviceId: expected "device-1"/],

@@ -74,6 +74,19 @@ await t.test('with a last good copy of revision 3', async (t) => {
       t.same(stale, ['ERR_HTTP_STATUS'])
     })
   }
+  await t.test('without a copy the error says how long the service wants to be left alone', async (t) => {
+    const service = fakeService()
+    const { source } = sourceOf(service, memoryPolicyCache())
+    for (const [status, headers, retryAfterMs] of [
+      [503, { 'retry-after': '120' }, 120_000],
+      [429, { 'retry-after': '86401' }, 86_400_000],
+      [500, { 'retry-after': '120' }, undefined],
+      [503, {}, undefined],
+    ] as const) {
+      service.answers.set('policy', () => answer(status, '', headers))
+      t.equal((await source.fetch(signal).catch((error) => error)).retryAfterMs, retryAfterMs, `${status} ${JSON.stringify(headers)}`)
+    }
+  })
   await t.test('no network gives the copy and tells that it is stale', async (t) => {
     const { service, source, stale } = await primed()
     service.cut = true
