@@ -3,7 +3,20 @@ import { parseCertificate, serialNumberHex } from '@certfleet/agent-core/pki'
 import { type LabOptions, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { testKey } from '../fakes/certificates.ts'
-import { challengeFor, enrolled, jsonOf, policyWith, post, register, startLab, type TestLab, wifi } from './surroundings.ts'
+import {
+  challengeFor,
+  csrFor,
+  enroll,
+  enrolled,
+  exchange,
+  jsonOf,
+  policyWith,
+  post,
+  register,
+  startLab,
+  type TestLab,
+  wifi,
+} from './surroundings.ts'
 
 const day = 86_400_000
 const retired = { ...policyWith(), lifecycle: 'retired' } as const
@@ -73,6 +86,21 @@ async function report(it: TestLab & { credential: string }, serialNumber: string
   )
   t.equal(told.status, 204)
 }
+
+t.test('a device that is managed no longer gets no profile, no challenge and no renewal, whatever is still listed', async (t) => {
+  const it = await enrolledOn('macos')
+  const key = await testKey('b')
+  const challenge = await challengeFor(it.lab, it.credential, 'attempt-b')
+  await change(it, { ...policyWith(wifi), lifecycle: 'wiped' })
+  const { body } = await it.lab.handle({ method: 'GET', url: '/device/policy', headers: { authorization: `Bearer ${it.credential}` } })
+  t.match(JSON.parse(Buffer.from(body).toString()), { lifecycle: 'wiped', scepProfiles: [], trustedRoots: [] })
+  t.equal((await post(it.lab, '/device/challenge', { profileId: 'wifi', attemptId: 'attempt-c' }, it.credential)).status, 404)
+  t.equal(await enroll(it.lab, { key, challenge }), 'badRequest', 'by a challenge of before')
+  const certificate = parseCertificate(it.store.get('issued', it.serialNumber)?.certificate ?? new Uint8Array())
+  const signer = { certificate, key: await testKey('a') }
+  const reply = await exchange(it.lab, { messageType: 'RenewalReq', key, signer, content: await csrFor({ key }) })
+  t.match(reply, { failInfo: 'badRequest' }, 'by the certificate that nobody revoked')
+})
 
 t.test('profile edited: the old certificate is revoked once the device has the new one, and not before', async (t) => {
   for (const platform of ['windows', 'ios', 'macos', 'android']) {

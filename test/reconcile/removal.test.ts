@@ -4,12 +4,16 @@ import { fingerprintOf } from '@certfleet/agent-core/pki'
 import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { Crash } from '../fakes/crashing.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, type Edit, signal, start, type World, type WorldOptions, world } from './world.ts'
 
 const pool = await makeKeyPool(4)
 const authority = memoryLabStore()
 await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const nextAuthority = memoryLabStore()
+const preparing = { store: nextAuthority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined }
+await (await createLab(preparing)).prepareRollOver(start + day)
 const make = (options: Partial<WorldOptions> = {}) => world({ pool, authority, ...options })
 
 const unassigned: Edit = (document) => ({ ...document, scepProfiles: [] })
@@ -147,6 +151,50 @@ async function refusedOnce(response: HttpResponse, options: Partial<WorldOptions
 
 const date = (instant: number) => new Date(instant).toUTCString()
 const body = new Uint8Array()
+
+/** What is left once all is done: identities, keys, roots. */
+const crashes: [
+  name: string,
+  options: Partial<WorldOptions>,
+  happens: (device: World) => Promise<void> | void,
+  left: [number, number, number],
+][] = [
+  ['unassigned', {}, (device) => device.edit((document) => ({ ...unassigned(document), trustedRoots: [] })), [0, 0, 0]],
+  ['retired', {}, (device) => device.edit((document) => ({ ...document, lifecycle: 'retired' })), [0, 0, 0]],
+  ['unassigned, and it stays', { platform: 'android' }, (device) => device.edit(unassigned), [1, 1, 1]],
+  ['another root', { authority: nextAuthority }, (device) => device.clock.advance(day), [1, 1, 1]],
+]
+
+for (const [name, options, happens, left] of crashes) {
+  t.test(`${name}: a crash at any step is made good`, async (t) => {
+    let steps = 0
+    for (let crashed = true; crashed; steps++) {
+      const device = await make(options)
+      await pass(device)
+      await happens(device)
+      crashed = await reconcile(device.device({ left: steps }), signal).then(
+        () => false,
+        (error) => {
+          if (error instanceof Crash) return true
+          throw error
+        },
+      )
+      await pass(device)
+      await device.clock.advance(600_000)
+      const { results } = await pass(device)
+      const found = [await device.identities.list(), await device.keys.list(), await device.stores.list()]
+      t.same(
+        found.map(({ length }) => length),
+        left,
+        `at step ${steps}`,
+      )
+      t.same(results, [])
+      const [identity] = await device.identities.list()
+      if (options.platform) t.equal(identity?.releasedBy, 'unassigned')
+    }
+    t.ok(steps > 20, `${steps} steps`)
+  })
+}
 
 t.test('Retry-After is honoured within a day, and over a restart', async (t) => {
   const hour = 3_600_000

@@ -13,7 +13,7 @@ import { type Hostility, hesitant, hostile } from './hostility/hostile.ts'
 import { empty, type Handler, type Route, router } from './http.ts'
 import type { Approval, ApprovalRequest } from './issuance.ts'
 import { type NdesControl, type NdesOptions, openNdes } from './ndes/service.ts'
-import { type PolicyFor, policies } from './policies.ts'
+import { managedOnly, type PolicyFor, policies } from './policies.ts'
 import { type PushListener, pushHub } from './push.ts'
 import type { AuditEntry, CaSettingRecord, DeviceReport, IssuedRecord } from './records.ts'
 import { type Registrations, registrations } from './registrations.ts'
@@ -130,7 +130,8 @@ const dayMs = 86_400_000
 
 /** Opens the lab on what the store holds. A CA that cannot be read from it: `ERR_STATE_INVALID`. */
 export async function createLab(options: LabOptions): Promise<Lab> {
-  const { store, clock, policyFor, registrationToken, userFor, registeredKeysFor } = options
+  const { store, clock, registrationToken, userFor, registeredKeysFor } = options
+  const policyFor = managedOnly(options.policyFor)
   const templates = openTemplates(options.templates ?? [], options.templateValidityMs ?? 365 * dayMs)
   const accounts = openAccounts(options.accounts ?? [])
   const audit = openAudit(store, clock)

@@ -7,6 +7,15 @@ import type { LabStore } from './store.ts'
 /** What the tenant rendered for a device; undefined where it has nothing for it. */
 export type PolicyFor = (deviceId: string) => PolicyDocument | undefined
 
+/** The same without the profiles of a device that is managed no longer: none of them counts, whether for policy, challenge or renewal. */
+export function managedOnly(policyFor: PolicyFor): PolicyFor {
+  return (deviceId) => {
+    const rendered = policyFor(deviceId)
+    if (!rendered?.lifecycle) return rendered
+    return { ...rendered, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
+  }
+}
+
 export interface Policies {
   /** GET policy: the document with its ETag, or 304 for who has it already. */
   get(deviceId: string, request: HttpRequest): Promise<HttpResponse>
