@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -5,19 +6,23 @@ import { join } from 'node:path'
 import {
   createAgent,
   httpTransport,
+  managementIdentity,
   memoryIdentities,
   memoryPolicyCache,
   memoryState,
   memoryStores,
   policyService,
   registerDevice,
+  softwareKeyHandle,
   softwareKeys,
   systemClock,
   systemJitter,
 } from '@certfleet/agent-core'
+import { buildPfx, openPfx } from '@certfleet/agent-core/pfx'
 import { type ExitCode, runCommandLine } from '@certfleet/emulator/commands'
 import { platformAdapter } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
+import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { example, type Json } from '../lab/admin-world.ts'
 import { command, type Outcome, terminal } from './terminal.ts'
 
@@ -128,6 +133,76 @@ t.test('profiles, assignments, devices, certificates, revocation', async (t) => 
   t.match(jsonOf(await admin('revoke', 'ff', '--json')), { error: { code: 'ResourceNotFound' } })
 })
 
+t.test('PFX of users: import, list, delete', async (t) => {
+  const { announced, admin } = await lab(t)
+  const folder = t.testdir()
+  const at = (name: string) => join(folder, name)
+  const key = await testKey('pfx')
+  const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  const handle = softwareKeyHandle(privateKey, 'ada')
+  const certificate = await testCertificate({ subject: 'CN=Ada', key: handle, issuer: { subject: 'CN=CA', key } })
+  writeFileSync(at('ada.pfx'), await buildPfx({ privateKey, certificates: [certificate], password: 'pfx-canary', iterations: 1_000 }))
+  for (const [name, line] of [
+    ['right', 'pfx-canary'],
+    ['wrong', 'other-canary'],
+    ['long', 'x'.repeat(127)],
+  ] as const)
+    writeFileSync(at(name), `${line}\n`, { mode: 0o600 })
+  const ada = ['--user', 'ada@contoso.example']
+  const importing = (passwordFile: string, ...more: string[]) =>
+    admin('pfx', 'import', at('ada.pfx'), ...ada, '--purpose', 'smimeEncryption', '--password-file', at(passwordFile), ...more)
+
+  t.match(await admin('pfx', 'list'), { exitCode: 0, stdout: 'no pfx\n' })
+  t.match(await importing('wrong'), {
+    exitCode: 1,
+    stdout: '',
+    stderr: /^certfleet: encryptedPfxPassword: the password is wrong, or the file was changed/,
+  })
+  t.match(await importing('long'), { exitCode: 2, stderr: /more than 126 octets/ })
+  t.match(await importing('none'), { exitCode: 2, stderr: /--password-file .*none: cannot be read/ })
+  t.match(await admin('pfx', 'import', at('none'), ...ada), { exitCode: 2, stderr: /pfx import .*none: cannot be read/ })
+  t.match(await admin('pfx', 'import', at('ada.pfx')), { exitCode: 2, stderr: /expected --user/ })
+  t.match(await admin('pfx', 'import', at('ada.pfx'), ...ada), { exitCode: 2, stderr: /no passphrase for the PFX: .*--password-file/ })
+  const done = await importing('right')
+  const [, thumbprint, id] = /^imported ([0-9A-F]{40}) for ada@contoso\.example, id ([0-9a-f-]{36})\n$/.exec(done.stdout) ?? []
+  t.match(done, { exitCode: 0, stderr: '' })
+  t.match(await importing('right', '--json'), { exitCode: 1, stdout: /"code":"Conflict"/ })
+  const listed = await admin('pfx', 'list')
+  t.match(listed.stdout, new RegExp(`^${id} +ada@contoso.example +smimeEncryption +${thumbprint} +2096\\S+ +2\\S+$`, 'm'))
+  t.match(jsonOf(await admin('pfx', 'list', '--json')).pfx, [{ id, encryptedPfxBlob: null, encryptedPfxPassword: null }])
+  chmodSync(at('right'), 0o644)
+  t.match(await importing('right', '--purpose', 'vpn'), { exitCode: 0, stderr: /^warning: --password-file .*chmod 600/ })
+  t.match(await admin('pfx', 'delete', thumbprint as string), { exitCode: 2, stderr: /^.*2 PFX have the thumbprint/ })
+  t.match(await admin('pfx', 'delete', id as string), { exitCode: 0, stdout: `deleted ${thumbprint} of ada@contoso.example, id ${id}\n` })
+  const spelled = (thumbprint as string).toLowerCase().replace(/..(?=.)/g, '$&:')
+  t.match(await admin('pfx', 'delete', spelled, '--json'), { exitCode: 0, stdout: /^\{"deleted":\{/ })
+  t.match(await admin('pfx', 'delete', 'none'), { exitCode: 2, stderr: /no PFX has the id or thumbprint "none"/ })
+  for (const { stdout, stderr } of [done, listed]) t.notMatch(stdout + stderr, 'canary')
+
+  const smime = {
+    '@odata.type': '#microsoft.graph.windows10ImportedPFXCertificateProfile',
+    ...{ id: 'smime', displayName: 'S/MIME', intendedPurpose: 'smimeEncryption' },
+    ...{ renewalThresholdPercentage: 20, keyStorageProvider: 'useSoftwareKsp' },
+    'rootCertificate@odata.bind': `…/deviceConfigurations('${example('windows-root').id}')`,
+  }
+  writeFileSync(at('smime.json'), JSON.stringify(smime))
+  t.match(await admin('profiles', 'create', at('smime.json')), { exitCode: 0, stderr: '' })
+  t.match(await admin('assign', 'smime', '--all-devices'), { exitCode: 0 })
+  const { policyUrl, registrationToken } = announced
+  const device = { deviceId: 'laptop', platform: 'windows', osVersion: '11' }
+  const management = await managementIdentity(softwareKeys())
+  const managementCertificate = management.certificate
+  const { credential } = await registerDevice({ policyUrl, registrationToken, transport, ...device, managementCertificate })
+  const source = policyService({ policyUrl, deviceId: 'laptop', credential, transport, cache: memoryPolicyCache(), management }).pfxSource
+  const ask = () => source?.pfxFor('smime', 'attempt-1', new AbortController().signal)
+  await t.rejects(async () => ask(), { code: 'ERR_PFX_UNAVAILABLE', message: /404/ }, 'nothing is imported for its user')
+  const mine = ['--user', 'user-of-laptop@contoso.example', '--purpose', 'smimeEncryption', '--password-file', at('right')]
+  t.match(await admin('pfx', 'import', at('ada.pfx'), ...mine), { exitCode: 0 })
+  const delivered = await ask()
+  const { certificates } = await openPfx(delivered?.pfx ?? new Uint8Array(), { password: delivered?.password ?? '' })
+  t.same(certificates[0]?.der, certificate, 'its device has it')
+})
+
 t.test('the token comes from a file or the environment, and is not repeated', async (t) => {
   const { announced, end } = await lab(t)
   const { adminUrl, adminToken } = announced
@@ -195,7 +270,14 @@ t.test('a list of several pages comes whole, from the host that was named', asyn
 })
 
 t.test('help has examples', async (t) => {
-  for (const argv of [['admin'], ['admin', 'assign'], ['admin', 'certificates'], ['admin', 'profiles'], ['admin', 'revoke']]) {
+  for (const argv of [
+    ['admin'],
+    ['admin', 'assign'],
+    ['admin', 'certificates'],
+    ['admin', 'profiles'],
+    ['admin', 'revoke'],
+    ['admin', 'pfx', 'import'],
+  ]) {
     const { stdout, exitCode } = await command([...argv, '--help'])
     t.equal(exitCode, 0)
     if (argv.length === 1 || argv[1] === 'assign') t.match(stdout, /Examples:\n {2}\$ /)

@@ -7,6 +7,7 @@ import t from 'tap'
 const certificates = [
   { profileId: 'wifi', chain: [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)], csr: Uint8Array.of(4) },
   { profileId: 'vpn', chain: [Uint8Array.of(5), Uint8Array.of(6)], csr: Uint8Array.of(7) },
+  { profileId: 'mail', chain: [Uint8Array.of(10), Uint8Array.of(11)] },
 ]
 const results = { seed: 1 } as RunResults
 
@@ -57,7 +58,11 @@ t.test('openOutput', async (t) => {
 
   t.equal(read('root.pem'), '-----BEGIN CERTIFICATE-----\nCQ==\n-----END CERTIFICATE-----\n')
   t.strictSame(JSON.parse(read('results.json')), { seed: 1 })
-  t.strictSame(readdirSync(join(folder, 'a%2fb')).sort(), ['cert-2.pem', 'cert.pem', 'chain-2.pem', 'chain.pem', 'csr-2.pem', 'csr.pem'])
+  t.strictSame(
+    readdirSync(join(folder, 'a%2fb')).sort(),
+    ['cert-2.pem', 'cert-3.pem', 'cert.pem', 'chain-2.pem', 'chain-3.pem', 'chain.pem', 'csr-2.pem', 'csr.pem'],
+    'a certificate that came with its key has no request',
+  )
   t.match(read('a%2fb', 'cert.pem'), 'AQ==')
   t.match(read('a%2fb', 'chain.pem'), /Ag==[\s\S]*Aw==/, 'issuing CA first, root last')
   t.match(read('a%2fb', 'csr.pem'), /BEGIN CERTIFICATE REQUEST-----\nBA==/)

@@ -4,6 +4,7 @@ import { type Certificate, createCsr } from '@certfleet/agent-core/pki'
 import { issuerAndSubject, transactionIdFor } from '@certfleet/agent-core/scep/messages'
 import type { ScepAttributes } from '#agent-core/scep/attributes.ts'
 import { bodyOf, envelope, signedAttributes, signedBody, signedData } from './messages.ts'
+import { pfxSamples } from './pfx-samples.ts'
 import { Random, seedOf } from './random.ts'
 import { textSamples } from './text-samples.ts'
 import { at, type Holder, type World } from './world.ts'
@@ -18,6 +19,7 @@ export type SampleKind =
   | 'nextCaCertificates'
   | 'envelope'
   | 'signedData'
+  | 'pfx'
   | 'name'
   | 'distinguishedName'
   | 'capabilities'
@@ -37,6 +39,8 @@ export interface Sample {
   readonly layers: readonly Layer[]
   /** What a CertRep answers and who may have signed it, where that is not {@link answeredTransaction} and the RA. */
   readonly answer?: { readonly transactionId: string; readonly senderNonce: Uint8Array; readonly signers: readonly Certificate[] }
+  /** What opens a PFX. */
+  readonly password?: string
 }
 
 export const requestNonce = new Uint8Array(16).fill(7)
@@ -81,6 +85,7 @@ export async function ownSamples(world: World): Promise<readonly Sample[]> {
     { name: 'envelope', kind: 'envelope', ...envelopeLayer(csr, ra) },
     signedSample(ra),
     { name: 'name', kind: 'name', bytes: root.certificate.subject, layers: [] },
+    ...(await pfxSamples(world)),
     ...textSamples(root.certificate.raw),
   ]
 }

@@ -28,6 +28,7 @@ const deepest: Readonly<Record<SampleKind, Depth>> = {
   nextCaCertificates: 'certificateJudged',
   envelope: 'decrypted',
   signedData: 'signatureGood',
+  pfx: 'decrypted',
   name: 'parsed',
   distinguishedName: 'parsed',
   capabilities: 'parsed',
@@ -62,6 +63,8 @@ t.test('what was signed by the key of another, and passed off as a mutation, is 
     ['leaf', 'body', 'verifyPath as leaf'],
     ['CSR', 'body', 'verifyCsr'],
     ['next CA certificates', 'next certificate', 'parseNextCaCertificates'],
+    ['PFX', 'certificates', 'openPfx'],
+    ['old PFX', 'private key', 'openPfx'],
   ]
   for (const [name, layerName, entry] of findings) {
     const sample = samples.find((candidate) => candidate.name === name)

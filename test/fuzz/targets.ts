@@ -24,6 +24,7 @@ import {
 import { publicKeyOf } from '#agent-core/pki/certificate.ts'
 import { verifySignature } from '#agent-core/pki/path/signature.ts'
 import { answeredTransaction, requestNonce, type Sample, type SampleKind } from './corpus.ts'
+import { pfx } from './pfx-target.ts'
 import type { Probe } from './probe.ts'
 import type { Random } from './random.ts'
 import { capabilities, distinguishedName, name, outerless, policy } from './text-targets.ts'
@@ -61,6 +62,7 @@ export class Targets {
       nextCaCertificates: (trial) => this.#nextCaCertificates(trial),
       envelope: (trial) => this.#envelope(trial.mutant, trial.probe),
       signedData: (trial) => void this.#signedData(trial, 'enclosed'),
+      pfx: (trial) => pfx(world, trial),
       name,
       distinguishedName,
       capabilities,

@@ -9,7 +9,7 @@ import type { Sample, SampleKind } from './corpus.ts'
 
 /** The messages, requests and certificates of a folder of public vectors; what is not there is left out. */
 export function vectorSamples(dir: string): readonly Sample[] {
-  return [...scepSamples(dir), ...csrSamples(dir), ...pkcs7Samples(dir), ...limboSamples(dir)]
+  return [...scepSamples(dir), ...csrSamples(dir), ...pkcs7Samples(dir), ...limboSamples(dir), ...pfxSamples(dir)]
 }
 
 function scepSamples(dir: string): readonly Sample[] {
@@ -45,6 +45,23 @@ function pkcs7Samples(dir: string): readonly Sample[] {
   const file = (name: string) => join(dir, 'pkcs7', `${name}.pem`)
   const there = ['ber_test-testPKCS7', 'verify_test-SignedTestFixture'].filter((name) => existsSync(file(name)))
   return there.map((name) => sample(name, 'signedData', pemBlocks(readVectorFile(file(name)).toString('latin1'))[0]?.der as Uint8Array))
+}
+
+/** Files of each kind of MAC and encryption, with what opens them. */
+const pfxFiles: readonly (readonly [file: string, password: string])[] = [
+  ['cert-key-aes256cbc.p12', 'cryptography'],
+  ['cert-rc2-key-3des.p12', 'cryptography'],
+  ['name-all-pwd.p12', 'password'],
+  ['no-password.p12', ''],
+  ['pbmac1_256_256.good.p12', '1234'],
+  ['pbmac1_512_512.good.p12', '1234'],
+  ['test-BER.p12', '12345'],
+]
+
+function pfxSamples(dir: string): readonly Sample[] {
+  const file = (name: string) => join(dir, 'pkcs12', name)
+  const there = pfxFiles.filter(([name]) => existsSync(file(name)))
+  return there.map(([name, password]) => ({ ...sample(name, 'pfx', readVectorFile(file(name))), password }))
 }
 
 const limboShare = 16

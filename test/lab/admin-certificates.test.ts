@@ -12,10 +12,11 @@ import {
   systemJitter,
 } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
+import { adminPolicies, type LabTransaction, memoryLabStore } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
 import t from 'tap'
-import { type Admin, allDevices, configurations, example, type Json, startAdmin } from './admin-world.ts'
-import { jsonOf, post, register, scepUrl } from './surroundings.ts'
+import { type Admin, adminToken, allDevices, configurations, example, type Json, startAdmin } from './admin-world.ts'
+import { jsonOf, post, register, scepUrl, startLab } from './surroundings.ts'
 
 const dayMs = 86_400_000
 const states = 'deviceManagement/managedDeviceCertificateStates'
@@ -309,24 +310,70 @@ t.test('what is over does not expire any more', async (t) => {
   }
 })
 
+const issuedTo = ({ lab }: Admin, deviceId: string, serialNumber: string, issuedAt = at): Json => {
+  const ids = { deviceId, profileId, serialNumber, transactionId: 't', fingerprint: 'f', issuer: 'i' }
+  return { ...ids, certificate: lab.issuingCertificate, at: issuedAt }
+}
+
 t.test('of several certificates the latest counts', async (t) => {
-  for (const [first, second] of [
-    ['aa', 'bb'],
-    ['bb', 'aa'],
-  ] as const) {
+  const rows: [name: string, first: string, second: string, laterMs: number, counts: string][] = [
+    ['the higher serial number is later', 'aa', 'bb', 1, 'bb'],
+    ['the lower one is', 'bb', 'aa', 1, 'aa'],
+    ['both at once', 'aa', 'bb', 0, 'bb'],
+    ['both at once, the higher one written first', 'bb', 'aa', 0, 'bb'],
+  ]
+  for (const [name, first, second, laterMs, counts] of rows) {
     const admin = await startAdmin()
-    const issued = {
-      deviceId: 'laptop',
-      profileId,
-      certificate: admin.lab.issuingCertificate,
-      transactionId: 't',
-      fingerprint: 'f',
-      issuer: 'i',
-    }
     await admin.store.transaction((tx) => {
-      tx.put('issued', first, { ...issued, serialNumber: first, at } as Json)
-      tx.put('issued', second, { ...issued, serialNumber: second, at: at + 1 } as Json)
+      tx.put('issued', first, issuedTo(admin, 'laptop', first))
+      tx.put('issued', second, issuedTo(admin, 'laptop', second, at + laterMs))
     })
-    t.match((await admin.ask('GET', states)).value, [{ certificateSerialNumber: second, certificateIssuanceState: 'issued' }])
+    t.match((await admin.ask('GET', states)).value, [{ certificateSerialNumber: counts, certificateIssuanceState: 'issued' }], name)
   }
+})
+
+t.test('monitoring follows what is committed, and nothing else', async (t) => {
+  const disk = memoryLabStore()
+  const admin = await startAdmin({}, disk)
+  const { store, lab } = admin
+  const seen = async ({ ask }: Admin) => {
+    const { devices, revoked } = await ask('GET', 'deviceManagement/certificateSummary')
+    const { value } = await ask('GET', states)
+    const serials = value.map((row: Json) => `${row.certificateSerialNumber} ${row.certificateRevokeStatus}`)
+    return { devices, revoked, serials }
+  }
+  const nothing = { devices: 0, revoked: 0, serials: [] }
+  t.strictSame(await seen(admin), nothing)
+  const registered = { deviceId: 'laptop', platform: 'windows', osVersion: '11', credentialDigest: 'c', registeredAt: at }
+  const write = (tx: LabTransaction) => {
+    tx.put('registrations', 'laptop', registered)
+    tx.put('issued', 'aa', issuedTo(admin, 'laptop', 'aa'))
+    tx.put('revocations', 'aa', { serialNumber: 'aa', issuer: 'i', at, reason: 'unspecified' })
+  }
+  const rolledBack = store.transaction((tx) => {
+    write(tx)
+    throw new Error('rolled back')
+  })
+  await t.rejects(rolledBack, { message: 'rolled back' })
+  t.strictSame(await seen(admin), nothing, 'rolled back')
+
+  await store.transaction(write)
+  t.strictSame(await seen(admin), { devices: 1, revoked: 1, serials: ['aa revoked'] }, 'committed')
+  await store.transaction((tx) => tx.remove('revocations', 'aa'))
+  t.strictSame(await seen(admin), { devices: 1, revoked: 0, serials: ['aa none'] }, 'a hold that was lifted')
+  await store.transaction((tx) => tx.put('issued', 'bb', issuedTo(admin, 'phone', 'bb')))
+  await lab.revoke('bb')
+  const all = { devices: 1, revoked: 1, serials: ['aa none', 'bb revoked'] }
+  t.strictSame(await seen(admin), all, 'revoked by the lab')
+  t.strictSame(await seen(await startAdmin({}, disk)), all, 'a store that is opened again')
+})
+
+t.test('a lab with an admin’s side monitors what goes through the lab', async (t) => {
+  const store = memoryLabStore()
+  const policies = adminPolicies(store)
+  const { lab } = await startLab({ store, policyFor: policies.policyFor, admin: { token: adminToken, policies } })
+  await register(lab, 'laptop')
+  const headers = { authorization: `Bearer ${adminToken}` }
+  const summary = await lab.handle({ method: 'GET', url: '/v1.0/deviceManagement/certificateSummary', headers })
+  t.match(jsonOf(summary), { devices: 1 })
 })

@@ -118,7 +118,7 @@ t.test('what is wrong with a profile is named, and changes nothing', async (t) =
     ['a member twice', Buffer.from('{"id":"a","id":"b"}'), '400 BadRequest: not JSON at line 1, column 11: expected each member once'],
     ['bytes that are no text', Buffer.from([0x7b, 0x22, 0xff, 0x22]), '400 BadRequest: not UTF-8 text'],
     ['an array', [], '400 BadRequest: expected a JSON object'],
-    ['nothing', undefined, '400 BadRequest: @odata.type: expected the type of a Trusted root or SCEP'],
+    ['nothing', undefined, '400 BadRequest: @odata.type: expected the type of a Trusted root, SCEP or PFX'],
     ['no type', { ...wifi, '@odata.type': undefined }, '400 BadRequest: @odata.type: expected the type'],
     [
       'a type that is none',

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import type { Lab, LabStore } from '@certfleet/emulator/lab'
 import { memoryLabStore } from '@certfleet/emulator/lab'
-import { type AdminPolicies, type AdminPoliciesOptions, adminApi, adminPolicies } from '#emulator/lab/admin/index.ts'
+import { type AdminPolicies, type AdminPoliciesOptions, adminApi, adminPolicies, monitored } from '#emulator/lab/admin/index.ts'
 import type { FakeClock } from '../fakes/clock.ts'
 import { root } from '../tooling/root.ts'
 import { jsonOf, startLab } from './surroundings.ts'
@@ -27,16 +27,17 @@ export interface Admin {
   refused(method: HttpRequest['method'], path: string, body?: unknown): Promise<string>
 }
 
-export async function startAdmin(options: AdminPoliciesOptions = {}, store: LabStore = memoryLabStore()): Promise<Admin> {
+export async function startAdmin(options: AdminPoliciesOptions = {}, opened: LabStore = memoryLabStore()): Promise<Admin> {
+  const { store, index } = monitored(opened)
   const policies = adminPolicies(store, options)
-  const { lab, clock } = await startLab({ store, policyFor: policies.policyFor })
+  const { lab, clock } = await startLab({ store, policyFor: policies.policyFor, pfxRequestsFor: policies.pfxRequestsFor })
   let told = 0
-  const { revoke, audit, policiesChanged } = lab
+  const { revoke, audit, policiesChanged, importedPfx } = lab
   const onChanged = () => {
     told++
     return policiesChanged()
   }
-  const api = adminApi({ store, clock, policies, adminToken, revoke, audit, onChanged })
+  const api = adminApi({ store, index, clock, policies, adminToken, revoke, audit, importedPfx, onChanged })
   const send: Admin['send'] = (method, path, body, headers = { authorization: `Bearer ${adminToken}` }) => {
     const bytes = body instanceof Uint8Array ? body : body === undefined ? undefined : Buffer.from(JSON.stringify(body))
     const url = path.startsWith('/') ? path : `/v1.0/${path}`

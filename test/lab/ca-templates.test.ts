@@ -20,12 +20,13 @@ t.test('a template that cannot be is named when the lab opens', async (t) => {
     ['a subject from the directory', { subject: 'from-directory' as never }, /S48/],
     ['no validity', { validityMs: 0 }, /validity/],
     ['a millisecond less than a second', { validityMs: 999, renewalPeriodMs: 0 }, /validity/],
-    ['a second', { validityMs: 1000, renewalPeriodMs: 1000 }, undefined],
+    ['a second', { validityMs: 1000, renewalPeriodMs: 999 }, undefined],
     ['100 years', { validityMs: 36_500 * day }, undefined],
     ['more', { validityMs: 36_500 * day + 1 }, /validity/],
     ['a validity that is no number', { validityMs: Number.NaN }, /validity/],
-    ['renewal from the first day', { renewalPeriodMs: 100 * day }, undefined],
-    ['renewal before it begins', { renewalPeriodMs: 100 * day + 1 }, /renewal period/],
+    ['renewal a millisecond after it begins', { renewalPeriodMs: 100 * day - 1 }, undefined],
+    ['renewal as it begins', { renewalPeriodMs: 100 * day }, /renewal period/],
+    ['renewal at its end', { renewalPeriodMs: 0 }, undefined],
     ['renewal after it ends', { renewalPeriodMs: -1 }, /renewal period/],
     ['keys of 1024 bits', { minKeyBits: 1024 }, undefined],
     ['of 1023', { minKeyBits: 1023 }, /key size/],
@@ -59,6 +60,18 @@ t.test('a template that cannot be is named when the lab opens', async (t) => {
     (await startLab({ templates: [template('Mine')] })).lab.templates().map(({ name }) => name),
     [defaultTemplateName, 'Mine'],
   )
+})
+
+t.test('the built-in template renews six weeks before the end, or in the last fifth', (t) => {
+  const rows: [name: string, validityMs: number, renewalPeriodMs: number][] = [
+    ['a year', 365 * day, 42 * day],
+    ['30 weeks', 210 * day, 42 * day],
+    ['a millisecond less', 210 * day - 1, 42 * day - 1],
+    ['a second', 1000, 200],
+  ]
+  for (const [name, validityMs, renewalPeriodMs] of rows)
+    t.match(openTemplates([], validityMs).list(), [{ name: defaultTemplateName, validityMs, renewalPeriodMs }], name)
+  t.end()
 })
 
 const asIssued = async (by: Partial<CertificateTemplate>, grant: Parameters<typeof settlementFor>[2] = {}) => {

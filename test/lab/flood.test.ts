@@ -94,6 +94,21 @@ t.test('2,000 connections that never finish their request, and slow senders', { 
   t.ok(isOver, `an octet of header a second: cut after ${seconds.toFixed(0)} s`)
 })
 
+t.test('bodies in chunks of one octet, and requests that run ahead of their answers', { skip: linux }, async (t) => {
+  const { lab, prepared } = await labProcess(t)
+  await capabilitiesOf(lab)
+  const before = memoryOf(lab.pid, 'VmRSS')
+  const chunked = 'POST /scep?operation=PKIOperation HTTP/1.1\r\nhost: lab\r\ntransfer-encoding: chunked\r\n\r\n'
+  const bodies = await opened(t, lab, 20, () => chunked + '1\r\nx\r\n'.repeat(30_000))
+  const ahead = await opened(t, lab, 20, () => 'GET /device/policy HTTP/1.1\r\nhost: lab\r\n\r\n'.repeat(5_000))
+  await Promise.all([...bodies, ...ahead].map((socket) => new Promise((resolve) => socket.write('', resolve))))
+  t.equal(await capabilitiesOf(lab), 200, 'it answers meanwhile')
+  await stillEnrols(t, lab, prepared)
+  const grown = memoryOf(lab.pid, 'VmHWM') - before
+  t.comment(`600,000 chunks and 100,000 requests: at most ${grown.toFixed(0)} MiB more than the ${before.toFixed(0)} MiB before`)
+  t.ok(grown < 300, `${grown.toFixed(0)} MiB`)
+})
+
 t.test('malformed and oversized bodies, many at once', { skip: linux }, async (t) => {
   const { lab, prepared } = await labProcess(t)
   await capabilitiesOf(lab)

@@ -30,6 +30,7 @@ import { makeTlsAuthority } from '#emulator/lab/tls/authority.ts'
 import { issueTlsCertificate } from '#emulator/lab/tls/certificate.ts'
 import { endOf, listenOnLoopback } from '#emulator/lab/tls/loopback.ts'
 import { certificatePem, tlsServerOptions } from '#emulator/lab/tls/server-options.ts'
+import { testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { challengeFor, csrFor, enrolled, exchange, policyWith, register, start, startLab, wifi } from './surroundings.ts'
 
@@ -202,7 +203,7 @@ t.test('boundaries in time, on both sides', async (t) => {
 
 t.test('a device that the lab enrolled is let in until it is revoked, by the CRL of its CA', async (t) => {
   const clock = new FakeClock(start)
-  const revocation = byCrl(async () => lab.crl(), clock)
+  const revocation = byCrl(lab.crlOf, clock)
   const { gateway, visitor } = await gatewayOf(t, { clock, revocation })
   const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   const key = softwareKeyHandle(privateKey, 'wifi')
@@ -214,7 +215,41 @@ t.test('a device that the lab enrolled is let in until it is revoked, by the CRL
   t.match(gateway.visits().at(-1), { refusal: 'revoked', subject: 'CN=device-1, O=Example' })
 })
 
-t.test("the same by the lab's OCSP responder, which openssl asks", async (t) => {
+t.test('after a roll-over a device is judged by the CRL of the CA that issued to it', async (t) => {
+  const { lab, clock } = await startLab()
+  const takesOverAt = start + 10 * dayMs
+  const oldRoot = lab.rootCertificate
+  const credential = await register(lab)
+  const issue = async (name: string) => {
+    const key = await testKey(name)
+    const certificate = await enrolled(lab, { key, challenge: await challengeFor(lab, credential, name) })
+    return { identity: { chain: [certificate, lab.issuingCertificate], key }, serialNumber: serialNumberHex(parseCertificate(certificate)) }
+  }
+  const old = await issue('a')
+  const nextRoot = await lab.prepareRollOver(takesOverAt)
+  const roots = [oldRoot, nextRoot]
+  const { gateway, visitor } = await gatewayOf(t, { clock, roots, revocation: byCrl(lab.crlOf, clock) })
+  const come = async ({ identity }: typeof old, to = { gateway, visitor }) => {
+    await visit({ ...to.visitor, clock, identity })
+    return to.gateway.visits().at(-1)?.refusal ?? 'admitted'
+  }
+  t.equal(await come(old), 'admitted', 'before')
+  await clock.advance(10 * dayMs)
+  t.notSame(lab.rootCertificate, oldRoot)
+  const fresh = await issue('b')
+  t.equal(await come(old), 'admitted', 'of the old CA, not revoked')
+  t.equal(await come(fresh), 'admitted', 'of the new CA, not revoked')
+  const onlyPresent = await gatewayOf(t, { clock, roots, revocation: byCrl(() => lab.crl(), clock) })
+  t.equal(await come(old, onlyPresent), 'revocation-unknown', 'the CRL of another CA tells nothing')
+  await lab.revoke(old.serialNumber)
+  t.equal(await come(old), 'revoked', 'of the old CA, revoked after the roll-over')
+  t.equal(await come(fresh), 'admitted', 'which is nothing to one of the new CA')
+  await lab.revoke(fresh.serialNumber)
+  t.equal(await come(fresh), 'revoked', 'of the new CA, revoked')
+  t.equal(await lab.crlOf(fingerprintOf(nextRoot)), undefined, 'a root issues to no device')
+})
+
+t.test("revocation by the lab's OCSP responder, which openssl asks", async (t) => {
   const registrationToken = 'token'
   const live = await createLab({
     store: memoryLabStore(),

@@ -1,22 +1,27 @@
 import { execFile } from 'node:child_process'
+import { chmodSync, existsSync } from 'node:fs'
 import { createServer as createPlainServer, type IncomingMessage, type RequestListener, request } from 'node:http'
 import { createServer } from 'node:https'
 import { connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { systemClock } from '@certfleet/agent-core'
-import { serveLab } from '@certfleet/emulator/lab'
+import { httpTransport, registerDevice, scepProtocol, systemClock, systemJitter } from '@certfleet/agent-core'
+import { createLab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
+import { behaviourOf } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
-import { ProxyAgent, request as undiciRequest } from 'undici'
 import { type HttpProxyOptions, serveHttpProxy } from '#emulator/lab/proxy/http-proxy.ts'
 import { makeTlsAuthority } from '#emulator/lab/tls/authority.ts'
 import { issueTlsCertificate } from '#emulator/lab/tls/certificate.ts'
 import { endOf, listenOnLoopback } from '#emulator/lab/tls/loopback.ts'
 import { certificatePem, tlsServerOptions } from '#emulator/lab/tls/server-options.ts'
+import { command } from '../commands/terminal.ts'
+import { testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
-import { startLab } from './surroundings.ts'
+import { csrFor, policyWith, registrationToken, startLab, wifi } from './surroundings.ts'
 
 const run = promisify(execFile)
+const ndesName = 'ndes.contoso.example'
+const credentials = { user: 'connector', password: 'pass:wörd' }
 const serviceName = 'manage.contoso.example'
 const authority = await makeTlsAuthority({ clock: systemClock, name: 'Service Root' })
 const service = await issueTlsCertificate({ publicName: serviceName, purposes: ['server'] }, authority, systemClock)
@@ -117,7 +122,7 @@ t.test('a tunnel by CONNECT, for what is on the list, both ways', async (t) => {
 
 t.test('account credentials', async (t) => {
   const port = await serve(t, ({ headers }, outgoing) => outgoing.end(JSON.stringify(Object.keys(headers))))
-  const proxy = await proxyOf(t, { 'a.example:80': port }, { credentials: { user: 'connector', password: 'pass:wörd' } })
+  const proxy = await proxyOf(t, { 'a.example:80': port }, { credentials })
   const basic = (text: string) => `proxy-authorization: Basic ${Buffer.from(text).toString('base64')}`
   const rows: [string, string[], number][] = [
     ['right', [basic('connector:pass:wörd')], 200],
@@ -204,16 +209,122 @@ t.test('curl, by both ways, with TLS to the end', async (t) => {
   await t.rejects(curl('https://other.example/'), { code: 56 }, 'not on the list')
 })
 
-t.test("undici's ProxyAgent, which the agent's transport could take", async (t) => {
-  const secure = await serve(t, (_, outgoing) => outgoing.end('the service'), true)
-  const plain = await serve(t, (_, outgoing) => outgoing.end('plain'))
-  const credentials = { user: 'connector', password: 'secret' }
-  const proxy = await proxyOf(t, { [`${serviceName}:443`]: secure, 'a.example:80': plain }, { credentials })
-  const token = `Basic ${Buffer.from('connector:secret').toString('base64')}`
-  const agent = new ProxyAgent({ uri: proxy.url, token, requestTls: { ca: certificatePem(authority.root.raw) } })
-  t.teardown(() => agent.close())
-  const ask = async (url: string) => (await undiciRequest(url, { dispatcher: agent })).body.text()
-  t.equal(await ask(`https://${serviceName}/`), 'the service')
-  t.equal(await ask('http://a.example/'), 'plain')
-  await t.rejects(ask('http://b.example/'))
+/** The lab, over http and over TLS by the names that the proxy lets through. */
+async function labBehindProxy(t: Test) {
+  const lab = await createLab({
+    store: memoryLabStore(),
+    clock: systemClock,
+    policyFor: () => policyWith(wifi),
+    registrationToken,
+    staticChallenge: 'open-sesame-17',
+  })
+  const tls = await issueTlsCertificate({ publicName: ndesName, purposes: ['server'] }, authority, systemClock)
+  const [plain, secure] = [await serveLab(lab), await serveLab(lab, { tls })]
+  t.teardown(() => Promise.all([plain.close(), secure.close()]))
+  const portOf = (url: string) => Number(new URL(url).port)
+  const allowed = { [`${ndesName}:80`]: portOf(plain.url), [`${ndesName}:443`]: portOf(secure.url) }
+  const proxy = await proxyOf(t, allowed, { credentials })
+  return { lab, proxy, options: { proxy: { url: proxy.url, credentials }, trustAnchors: [authority.root.raw] } }
+}
+
+t.test('a whole enrolment of an agent through it, with account, over http and over https', async (t) => {
+  const { lab, proxy, options } = await labBehindProxy(t)
+  const transport = httpTransport(options)
+  t.teardown(() => transport.close())
+  for (const scheme of ['http', 'https']) {
+    const url = `${scheme}://${ndesName}`
+    const policyUrl = `${url}/device/policy`
+    const deviceId = `device-${scheme}`
+    const { credential } = await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform: 'windows', osVersion: '11' })
+    const asked = await transport.send({
+      method: 'POST',
+      url: `${url}/device/challenge`,
+      headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify({ profileId: 'wifi', attemptId: 'attempt-1' })),
+    })
+    const { challenge } = JSON.parse(Buffer.from(asked.body).toString())
+    const key = await testKey(scheme)
+    const protocol = scepProtocol({
+      urls: [`${url}/certsrv/mscep/mscep.dll`],
+      habits: behaviourOf('windows', '10.0.26100').habits('test'),
+      transport,
+      trust: { root: lab.rootCertificate },
+      clock: systemClock,
+      jitter: systemJitter,
+    })
+    const outcome = await protocol.request({ csr: await csrFor({ key, challenge }), key }, new AbortController().signal)
+    t.equal(outcome.status, 'issued', url)
+  }
+  t.same(proxy.told, [])
+})
+
+t.test('certfleet enroll --proxy', async (t) => {
+  const { proxy } = await labBehindProxy(t)
+  const folder = t.testdir({ 'password.txt': `${credentials.password}\n`, 'wrong.txt': 'canary\n', 'empty.txt': '\n' })
+  for (const name of ['password.txt', 'wrong.txt']) chmodSync(join(folder, name), 0o600)
+  const out = join(folder, 'out')
+  const url = `http://${ndesName}/certsrv/mscep/mscep.dll`
+  const wish = ['enroll', '--url', url, '--subject', 'CN=laptop-1,O=Lab', '--key-curve', 'P-256']
+  const through = [...wish, '--proxy', proxy.url]
+  const env = { CERTFLEET_CHALLENGE: 'open-sesame-17' }
+  const withPassword = { ...env, CERTFLEET_PROXY_PASSWORD: credentials.password }
+  const account = ['--proxy-user', credentials.user]
+  const file = (name: string) => [...account, '--proxy-password-file', join(folder, name)]
+
+  t.match(await command([...through, ...file('password.txt'), '--out', join(folder, 'by-file')], env), {
+    exitCode: 0,
+    stdout: /^issued CN=laptop-1/,
+  })
+  const asked = await command([...through, ...account, '--out', join(folder, 'by-environment')], withPassword)
+  t.match(asked, { exitCode: 0, stdout: /^issued CN=laptop-1/ })
+
+  const other = wish.map((arg) => (arg === url ? 'https://other.example/scep' : arg))
+  const noPassword = /no password for the account at the proxy: set CERTFLEET_PROXY_PASSWORD or name a file/
+  const rows: [string, string[], number, RegExp][] = [
+    [
+      'a wrong password',
+      [...through, ...file('wrong.txt')],
+      1,
+      /refuses the account that it was shown \(407\);.*\n {2}ERR_UNAUTHORIZED: give the account by --proxy-user/,
+    ],
+    ['no account', through, 1, /wants an account, and none was given \(407\);.*\n {2}ERR_UNAUTHORIZED: give/],
+    [
+      'a proxy that is down',
+      [...wish, '--proxy', 'http://127.0.0.1:1'],
+      1,
+      /the proxy 127.0.0.1:1 was not reached.*ECONNREFUSED;.*\n {2}ERR_NETWORK/,
+    ],
+    [
+      'a host that is not let through',
+      [...other, '--proxy', proxy.url, ...file('password.txt')],
+      1,
+      /opens no connection to other.example:443 \(403\)/,
+    ],
+    ['a user without a password', [...through, ...account], 2, noPassword],
+    ['an empty file', [...through, ...file('empty.txt')], 2, /empty.txt: its first line is empty; expected the proxy account's password/],
+    [
+      'a password for nobody',
+      [...through, '--proxy-password-file', 'x'],
+      2,
+      /--proxy-password-file is for an account; name one with --proxy-user/,
+    ],
+    ['an account nowhere', [...wish, ...account], 2, /--proxy-user is for a proxy; name one with --proxy/],
+    [
+      'a password in the URL',
+      [...wish, '--proxy', 'http://u:canary@p:1'],
+      2,
+      /--proxy: a proxy is http:.*its account is given apart from that/,
+    ],
+    ['no URL', [...wish, '--proxy', 'canary'], 2, /--proxy: a proxy is http:/],
+  ]
+  for (const [name, args, exitCode, message] of rows) {
+    const { stdout, stderr, ...outcome } = await command([...args, '--out', out], env)
+    t.equal(outcome.exitCode, exitCode, `${name}: ${stderr}`)
+    t.match(stdout + stderr, message, name)
+    t.notMatch(stdout + stderr, /canary|pass:wörd/, name)
+  }
+  t.notOk(existsSync(join(out, 'cert.pem')))
+  chmodSync(join(folder, 'password.txt'), 0o644)
+  const readable = await command([...through, ...file('password.txt'), '--out', join(folder, 'readable')], env)
+  t.match(readable, { exitCode: 0, stderr: /warning: --proxy-password-file .*others on this machine can read it/ })
 })

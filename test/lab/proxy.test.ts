@@ -8,8 +8,10 @@ import { promisify } from 'node:util'
 import {
   type AgentError,
   type Clock,
+  connectPush,
   createCsr,
   httpTransport,
+  type PushOptions,
   registerDevice,
   type ScepHabits,
   scepProtocol,
@@ -18,7 +20,7 @@ import {
   systemJitter,
 } from '@certfleet/agent-core'
 import { verifyIssued } from '@certfleet/agent-core/pki'
-import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
+import { createLab, type Lab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
 import t, { type Test } from 'tap'
 import { openAuthorities } from '#emulator/lab/authority.ts'
 import { type ProxyOptions, serveProxy } from '#emulator/lab/proxy/web-application-proxy.ts'
@@ -150,7 +152,7 @@ t.test('what the proxy itself refuses', async (t) => {
     ['HEAD', request('HEAD / HTTP/1.1', `host: ${publicName}`), 200],
     ['octets that no URL has', request('GET /\xff\xe9\x80 HTTP/1.1', `host: ${publicName}`), 400],
     ['octets in a header', request('GET / HTTP/1.1', `host: ${publicName}`, 'x-any: \xff\xe9\x80'), 200],
-    ['an upgrade is not passed on', request('GET / HTTP/1.1', `host: ${publicName}`, 'upgrade: websocket'), 200],
+    ['an upgrade that Connection does not name', request('GET / HTTP/1.1', `host: ${publicName}`, 'upgrade: websocket'), 200],
   ]
   for (const [name, bytes, status] of rows) t.equal(statusOf(await say(port, bytes)), status, name)
   t.equal(await say(port, `CONNECT ${publicName}:443 HTTP/1.1\r\nhost: ${publicName}\r\n\r\n`), '', 'CONNECT is closed')
@@ -442,6 +444,150 @@ t.test('a whole enrolment through the proxy: register, challenge, SCEP, over TLS
   const stranger = httpTransport({ allowLoopback: true, trustAnchors: [foreign.root.raw] })
   t.teardown(() => stranger.close())
   await t.rejects(stranger.send({ method: 'GET', url: policyUrl, headers: {} }), { code: 'ERR_NETWORK' }, 'not by another root')
+})
+
+/** The lab's own server behind the proxy, and a device that is registered there. */
+async function pushThrough(t: Test, options: Partial<ProxyOptions> = {}) {
+  const served = await serveLab(lab, { tls: inside })
+  t.teardown(() => served.close())
+  const proxy = await proxyOf(t, Number(new URL(served.url).port), options)
+  const transport = httpTransport({ allowLoopback: true, trustAnchors: [root] })
+  t.teardown(() => transport.close())
+  const policyUrl = `${proxy.url}/device/policy`
+  const deviceId = `pushed-${++pushed}`
+  const { credential } = await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform: 'windows', osVersion: '11' })
+  const heard = { wakes: 0, down: [] as AgentError[] }
+  const push = (given: Partial<PushOptions> = {}) => {
+    const onWake = () => void heard.wakes++
+    const onDown = (reason: AgentError) => void heard.down.push(reason)
+    const channel = connectPush({
+      policyUrl,
+      credential,
+      clock: systemClock,
+      jitter: systemJitter,
+      onWake,
+      onDown,
+      trustAnchors: [root],
+      ...given,
+    })
+    t.teardown(() => channel.close())
+    return channel
+  }
+  return { served, proxy, deviceId, credential, heard, push }
+}
+let pushed = 0
+
+const until = async (isSo: () => boolean) => {
+  while (!isSo()) await new Promise(setImmediate)
+}
+
+t.test("the agent's push channel goes through, and the end of one side is the end of the other", async (t) => {
+  const { served, proxy, deviceId, heard, push } = await pushThrough(t)
+  const channel = push()
+  await until(() => heard.wakes === 1)
+  t.equal(lab.wake(deviceId), 1)
+  await until(() => heard.wakes === 2)
+  await channel.close()
+  await until(() => lab.wake(deviceId) === 0)
+  t.same(heard.down, [], 'the device left')
+
+  const again = push()
+  await until(() => heard.wakes === 3)
+  await proxy.close()
+  await until(() => lab.wake(deviceId) === 0)
+  await until(() => heard.down.length === 1)
+  await again.close()
+  t.match(heard.down, [{ code: 'ERR_NETWORK' }], 'the proxy ended')
+  t.same(proxy.told, [])
+
+  const other = await pushThrough(t)
+  const last = other.push()
+  await until(() => other.heard.wakes === 1)
+  await other.served.close()
+  await until(() => other.heard.down.length === 1)
+  await last.close()
+  t.match(other.heard.down, [{ code: 'ERR_NETWORK', message: /ended/ }], 'the lab ended')
+  await served.close()
+})
+
+t.test('what answers an upgrade in place of a WebSocket', async (t) => {
+  const { proxy, heard, push } = await pushThrough(t)
+  const channel = push({ credential: 'nobody' })
+  await until(() => heard.down.length === 1)
+  await channel.close()
+  t.match(heard.down, [{ code: 'ERR_UNAUTHORIZED', message: /answered 401/ }], "the lab's answer is passed on")
+  const stranger = push({ trustAnchors: [foreign.root.raw] })
+  await until(() => heard.down.length === 2)
+  await stranger.close()
+  t.match(heard.down[1], { code: 'ERR_NETWORK' })
+
+  const upgrading = (target: string, ...lines: string[]) => [`GET ${target} HTTP/1.1`, ...lines, 'connection: Upgrade', '', ''].join('\r\n')
+  const host = `host: ${publicName}`
+  const webSocket = 'upgrade: WebSocket'
+  const rows: [string, string, number][] = [
+    ['no place for a WebSocket', upgrading('/elsewhere', host, webSocket), 404],
+    ['no key', upgrading('/device/push', host, webSocket), 401],
+    ['another Host', upgrading('/device/push', 'host: other.example', webSocket), 421],
+    ['no Host', upgrading('/device/push', webSocket), 400],
+    ['a long URL', upgrading(`/${'a'.repeat(65_534)}`, host, webSocket), 414],
+    ['another protocol', upgrading('/', host, 'upgrade: h2c'), 501],
+    ['one of two protocols', upgrading('/', host, 'upgrade: websocket, h2c'), 501],
+    ['another method', upgrading('/device/push', host, webSocket).replace('GET', 'POST'), 501],
+  ]
+  for (const [name, bytes, status] of rows) t.equal(statusOf(await say(proxy.port, bytes)), status, name)
+  const smuggled = await say(proxy.port, upgrading('/elsewhere', host, webSocket) + get('/certsrv/mscep/mscep.dll'))
+  t.equal(smuggled.match(/HTTP.1.1/g)?.length, 1, 'nothing behind a refused upgrade is read as a request')
+  t.same(proxy.told, [])
+
+  const upstreams: [string, RequestListener, number][] = [
+    ['an answer with a body', (_, outgoing) => outgoing.writeHead(200, { 'x-kept': 'yes' }).end('body'), 200],
+    ['another protocol', ({ socket }) => socket.end('HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'), 502],
+    ['a status that there is not', ({ socket }) => socket.end('HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n'), 502],
+    ['no HTTP', ({ socket }) => socket.end('nonsense\r\n\r\n'), 502],
+    ['closed at once', ({ socket }) => socket.destroy(), 502],
+  ]
+  for (const [name, listener, status] of upstreams) {
+    const upstream = await upstreamOf(t, listener)
+    const answering = await proxyOf(t, upstream.port)
+    const answer = await say(answering.port, upgrading('/', host, webSocket))
+    t.equal(statusOf(answer), status, name)
+    if (status === 200) t.match(answer, /x-kept: yes\r\n.*\r\n\r\nbody$/s)
+    else t.match(answering.told, [{ code: 'ERR_NETWORK' }], name)
+  }
+  const clock = new FakeClock(systemClock.now())
+  const mute = await proxyOf(t, (await upstreamOf(t, () => clock.advance(5000))).port, { clock, timeoutMs: 5000 })
+  t.equal(statusOf(await say(mute.port, upgrading('/', host, webSocket))), 504, 'no answer in time')
+  t.equal(clock.sleeping, 0)
+})
+
+t.test('a WebSocket passes what is sent early and late, without loss, and is ended when it is silent', async (t) => {
+  const size = 3_000_000
+  let ended = 0
+  const server = createServer(tlsServerOptions(inside))
+  server.on('upgrade', (_, socket, head) => {
+    socket.on('error', () => undefined)
+    socket.on('close', () => ended++)
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nx-kept: yes\r\n\r\nearly')
+    socket.write(head)
+    socket.on('data', (chunk: Buffer) => socket.write(chunk))
+  })
+  t.teardown(endOf(server))
+  const { port } = await proxyOf(t, await listenOnLoopback(server, 0), { timeoutMs: 50 })
+  const socket = connect({ host: '127.0.0.1', port, ca: pem(root), servername: publicName })
+  let heard = ''
+  socket.on('data', (chunk: Buffer) => {
+    heard += chunk.toString('latin1')
+  })
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  const key = 'sec-websocket-key: x'
+  socket.write(`GET / HTTP/1.1\r\nhost: ${publicName}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n${key}\r\n\r\nhead`)
+  await until(() => heard.endsWith('earlyhead'))
+  t.match(heard, /^HTTP.1.1 101 Switching Protocols\r\nx-kept: yes\r\n/)
+  socket.write('a'.repeat(size))
+  await until(() => heard.length > size)
+  t.ok(heard.endsWith(`earlyhead${'a'.repeat(size)}`))
+  await closed
+  await until(() => ended === 1)
 })
 
 t.test('curl and openssl s_client, from outside', async (t) => {

@@ -42,6 +42,35 @@ export function scep(members: Json = {}): Json {
   }
 }
 
+export function pkcs(members: Json = {}): Json {
+  return {
+    '@odata.type': '#microsoft.graph.windows10PkcsCertificateProfile',
+    id: 'pkcs-1',
+    displayName: 'Pkcs',
+    renewalThresholdPercentage: 20,
+    certificateValidityPeriodValue: 1,
+    certificateValidityPeriodScale: 'years',
+    subjectNameFormat: 'custom',
+    subjectNameFormatString: 'CN={{UserName}}',
+    certificationAuthority: 'ca.contoso.example',
+    certificationAuthorityName: 'Contoso CA',
+    certificateTemplateName: 'User',
+    'rootCertificate@odata.bind': bindTo('root-1'),
+    ...members,
+  }
+}
+
+export function importedPfx(members: Json = {}): Json {
+  return {
+    '@odata.type': '#microsoft.graph.windows10ImportedPFXCertificateProfile',
+    id: 'pfx-1',
+    displayName: 'Pfx',
+    intendedPurpose: 'smimeSigning',
+    'rootCertificate@odata.bind': bindTo('root-1'),
+    ...members,
+  }
+}
+
 export function bindTo(id: string): string {
   return `https://graph.microsoft.com/beta/deviceManagement/deviceConfigurations('${id}')`
 }

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { parsePolicy } from '@certfleet/agent-core'
 import fc from 'fast-check'
 import t from 'tap'
-import { assignProfiles, generateTenant, renderPolicy } from '#emulator/tenant/index.ts'
-import { imported, scep, trustedRoot } from './graph.ts'
+import { assignProfiles, generateTenant, renderPfxRequests, renderPolicy, retarget } from '#emulator/tenant/index.ts'
+import { imported, importedPfx, pkcs, rootCertificate, scep, trustedRoot } from './graph.ts'
 
 const tenant = generateTenant({ counts: { windows: 1 }, domain: 'contoso.example' })
 const [deviceId] = tenant.devices.keys() as IterableIterator<string>
@@ -28,6 +29,27 @@ t.test('whatever a profile holds, the import ends, and the device gets a documen
       const { intent } = assignProfiles(imported(scep(ofScep), trustedRoot(ofRoot)), tenant)
       const document = renderPolicy(intent, tenant, deviceId as string, { revision: 1 })
       parsePolicy(Buffer.from(JSON.stringify(document)), deviceId)
+    }),
+    { numRuns: 300 },
+  )
+  t.pass('300 profiles')
+})
+
+t.test('whatever a PFX profile holds, what the connector is asked is what the document has', async (t) => {
+  const members = fc.constantFrom(...Object.keys(pkcs()), 'intendedPurpose', 'keyStorageProvider', 'customSubjectAlternativeNames')
+  const changes = fc.array(fc.tuple(members, anyValue), { maxLength: 3 }).map((entries) => Object.fromEntries(entries))
+  const lab = { root: new Uint8Array(Buffer.from(rootCertificate, 'base64')), scepUrl: 'http://lab.invalid/scep' }
+  fc.assert(
+    fc.property(changes, changes, (ofPkcs, ofImported) => {
+      const before = imported(trustedRoot(), pkcs(ofPkcs), importedPfx(ofImported))
+      const { intent } = assignProfiles(retarget(before, lab).imported, tenant)
+      const document = renderPolicy(intent, tenant, deviceId as string, { revision: 1, importedRevision: () => 'x' })
+      const { pfxProfiles = [] } = parsePolicy(Buffer.from(JSON.stringify(document)), deviceId)
+      const asked = renderPfxRequests(intent, tenant, deviceId as string).map(({ profileId }) => profileId)
+      return isDeepStrictEqual(
+        asked,
+        pfxProfiles.map(({ id }) => id),
+      )
     }),
     { numRuns: 300 },
   )

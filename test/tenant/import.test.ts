@@ -135,9 +135,6 @@ function attempt(read: () => unknown): { ok: true; value: unknown } | { ok: fals
 
 t.test('what is not evaluated is told and skipped', async (t) => {
   const rows: [unknown, string[]][] = [
-    [{ '@odata.type': '#microsoft.graph.windows10PkcsCertificateProfile', id: 'x' }, ['info type-ignored 0.json']],
-    [{ '@odata.type': '#microsoft.graph.iosImportedPFXCertificateProfile', id: 'x' }, ['info type-ignored 0.json']],
-    [{ '@odata.type': '#microsoft.graph.windows10PFXImportCertificateProfile', id: 'x' }, ['info type-ignored 0.json']],
     [{ value: [{ '@odata.type': '#microsoft.graph.userPFXCertificate' }] }, ['info type-ignored 0.json value[0]']],
     [{ '@odata.type': '#microsoft.graph.managedDeviceCertificateState' }, ['info type-ignored 0.json']],
     [{ '@odata.type': '#microsoft.graph.iosWiFiConfiguration' }, ['warning type-unknown 0.json']],

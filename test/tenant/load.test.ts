@@ -110,6 +110,7 @@ t.test('captures of a live tenant import without an error, documentation example
       'trusted-root unit-test-android-owner-root',
       'scep unit-test-android-work-scep',
       'scep unit-test-macos-scep',
+      'pkcs unit-test-windows-pkcs',
       'scep unit-test-windows-scep',
       'scep unit-test-ios-scep',
       'trusted-root unit-test-windows-root',
@@ -118,7 +119,6 @@ t.test('captures of a live tenant import without an error, documentation example
   const ignored = findings.filter(({ id }) => id === 'type-ignored').map(({ file }) => file)
   t.same(ignored.sort(), [
     'deviceconfigurationassignment-get.response.json',
-    'get_device_configuration_windows_pkcs.json',
     'manageddevicecertificatestate-get.response.json',
     'userpfxcertificate-get.response.json',
   ])

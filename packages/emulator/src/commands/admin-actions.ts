@@ -117,6 +117,7 @@ export async function revoke(serial: string, client: AdminClient, { reason, json
   tellDone({ revoked: serialNumber }, `revoked ${serialNumber}`, json, io)
 }
 
-function tellDone(document: object, text: string, json: true | undefined, io: Io): void {
+/** One JSON document, or a line. */
+export function tellDone(document: object, text: string, json: true | undefined, io: Io): void {
   io.out(json ? `${JSON.stringify(document)}\n` : printable(`${text}\n`))
 }

@@ -30,6 +30,15 @@ export const certificateColumns: Columns = [
   ['error', (row) => row['@certfleet.errorCode']],
 ]
 
+export const pfxColumns: Columns = [
+  ['id', (row) => row.id],
+  ['user', (row) => row.userPrincipalName],
+  ['purpose', (row) => row.intendedPurpose],
+  ['thumbprint', (row) => row.thumbprint],
+  ['expires', (row) => momentText(row.expirationDateTime)],
+  ['imported', (row) => momentText(row.createdDateTime)],
+]
+
 /** One JSON document `{ <name>: rows }`, or a table. */
 export function tellRows(name: string, rows: readonly GraphObject[], columns: Columns, json: boolean, io: Io): void {
   if (json) io.out(`${JSON.stringify({ [name]: rows })}\n`)

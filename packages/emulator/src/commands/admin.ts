@@ -14,7 +14,8 @@ import {
   tellDevices,
   tellProfiles,
 } from './admin-actions.ts'
-import { type AdminClient, AdminRefusal, adminClient } from './admin-client.ts'
+import { AdminRefusal, adminClient } from './admin-client.ts'
+import { definePfx, type Work } from './admin-pfx.ts'
 import { adminToken } from './admin-token.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { wholeNumber } from './options.ts'
@@ -50,13 +51,14 @@ const maxDays = 36_500
 export function defineAdmin(program: Command, io: Io, end: (code: ExitCode) => void): void {
   const admin = program
     .command('admin')
-    .description("Drive a lab's admin API: profiles, assignments, devices, certificates")
+    .description("Drive a lab's admin API: profiles, assignments, devices, certificates, imported PFX")
     .option('--url <url>', 'the lab, as http://127.0.0.1:8085')
     .option('--token-file <file>', 'file whose first line is the admin token (default: CERTFLEET_ADMIN_TOKEN)')
     .option('--json', 'print one JSON document on stdout')
     .addHelpText('after', examples)
   const run = async (command: Command, work: Work) => end(await withClient(command.optsWithGlobals(), io, work))
   defineProfiles(admin, io, run)
+  definePfx(admin, io, run)
   admin
     .command('assign')
     .description('Say whom a profile is for')
@@ -91,8 +93,6 @@ export function defineAdmin(program: Command, io: Io, end: (code: ExitCode) => v
     )
 }
 
-type Work = (client: AdminClient) => Promise<void>
-
 function defineProfiles(admin: Command, io: Io, run: (command: Command, work: Work) => Promise<void>): void {
   const profiles = admin.command('profiles').description('List, create or delete profiles')
   profiles
@@ -102,7 +102,7 @@ function defineProfiles(admin: Command, io: Io, run: (command: Command, work: Wo
   profiles
     .command('create')
     .description('Create a profile of Graph JSON, as Graph exports it')
-    .argument('<file>', 'file with one Trusted root or SCEP profile')
+    .argument('<file>', 'file with one Trusted root, SCEP or PFX profile')
     .action((file: string, _: AdminOptions, command: Command) =>
       run(command, (client) => createProfile(file, client, command.optsWithGlobals(), io)),
     )
@@ -122,7 +122,7 @@ async function withClient(options: AdminOptions, io: Io, work: Work): Promise<Ex
   const transport = httpTransport({ clock: io.clock, allowLoopback: true, allowLinkLocal: true })
   const interrupt = interruptSignal(io)
   try {
-    await work(adminClient({ url, token, transport, signal: interrupt.signal }))
+    await work(adminClient({ url, token, transport, signal: interrupt.signal }), interrupt.signal)
     return 0
   } catch (error) {
     if (interrupt.signal.aborted && error === interrupt.signal.reason) return 130

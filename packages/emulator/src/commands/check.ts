@@ -32,7 +32,7 @@ Exit code 1 when a finding is an error, 2 when the path cannot be read.`
 export function defineCheck(program: Command, io: Io, end: (code: ExitCode) => void): void {
   program
     .command('check')
-    .description('Tell what is read in a Graph export of Trusted and SCEP profiles, and what is wrong with it')
+    .description('Tell what is read in a Graph export of Trusted, SCEP, PKCS and imported PFX profiles, and what is wrong with it')
     .argument('<path>', 'file or folder of Graph JSON')
     .option('--tenant <file>', 'tenant YAML: also tell what each of its devices would not get')
     .option('--json', 'print one JSON document on stdout')
@@ -74,11 +74,16 @@ function deliveryFindings(
   tenant: Tenant,
   files: ReadonlyMap<string, { file: string; path: string }>,
 ): CheckFinding[] {
-  return renderPolicy(intent, tenant, device, { revision: 1 }).failedProfiles.map(({ id, displayName, message }) => {
-    const { file, path } = files.get(id) ?? { file: tenant.file, path: '' }
-    return { id: 'delivery-failed', severity: 'error', device, profile: displayName, message, file, ...(path && { path }) }
-  })
+  return renderPolicy(intent, tenant, device, { revision: 1, importedRevision: anyImport }).failedProfiles.map(
+    ({ id, displayName, message }) => {
+      const { file, path } = files.get(id) ?? { file: tenant.file, path: '' }
+      return { id: 'delivery-failed', severity: 'error', device, profile: displayName, message, file, ...(path && { path }) }
+    },
+  )
 }
+
+/** What was imported for whom is in no export. */
+const anyImport = () => 'any'
 
 function profileLines({ profiles }: Import): string {
   return profiles.map(({ kind, platform, displayName, file }) => `${kind}  ${platform}  "${displayName}"  ${file}\n`).join('')

@@ -4,13 +4,13 @@ import {
   type EnrollmentOutcome,
   type EnrollmentProtocol,
   type EnrollmentRequest,
-  httpTransport,
   type KeyHandle,
   type KeyUsage,
   type PendingSchedule,
   type ScepTrust,
   type SubjectAltName,
   scepProtocol,
+  type Transport,
 } from '@certfleet/agent-core'
 import { type Certificate, createCsr, PurposeOid, verifyIssued } from '@certfleet/agent-core/pki'
 import { systemJitter } from '@certfleet/agent-core/system'
@@ -20,6 +20,7 @@ import { witnessCa } from './ca-witness.ts'
 
 export interface EnrollmentWish {
   readonly url: string
+  readonly transport: Transport
   readonly subject: string
   readonly subjectAltNames: readonly SubjectAltName[]
   readonly challenge?: string
@@ -60,9 +61,7 @@ const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos
 export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
   const { subject, subjectAltNames, challenge, key, clock } = wish
   const behaviour = behaviourOf(wish.platform, osVersions[wish.platform])
-  // The URL is typed by a person, not taken from a policy.
-  const transport = httpTransport({ clock, allowLoopback: true, allowLinkLocal: true })
-  const witness = witnessCa(transport, wish.trust, wish.onAnchor)
+  const witness = witnessCa(wish.transport, wish.trust, wish.onAnchor)
   // A key that cannot encrypt asks for no keyEncipherment (RFC 8813 3).
   const keyUsages: readonly KeyUsage[] = key.spec.algorithm === 'rsa' ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature']
   const contents = { subject, subjectAltNames, keyUsages, extendedKeyUsages: [PurposeOid.ClientAuth] }
@@ -79,21 +78,17 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
     clock,
     jitter: systemJitter,
   })
-  try {
-    const outcome = await withDeadline(wish, (signal) => untilDecided(protocol, { csr, key }, behaviour.pendingSchedule, wish, signal))
-    if (outcome.status === 'rejected') return outcome
-    const root = witness.anchor() as Uint8Array
-    const { chain, leaf } = verifyIssued({
-      issued: outcome.chain,
-      request: { subject, subjectAltNames, keySpec: key.spec },
-      key,
-      root,
-      at: clock.now(),
-    })
-    return { chain, leaf, csr: shown }
-  } finally {
-    await transport.close()
-  }
+  const outcome = await withDeadline(wish, (signal) => untilDecided(protocol, { csr, key }, behaviour.pendingSchedule, wish, signal))
+  if (outcome.status === 'rejected') return outcome
+  const root = witness.anchor() as Uint8Array
+  const { chain, leaf } = verifyIssued({
+    issued: outcome.chain,
+    request: { subject, subjectAltNames, keySpec: key.spec },
+    key,
+    root,
+    at: clock.now(),
+  })
+  return { chain, leaf, csr: shown }
 }
 
 type Decision = Exclude<EnrollmentOutcome, { status: 'pending' }>

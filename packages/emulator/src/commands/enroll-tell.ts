@@ -85,5 +85,7 @@ function adviceOn(code: AgentErrorCode, { platform }: TellOptions): string {
   if (code === 'ERR_HTTP_STATUS' && platform === 'windows')
     return 'the windows client appends /pkiclient.exe to the URL: try another --platform, or another URL'
   if (code === 'ERR_KEY_SECRET_REFUSED') return 'give the PIN or passphrase that the key storage was made with'
+  // Nobody else asks for one: SCEP has challenges.
+  if (code === 'ERR_UNAUTHORIZED') return 'give the account by --proxy-user and --proxy-password-file, as the proxy knows it'
   return whoCanFix(code)
 }

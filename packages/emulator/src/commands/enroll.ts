@@ -15,13 +15,14 @@ import {
 } from './enroll-input.ts'
 import { type EnrollmentKey, makeFileKey, makeStoredKey } from './enroll-key.ts'
 import { enrollOnce } from './enroll-once.ts'
+import { type ProxyOptions, transportBy, withProxy } from './enroll-proxy.ts'
 import { tellFailure, tellIssued, tellRejection, warnOfFirstUse } from './enroll-tell.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type KspOptions, kspOf, secretBy, withKsp } from './ksp-options.ts'
 import { type LegacyOptions, wholeNumber, withLegacy } from './options.ts'
 import { tellProblem } from './tell.ts'
 
-interface EnrollOptions extends LegacyOptions, ChallengeOptions, KspOptions {
+interface EnrollOptions extends LegacyOptions, ChallengeOptions, KspOptions, ProxyOptions {
   readonly url: string
   readonly subject: string
   readonly san?: readonly SubjectAltName[]
@@ -43,6 +44,8 @@ Examples:
       --subject 'CN=laptop-1' --root corporate-root.pem --platform ios --out laptop-1
   $ certfleet enroll --url http://127.0.0.1:2016/scep --challenge-file challenge.txt --subject 'CN=laptop-1' \\
       --ksp 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0' --pin-file pin.txt --out laptop-1
+  $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt --subject 'CN=laptop-1' \\
+      --proxy http://proxy.example.com:3128 --proxy-user laptops --proxy-password-file proxy.txt --out laptop-1
 
 The challenge is better given by file or CERTFLEET_CHALLENGE: options show in the process list.
 Without --ca-fingerprint or --root the first answer is believed, and the CA's fingerprint is told: compare it.
@@ -53,6 +56,7 @@ Without --ca-fingerprint or --root the first answer is believed, and the CA's fi
   passport                    modelled Windows Hello container under DIR/keys/passport, opened by the user's PIN
   pkcs11:MODULE?token=LABEL   a PKCS#11 token, by its PIN; with &protection=tpm, one that is a TPM
 The PIN or passphrase comes from --pin-file, else CERTFLEET_PIN, else a prompt; it is never an option.
+The password at a proxy comes from --proxy-password-file, else CERTFLEET_PROXY_PASSWORD. Proxies that the environment names are not used.
 An enrolment that fails destroys the key that it made. "certfleet keys" lists and destroys the others.`
 
 export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => void): void {
@@ -81,6 +85,7 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
     .requiredOption('--out <dir>', 'folder for the files; existing ones are never overwritten')
     .option('--json', 'print one JSON document on stdout')
     .addHelpText('after', examples)
+  withProxy(command)
   withKsp(command, 'keep the key there: software, tpm, passport or pkcs11:MODULE?token=LABEL (default: key.pem)')
   withLegacy(command, 'read a reply encrypted with single DES', 'accept SHA-1 from a server that offers nothing better').action(
     async (options: EnrollOptions) => end(await enroll(options, io)),
@@ -91,6 +96,7 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
   const trust = await trustOf(options)
   const challenge = await challengeOf(options, io)
   const ksp = await kspOf(options)
+  const transport = await transportBy(options, io)
   const paths = await prepareFolder(options.out, ksp ? 'csr' : 'key')
   const spec = keySpecOf(options)
   const interrupt = interruptSignal(io)
@@ -100,6 +106,7 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
     key = await (ksp ? makeStoredKey({ ksp, spec, folder: options.out, secret, clock: io.clock }) : makeFileKey(spec))
     const outcome = await enrollOnce({
       ...options,
+      transport,
       ...(challenge !== undefined && { challenge }),
       subjectAltNames: options.san ?? [],
       key: key.handle,
@@ -122,6 +129,7 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
     return 130
   } finally {
     await key?.close()
+    await transport.close()
     interrupt.release()
   }
 }

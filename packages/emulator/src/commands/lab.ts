@@ -15,9 +15,10 @@ import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { populationOf } from '../scenario/population.ts'
 import type { Seed } from '../scenario/schema.ts'
-import { retarget } from '../tenant/index.ts'
-import { challengeFrom } from './enroll-input.ts'
+import { type Import, type RetargetOptions, retarget } from '../tenant/index.ts'
+import { challengeFrom, readRoot, urlOption } from './enroll-input.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
+import { readLabCa, setRegistry } from './lab-ca.ts'
 import { logLine, withLog } from './lab-log.ts'
 import { type LabState, openLabState } from './lab-state.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
@@ -37,6 +38,9 @@ interface LabCommandOptions extends LegacyOptions {
   readonly hostilitySeed?: Seed
   readonly profiles?: string
   readonly tenant?: string
+  readonly scepUrl?: string
+  readonly root?: string
+  readonly templates?: string
 }
 
 const examples = `
@@ -44,13 +48,33 @@ Examples:
   $ certfleet lab --port 8085 --state lab-state
   $ certfleet lab --port 8085 --challenge secret
   $ certfleet lab --profiles export/ --tenant tenant.yaml
+  $ certfleet lab --validation-api --scep-url https://scep.example.com/scep --root root.pem
+  $ certfleet lab --templates templates.yaml
 
-The first line on stdout is JSON: scepUrl, policyUrl, registerUrl, pushUrl, challengeUrl, reportUrl, crlUrl, ocspUrl, caFingerprint
-(SHA-256 of the root), registrationToken, which a device needs to register, adminUrl and adminToken for "certfleet admin"; with --mscep-admin and --validation-api their URLs
-and credentials too. Events go to stderr, one a line, without secrets.
+The first line on stdout is JSON: scepUrl, policyUrl, registerUrl, pushUrl, challengeUrl, pfxUrl, reportUrl, crlUrl, ocspUrl, caFingerprint
+(SHA-256 of the root), registrationToken, which a device needs to register, adminUrl and adminToken for "certfleet admin"; with --mscep-admin
+and --validation-api their URLs and credentials too. Events go to stderr, one a line, without secrets.
 The profiles (default: the example tenant's) get the lab's root and URL; a device that the tenant does not know gets what
-all devices and users of its platform get. --state keeps CA, certificates, registrations and credentials in a folder, mode 700.
-Serves 127.0.0.1 only, until SIGINT or SIGTERM.`
+all devices and users of its platform get. With --scep-url and --root they get those: devices enrol at somebody else's server, and the lab
+is the service that it asks. --state keeps CA, certificates, registrations and credentials in a folder, mode 700.
+Serves 127.0.0.1 only, until SIGINT or SIGTERM.
+
+A file of --templates, read at the start; a template needs its name and validityDays, registry values name templates by the key usage
+of the request:
+  templates:
+    - name: Signing
+      displayName: Wi-Fi signing
+      validityDays: 90
+      renewalPeriodDays: 14
+      minKeyBits: 2048
+      keyUsages: [digitalSignature]
+      applicationPolicies: [1.3.6.1.5.5.7.3.2]
+      enrollAccounts: [ndes, connector]
+      signatureIsProofOfOrigin: false
+  registry:
+    SignatureTemplate: Signing
+    EncryptionTemplate: CertfleetDevice
+    GeneralPurposeTemplate: CertfleetDevice`
 
 export function defineLab(program: Command, io: Io, end: (code: ExitCode) => void): void {
   const command = program
@@ -74,6 +98,9 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--hostility-seed <seed>', 'replays the unkindnesses of an earlier lab (default: drawn and told)', seedOption)
     .option('--profiles <path>', 'file or folder of Graph JSON (default: the example)')
     .option('--tenant <file>', 'tenant YAML (default: every device is a guest)')
+    .option('--scep-url <url>', "somebody else's SCEP server, for the profiles (default: the lab's)", urlOption)
+    .option('--root <file>', 'root CA certificate of that server, PEM or DER')
+    .option('--templates <file>', "certificate templates of the CA and NDES's registry, YAML (default: CertfleetDevice for all)")
     .addHelpText('after', examples)
   withLegacy(command, 'read requests encrypted with single DES', 'read requests signed with SHA-1').action(
     async (options: LabCommandOptions) => end(await lab(options, io)),
@@ -82,6 +109,8 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
 
 async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
   const staticChallenge = await challengeFrom(options)
+  const foreign = await foreignServer(options)
+  const { templates, registry } = await readLabCa(options.templates)
   const { imported, tenant } = await readTenant(options, populationOf({}))
   const state = await openLabState(options.state)
   const interrupt = interruptSignal(io)
@@ -104,15 +133,19 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
       legacySha1,
       allowBadCsrVersion,
       ndesFailures,
-      honourRequestedValidity: options.attributeEndDate,
+      templates,
       ndes: { administrators: administrator ? [administrator] : [] },
       validationApi: application,
       hostility: hostilityOf(options, io),
     })
+    await setEndDateFlag(service, options.attributeEndDate ?? false)
+    await setRegistry(service, registry)
     const served = await serveLab(service, { port: options.port }).catch((error: NodeJS.ErrnoException) => refusePort(options.port, error))
-    const pointed = retarget(imported, { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl })
+    const own = { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl }
+    const pointed = retarget(imported, { ...(foreign ?? own), templateNames: templates.map(({ name }) => name) })
     files = { imported: pointed.imported, tenant }
-    io.err(`the profiles get the lab's root and URL in ${pointed.replaced.length} places\n`)
+    io.err(`the profiles get ${foreign ? "that server's" : "the lab's"} root and URL in ${pointed.replaced.length} places\n`)
+    if (foreign) io.err(printable(pfxWarning(imported)))
     io.out(`${JSON.stringify(announcement(service, served, credentials))}\n`)
     await untilAborted(interrupt.signal)
     await served.close()
@@ -122,6 +155,29 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
     interrupt.release()
     await state.store.close()
   }
+}
+
+async function foreignServer({ scepUrl, root }: LabCommandOptions): Promise<RetargetOptions | undefined> {
+  if (scepUrl === undefined && root === undefined) return undefined
+  if (scepUrl === undefined || root === undefined)
+    throw new InputError('--scep-url and --root go together: devices take certificates of a server only under a root that they were given')
+  return { scepUrl, root: await readRoot(root) }
+}
+
+/** Their CA is asked by the lab's connector alone, which knows no other. */
+function pfxWarning({ profiles }: Import): string {
+  const named = profiles
+    .filter(({ kind }) => kind === 'pkcs' || kind === 'imported-pfx')
+    .map(({ displayName }) => JSON.stringify(displayName))
+  if (named.length === 0) return ''
+  return `warning: ${named.join(', ')}: the lab still delivers these PFX itself, of its own CA or as imported; devices refuse them under that server's root\n`
+}
+
+/** The state folder remembers the flag of the last time, and the command line decides. */
+async function setEndDateFlag(service: Lab, attributeEndDate: boolean): Promise<void> {
+  if (service.caSettings().attributeEndDate.running === attributeEndDate) return
+  await service.configureCa({ attributeEndDate })
+  await service.restartCa()
 }
 
 interface Credentials {
@@ -158,6 +214,7 @@ function announcement({ caFingerprint }: Lab, { url, scepUrl, policyUrl }: Serve
     registerUrl: beside('register'),
     pushUrl: beside('push').replace(/^http/, 'ws'),
     challengeUrl: beside('challenge'),
+    pfxUrl: beside('pfx'),
     reportUrl: beside('report'),
     crlUrl: `${url}/crl`,
     ocspUrl: `${url}/ocsp`,

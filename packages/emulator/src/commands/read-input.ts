@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { InputError } from '../scenario/input-error.ts'
 
-const maxLineFileBytes = 4_096
+/** Room for a challenge of 16,384 characters. */
+const maxLineFileBytes = 65_536
 
 /** The file that an option names. Unreadable or too large: `InputError`. */
 export async function readInput(option: string, file: string, maxBytes: number): Promise<Buffer> {

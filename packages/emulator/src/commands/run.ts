@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
+import type { DeviceSpec } from '../fleet/device.ts'
 import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
 import type { FleetKeyStorage } from '../fleet/key-storage.ts'
 import { openOutput, type RunOutput } from '../fleet/output.ts'
@@ -21,6 +22,8 @@ import { tellProblem } from './tell.ts'
 import { readTenant } from './tenant-input.ts'
 
 interface RunOptions extends LegacyOptions {
+  readonly profiles?: string
+  readonly tenant?: string
   readonly devices?: number
   readonly seed?: Seed
   readonly out?: string
@@ -37,6 +40,7 @@ Examples:
   $ certfleet run
   $ certfleet run --devices 8 --seed 42 --out fleet
   $ certfleet run examples/first-fleet.yaml --json > results.json
+  $ certfleet run --profiles export/ --tenant tenant.yaml
 
 Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
 profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays,
@@ -48,8 +52,8 @@ Without ksp, Windows devices have a modelled TPM beside the software KSP, and fr
 answers at once; all others have software keys. The keys of a device end with the run, on a token too.
 
 --out DIR gets results.json, root.pem, and a folder a device with cert.pem, chain.pem (issuing CA to root) and csr.pem;
-further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge:
-secrets are never written. A folder that holds anything else than an earlier run is refused.
+further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge; a certificate
+that came with its key, as PKCS#12, has none: secrets are never written. A folder that holds anything else than an earlier run is refused.
 
 Exit code 0 when everything is installed, 1 when anything failed or is pending, 2 for bad input, 130 when interrupted:
 the report is then of what was done.`
@@ -59,6 +63,8 @@ export function defineRun(program: Command, io: Io, end: (code: ExitCode) => voi
     .command('run')
     .description('Run an emulated fleet against the embedded lab: policy, trusted roots, keys, SCEP enrolment, report')
     .argument('[scenario]', 'scenario file')
+    .option('--profiles <path>', 'file or folder of Graph JSON (default: the example)')
+    .option('--tenant <file>', 'tenant YAML, which names the devices (default: a generated tenant)')
     .option('--devices <n>', `devices in all, shared evenly by the platforms (default: ${defaultDevices})`, wholeNumber(1, maxDevices))
     .option('--seed <seed>', 'replays the chance of an earlier run (default: drawn and printed)', seedOption)
     .option('--out <dir>', 'write certificates, requests and results to a folder')
@@ -116,11 +122,13 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
 }
 
 /** An option wins over the file, where both can be. */
-function merge(scenario: ScenarioDocument, { devices, seed, concurrency }: RunOptions): ScenarioDocument {
-  if (devices !== undefined && scenario.tenant !== undefined)
-    throw new InputError(`--devices: the scenario's tenant names its devices; leave the option out`)
+function merge(scenario: ScenarioDocument, { devices, seed, concurrency, profiles, tenant }: RunOptions): ScenarioDocument {
+  if (devices !== undefined && (tenant ?? scenario.tenant) !== undefined)
+    throw new InputError(`--devices: the ${tenant ? '' : "scenario's "}tenant names its devices; leave the option out`)
   return {
     ...scenario,
+    ...(profiles !== undefined && { profiles }),
+    ...(tenant !== undefined && { tenant }),
     ...(devices !== undefined && { devices }),
     ...(seed !== undefined && { seed }),
     ...(concurrency !== undefined && { concurrency }),
@@ -138,7 +146,9 @@ interface Running extends LegacyOptions {
 }
 
 async function runWithProgress({ lab, tenant, output, ...running }: Running, io: Io): Promise<RunResults> {
-  const devices = [...tenant.devices.values()].map(({ id, platform, osVersion }) => ({ id, platform, osVersion }))
+  const devices = [...tenant.devices.values()].map(
+    ({ id, platform, osVersion }): DeviceSpec => ({ id, platform, osVersion, receivesPfx: lab.deliversPfx(id) }),
+  )
   const finished = new AbortController()
   const startedAt = io.clock.now()
   let facts: ProgressFacts = { done: 0, total: devices.length, installed: 0, failed: 0, elapsedMs: 0 }
@@ -180,5 +190,7 @@ function populationText({ devices }: Tenant): string {
 
 function replacementText(replaced: readonly Replacement[]): string {
   const count = (member: Replacement['member']) => replaced.filter((replacement) => replacement.member === member).length
-  return `the lab stands in for the tenant's CA: ${count('trustedRootCertificate')} trusted roots and ${count('scepServerUrls')} SCEP URLs replaced`
+  const [roots, urls, authorities] = [count('trustedRootCertificate'), count('scepServerUrls'), count('certificationAuthority')]
+  const pkcs = authorities > 0 ? `, and the CA of ${authorities} PKCS profiles` : ''
+  return `the lab stands in for the tenant's CA: ${roots} trusted roots and ${urls} SCEP URLs replaced${pkcs}`
 }

@@ -22,12 +22,13 @@ export interface SecretSource {
  * where it is new. None of them: `InputError`. It is never an option's value: those show in the process list.
  */
 export async function readSecret(need: SecretNeed, source: SecretSource): Promise<string> {
-  if (source.path !== undefined) return secretIn(source.path, source)
+  if (source.path !== undefined) return secretIn(source.path, source, 'the PIN or passphrase')
   return source.io.env.CERTFLEET_PIN || typed(need, source)
 }
 
-async function secretIn(path: string, { option, io }: SecretSource): Promise<string> {
-  const secret = await firstLineOf(option, path, 'the PIN or passphrase')
+/** The first line of the file; an empty one is `InputError`. Warns of who else could read it. */
+export async function secretIn(path: string, { option, io }: Pick<SecretSource, 'option' | 'io'>, expected: string): Promise<string> {
+  const secret = await firstLineOf(option, path, expected)
   // Windows keeps no such mode.
   if (process.platform !== 'win32' && ((await stat(path)).mode & othersMode) !== 0)
     io.err(printable(`warning: ${option} ${path}: others on this machine can read it; "chmod 600" ends that\n`))

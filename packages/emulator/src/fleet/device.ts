@@ -3,6 +3,8 @@ import {
   type Clock,
   createAgent,
   type Jitter,
+  type ManagementIdentity,
+  managementIdentity,
   memoryIdentities,
   memoryPolicyCache,
   memoryState,
@@ -11,6 +13,7 @@ import {
   policyService,
   registerDevice,
   type StateStore,
+  softwareKeys,
   type Transport,
 } from '@certfleet/agent-core'
 import { platformAdapter } from '@certfleet/platforms'
@@ -23,6 +26,8 @@ export interface DeviceSpec {
   readonly platform: FleetPlatform
   /** Dotted numbers. */
   readonly osVersion: string
+  /** Its policy may deliver PFX: it makes a management key and registers with its certificate. Default false. */
+  readonly receivesPfx?: boolean
 }
 
 /** What every device of a fleet shares. */
@@ -89,12 +94,24 @@ async function startAgent(
     legacySha1,
     allowHttp: true,
   })
+  const management = spec.receivesPfx ? await managementIdentity(softwareKeys()) : undefined
   const { deviceId, credential } = await registerDevice(
-    { policyUrl, transport, registrationToken, deviceId: id, platform: name, osVersion },
+    { policyUrl, transport, registrationToken, deviceId: id, platform: name, osVersion, ...certificateOf(management) },
     signal,
   )
-  const service = policyService({ policyUrl, credential, deviceId, transport, cache: memoryPolicyCache() })
+  const service = policyService({
+    policyUrl,
+    credential,
+    deviceId,
+    transport,
+    cache: memoryPolicyCache(),
+    ...(management && { management }),
+  })
   const state = memoryState()
   const agent = createAgent({ ...service, clock, jitter, platform, state, ...(keyStorage && { keyStorage }) })
   return { agent, platform, state }
+}
+
+function certificateOf(management: ManagementIdentity | undefined): { managementCertificate?: Uint8Array } {
+  return management ? { managementCertificate: management.certificate } : {}
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, handlerTransport, httpTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
 import { createLab, type Lab, memoryLabStore, serveLab } from '../lab/index.ts'
-import { assignProfiles, type Import, renderPolicy, type Tenant } from '../tenant/index.ts'
+import { assignProfiles, type Import, type PfxRequest, renderPfxRequests, renderPolicy, type Tenant } from '../tenant/index.ts'
 
 export interface EmbeddedLabOptions {
   readonly tenant: Tenant
@@ -25,6 +25,8 @@ export interface EmbeddedLab {
   readonly surroundings: { readonly policyUrl: string; readonly registrationToken: string; readonly transport: Transport }
   /** What the tenant's devices get from now on; nothing before. */
   deliver(imported: Import): void
+  /** Whether what the device gets has PFX in it. */
+  deliversPfx(deviceId: string): boolean
   close(): Promise<void>
 }
 
@@ -33,11 +35,13 @@ const dayMs = 86_400_000
 export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<EmbeddedLab> {
   const { tenant, clock, validityDays, legacyDes, legacySha1 } = options
   let policyFor: (deviceId: string) => PolicyDocument | undefined = () => undefined
+  let pfxRequestsFor: (deviceId: string) => readonly PfxRequest[] = () => []
   const registrationToken = randomBytes(32).toString('base64url')
   const lab = await createLab({
     store: memoryLabStore(),
     clock,
     policyFor: (deviceId) => policyFor(deviceId),
+    pfxRequestsFor: (deviceId) => pfxRequestsFor(deviceId),
     registrationToken,
     legacyDes,
     legacySha1,
@@ -52,7 +56,9 @@ export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<Emb
     deliver(imported) {
       const { intent } = assignProfiles(imported, tenant)
       policyFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPolicy(intent, tenant, deviceId, { revision: 1 }) : undefined)
+      pfxRequestsFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPfxRequests(intent, tenant, deviceId) : [])
     },
+    deliversPfx: (deviceId) => pfxRequestsFor(deviceId).length > 0,
     close,
   }
 }

@@ -68,7 +68,7 @@ async function writeDevice(folder: string, certificates: readonly IssuedCertific
     return [
       [`cert${suffix}.pem`, leaf ? pem('CERTIFICATE', leaf) : ''],
       [`chain${suffix}.pem`, issuers.map((issuer) => pem('CERTIFICATE', issuer)).join('')],
-      [`csr${suffix}.pem`, pem('CERTIFICATE REQUEST', csr)],
+      ...(csr ? ([[`csr${suffix}.pem`, pem('CERTIFICATE REQUEST', csr)]] as const) : []),
     ] as const
   })
   await Promise.all(files.map(([name, text]) => writeFile(join(folder, name), text)))

@@ -1,6 +1,6 @@
 import type { Clock, HttpRequest, HttpResponse, Instant } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
-import { type AdminPolicies, adminApi } from './admin/index.ts'
+import { type AdminPolicies, adminApi, monitored } from './admin/index.ts'
 import { openAudit } from './audit.ts'
 import { openAuthorities } from './authority.ts'
 import { type CaAccount, openAccounts } from './ca/accounts.ts'
@@ -9,6 +9,10 @@ import { crlDistribution, crlPath, type Publication } from './ca/publication.ts'
 import { openCaSettings } from './ca/settings.ts'
 import { type CertificateTemplate, defaultTemplateName, openTemplates } from './ca/templates.ts'
 import { challenges } from './challenges.ts'
+import { connector, type PfxRequestsFor } from './connector/connector.ts'
+import { type ImportedPfxes, importedPfxes } from './connector/imported.ts'
+import type { AuthorityName } from './connector/issue-pfx.ts'
+import { crlOf } from './gateway/issuer-crl.ts'
 import { type Hostility, hesitant, hostile } from './hostility/hostile.ts'
 import { empty, type Handler, type Route, router } from './http.ts'
 import type { Approval, ApprovalRequest } from './issuance.ts'
@@ -66,6 +70,10 @@ export interface LabOptions {
   readonly userFor?: ((deviceId: string) => string | undefined) | undefined
   /** See `Expectations.registeredKeysFor`. Default: any key, always. */
   readonly registeredKeysFor?: ((deviceId: string, profileId: string) => readonly string[] | undefined) | undefined
+  /** What the connector delivers to a device (S4, S41-S47). Default: what the admin's side assigns, without one nothing. */
+  readonly pfxRequestsFor?: PfxRequestsFor | undefined
+  /** The CA as PFX profiles have to name it (S42, S43). Default: whatever they name is this one. */
+  readonly authorityName?: AuthorityName | undefined
   /** Raising it rotates the key that challenges are encrypted with; those given out before are refused. Default 0. */
   readonly challengeKeyGeneration?: number | undefined
   /** Asked for each new request, and again at each CertPoll while it says pending. Default: issue. */
@@ -114,10 +122,14 @@ export interface Lab {
   readonly ndes: NdesControl
   /** A TLS certificate of the lab's CA, with its key: on record, and revocable like any other (S58). */
   issueTls(request: TlsRequest): Promise<TlsIdentity>
+  /** PFX that an admin imports for users; devices that are connected learn of a change. */
+  readonly importedPfx: Omit<ImportedPfxes, 'newest'>
   /** What the validation API was asked and told; undefined where it is off. */
   readonly validationApi: Omit<ValidationApi, 'routes'> | undefined
   /** The CRL of the CA that issues now, DER: at least half of its week is left, and all that is revoked is in it. */
   crl(): Promise<Uint8Array>
+  /** The same of the CA whose certificate has this SHA-256, lower-case hex: the present one or one before it; undefined for others. */
+  crlOf(issuerFingerprint: string): Promise<Uint8Array | undefined>
   /** Every certificate that was issued, by serial number. */
   issued(): Iterable<IssuedRecord>
   /** The last report of each device, by device id. */
@@ -130,8 +142,10 @@ const dayMs = 86_400_000
 
 /** Opens the lab on what the store holds. A CA that cannot be read from it: `ERR_STATE_INVALID`. */
 export async function createLab(options: LabOptions): Promise<Lab> {
-  const { store, clock, registrationToken, userFor, registeredKeysFor } = options
+  const { clock, registrationToken, userFor, registeredKeysFor } = options
   const policyFor = managedOnly(options.policyFor)
+  const monitoring = options.admin && monitored(options.store)
+  const store = monitoring?.store ?? options.store
   const templates = openTemplates(options.templates ?? [], options.templateValidityMs ?? 365 * dayMs)
   const accounts = openAccounts(options.accounts ?? [])
   const audit = openAudit(store, clock)
@@ -150,11 +164,17 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     options.validationApi &&
     validationApi(options.validationApi, { store, clock, audit, secret, challenges: challenge, policyFor, userFor, ...reading })
   const approve = options.approve ?? (() => 'issue' as const)
+  const ca = { templates, accounts, settings, publish: options.publish }
+  const imported = importedPfxes({ store, clock, audit })
+  const requested = options.pfxRequestsFor ?? options.admin?.policies.pfxRequestsFor ?? (() => [])
+  const pfxRequestsFor = (deviceId: string) => (policyFor(deviceId)?.lifecycle === undefined ? requested(deviceId) : [])
+  const { authorityName } = options
+  const pfx = connector({ ...surroundings, ca, approve, userFor, authorityName, pfxRequestsFor, imported })
   const responder = ocspResponder(surroundings)
   const scep = openNdes({
     ...surroundings,
     ...reading,
-    ca: { templates, accounts, settings, publish: options.publish },
+    ca,
     ndes: options.ndes ?? {},
     defaultTemplate: defaultTemplateName,
     registeredKeysFor,
@@ -173,6 +193,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     ['/device/register', { POST: devices.register }],
     ['/device/policy', { GET: ofDevice(devices, policy.get) }],
     ['/device/challenge', { POST: ofDevice(devices, challenge.issue) }],
+    ['/device/pfx', { POST: ofDevice(devices, pfx.deliver) }],
     ['/device/report', { POST: ofDevice(devices, report) }],
     ['/device/push', { GET: ofDevice(devices, () => empty(426, { upgrade: 'websocket' })) }],
   ])
@@ -180,6 +201,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   async function report(deviceId: string, request: HttpRequest): Promise<HttpResponse> {
     const response = await receiveReport(deviceId, request, store, clock)
     if (response.status === 204) await removal.reported(deviceId)
+    if (response.status === 204) await pfx.reported(deviceId)
     if (options.admin && response.status === 204 && (await policy.refresh(deviceId))) push.wake(deviceId)
     return response
   }
@@ -191,13 +213,15 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     : kind
   const admin =
     options.admin &&
+    monitoring &&
     adminApi({
-      store,
+      ...monitoring,
       clock,
       adminToken: options.admin.token,
       policies: options.admin.policies,
       audit: audit.entries,
       revoke: (...asked) => lab.revoke(...asked),
+      importedPfx: imported,
       onChanged: () => lab.policiesChanged(),
     })
   const lab: Lab = {
@@ -236,13 +260,25 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     restartCa: settings.restart,
     ndes: scep.control,
     issueTls: (request) => issueTls(request, surroundings),
+    importedPfx: telling(imported, () => lab.policiesChanged()),
     validationApi: validation,
     crl: () => currentCrl(authorities.present(), surroundings),
+    crlOf: (issuerFingerprint) => crlOf(issuerFingerprint, surroundings),
     issued: () => store.list('issued'),
     reports: () => store.list('reports'),
     audit: audit.entries,
   }
   return lab
+}
+
+/** Devices that are connected learn of a change. */
+function telling({ add, remove, ...imported }: ImportedPfxes, changed: () => Promise<unknown>): ImportedPfxes {
+  const after = async <T>(done: Promise<T>): Promise<T> => {
+    const result = await done
+    await changed()
+    return result
+  }
+  return { ...imported, add: (asked) => after(add(asked)), remove: (id) => after(remove(id)) }
 }
 
 /** 401 without a credential that is good, and no word why. */

@@ -3,6 +3,7 @@ import type { CrlReason } from '@certfleet/agent-core/pki'
 import type { FailInfo } from '@certfleet/agent-core/scep/messages'
 import type { AdminChanges, AdminDevice, AdminGroup, AdminProfile, AdminUser } from './admin/records.ts'
 import type { ChallengeUse, OpenChallenge } from './challenges.ts'
+import type { ImportedPfxRecord, ImportKeyRecord, OpenDelivery } from './connector/records.ts'
 import type { NdesRegistry, OpenPassword, RegistrationAuthorityRecord } from './ndes/records.ts'
 import type { Installations } from './revoke-on-removal.ts'
 import type { ValidationCode } from './validation.ts'
@@ -60,6 +61,14 @@ export interface LabTables {
   readonly adminDevices: AdminDevice
   /** Under `admin`. */
   readonly adminChanges: AdminChanges
+  /** By device id: the keys that the connector made for it, until it has them. */
+  readonly connectorKeys: readonly OpenDelivery[]
+  /** Under `connector`. */
+  readonly importKeys: ImportKeyRecord
+  /** By id. */
+  readonly importedPfx: ImportedPfxRecord
+  /** By the digest of the user principal name in lower case: ids, the newest first. */
+  readonly importedPfxOf: readonly string[]
 }
 
 /** Private keys are PKCS#8, certificates X.509, all DER. */
@@ -85,6 +94,8 @@ export interface Registration {
   readonly osVersion: string
   readonly credentialDigest: string
   readonly registeredAt: Instant
+  /** What the device's own secrets are encrypted to, DER; missing where it brought none. */
+  readonly managementCertificate?: Uint8Array
 }
 
 export interface PolicyRevision {
@@ -224,6 +235,10 @@ export interface AuditEntry {
     | 'failed-elsewhere'
     | 'revocation-requested'
     | 'revocation-reported'
+    | 'pfx-delivered'
+    | 'pfx-refused'
+    | 'pfx-imported'
+    | 'pfx-removed'
   readonly deviceId?: string
   readonly profileId?: string
   readonly transactionId?: string

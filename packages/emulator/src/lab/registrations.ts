@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock, HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import { z } from 'zod'
 import type { Audit } from './audit.ts'
+import { maxManagementCertificateChars, readManagementCertificate } from './connector/management-certificate.ts'
 import { sameSecret, sha256Hex } from './digest.ts'
 import { bearerOf, empty, json, readBody } from './http.ts'
 import type { Registration } from './records.ts'
@@ -17,7 +18,10 @@ export interface RegistrationsOptions {
 }
 
 export interface Registrations {
-  /** POST register: 201 with the device's credential; registering again replaces it. */
+  /**
+   * POST register: 201 with the device's credential; registering again replaces it and the management certificate. 400 for a management
+   * certificate that no secret can be encrypted to.
+   */
   register(request: HttpRequest): Promise<HttpResponse>
   /** Whose credential the request bears. */
   authenticate(headers: HttpRequest['headers']): Registration | undefined
@@ -30,6 +34,7 @@ const bodySchema = z.object({
   deviceId: z.string().regex(/^(?! )[^\p{Cc}]{1,256}(?<! )$/u),
   platform: label,
   osVersion: label,
+  managementCertificate: z.base64().max(maxManagementCertificateChars).optional(),
 })
 
 /**
@@ -46,9 +51,18 @@ export function registrations({ store, clock, audit, registrationToken, onRotate
         return empty(401)
       }
       if (body === undefined) return empty(400)
-      const { deviceId, platform, osVersion } = body
+      const { deviceId, platform, osVersion, managementCertificate: brought } = body
+      const managementCertificate = brought === undefined ? undefined : readManagementCertificate(brought)
+      if (brought !== undefined && managementCertificate === undefined) return empty(400)
       const credential = randomBytes(32).toString('base64url')
-      const registration = { deviceId, platform, osVersion, credentialDigest: sha256Hex(credential), registeredAt: clock.now() }
+      const registration: Registration = {
+        deviceId,
+        platform,
+        osVersion,
+        credentialDigest: sha256Hex(credential),
+        registeredAt: clock.now(),
+        ...(managementCertificate && { managementCertificate }),
+      }
       const rotated = await store.transaction((transaction) => enter(transaction, registration, audit))
       if (rotated) onRotated(deviceId)
       return json(201, { deviceId, credential })

@@ -1,13 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agent-core'
-import { WebSocketServer } from 'ws'
+import type { WebSocketServer } from 'ws'
 import { empty } from './http.ts'
 import type { Lab } from './lab.ts'
 import { scepPaths } from './ndes.ts'
-import { readWhole } from './read-whole.ts'
+import { type Budget, octetBudget, readWhole } from './read-whole.ts'
+import { servePush } from './serve-push.ts'
 import type { TlsIdentity } from './tls/certificate.ts'
 import { tlsServerOptions } from './tls/server-options.ts'
 
@@ -18,6 +18,23 @@ export interface ServeOptions {
   readonly onError?: ((error: unknown) => void) | undefined
   /** Serves TLS with it, under its public name, which has to lead to loopback. Default: plain HTTP. */
   readonly tls?: TlsIdentity | undefined
+  readonly limits?: Partial<ServeLimits> | undefined
+}
+
+/** What bounds the memory that clients can take, whatever they send, and the time for which they can. */
+export interface ServeLimits {
+  /** At once, push connections included; more are closed unheard. Default 4,096. */
+  readonly maxConnections: number
+  /** At once; a further upgrade is answered 503 with Retry-After. Default 2,048. */
+  readonly maxPushConnections: number
+  /** For all requests that are read or worked on at once; one without room is answered 503 with Retry-After, or cut. Default 64 MiB. */
+  readonly maxHeldBytes: number
+  /** From connection or last answer to the end of the headers: 408. Default 15 s. */
+  readonly headersTimeoutMs: number
+  /** To the end of the body: 408. At least `headersTimeoutMs`. Default 60 s. */
+  readonly requestTimeoutMs: number
+  /** Without an octet either way, such as when an answer is not read: cut. Default 60 s. */
+  readonly stallTimeoutMs: number
 }
 
 export interface ServedLab {
@@ -31,29 +48,29 @@ export interface ServedLab {
 
 /** Above the longest URL that is answered, so that one that is too long gets its 414. */
 const maxHeaderBytes = 128 * 1024
-const headersTimeoutMs = 15_000
-const requestTimeoutMs = 60_000
 const keepAliveTimeoutMs = 30_000
-const checkIntervalMs = 5_000
-/** A push peer that vanished without a word is noticed by TCP. */
-const keepAliveProbeMs = 60_000
-const maxPushMessageBytes = 4_096
-/** A listener that does not read is cut when this much waits for it. */
-const maxPushBacklogBytes = 64 * 1024
+const maxCheckIntervalMs = 5_000
 
-/** Serves a lab on loopback: HTTP/1.1 with keep-alive, and the push channel as WebSocket. Slow and oversized requests are cut. */
-export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls }: ServeOptions = {}): Promise<ServedLab> {
-  const limits = {
-    maxHeaderSize: maxHeaderBytes,
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    connectionsCheckingInterval: checkIntervalMs,
-  }
+const defaultLimits: ServeLimits = {
+  maxConnections: 4_096,
+  maxPushConnections: 2_048,
+  maxHeldBytes: 64 * 1024 * 1024,
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 60_000,
+  stallTimeoutMs: 60_000,
+}
+
+/** Serves a lab on loopback: HTTP/1.1 with keep-alive, and the push channel as WebSocket, all of it within {@link ServeLimits}. */
+export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls, limits }: ServeOptions = {}): Promise<ServedLab> {
+  const { maxConnections, maxPushConnections, maxHeldBytes, stallTimeoutMs, ...timeouts } = { ...defaultLimits, ...limits }
+  const options = nodeOptions(timeouts)
+  const budget = octetBudget(maxHeldBytes)
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse) =>
-    void respond(lab, incoming, outgoing).catch((error) => fail(outgoing, error, onError))
-  const server = tls ? createTlsServer({ ...tlsServerOptions(tls), ...limits }, listener) : createServer(limits, listener)
-  const sockets = servePush(lab, server)
+    void respond(lab, incoming, outgoing, budget).catch((error) => fail(outgoing, error, onError))
+  const server = tls ? createTlsServer({ ...tlsServerOptions(tls), ...options }, listener) : createServer(options, listener)
+  server.maxConnections = maxConnections
+  server.timeout = stallTimeoutMs
+  const sockets = servePush(lab, server, maxPushConnections)
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   const { port: taken } = server.address() as AddressInfo
   const url = tls ? `https://${tls.publicName}:${taken}` : `http://127.0.0.1:${taken}`
@@ -66,18 +83,43 @@ export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls }:
   }
 }
 
-async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+function nodeOptions({ headersTimeoutMs, requestTimeoutMs }: Pick<ServeLimits, 'headersTimeoutMs' | 'requestTimeoutMs'>) {
+  return {
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(maxCheckIntervalMs, headersTimeoutMs / 2),
+  }
+}
+
+/** A request keeps its room until it is answered. */
+async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResponse, budget: Budget): Promise<void> {
+  const { take, release } = budget.share()
+  try {
+    const body = take(headOctets(incoming)) ? await readWhole(incoming, take) : 'no-room'
+    // Behind answers that are still to come a 503 would wait, and more would be read meanwhile.
+    if (body === 'no-room' && outgoing.socket === null) incoming.socket.destroy()
+    // What is left of a body that was cut off would be read as the next request.
+    else if (body === 'no-room') send(outgoing, empty(503, { 'retry-after': retryAfterSeconds }), true)
+    else if (body === 'too-large') send(outgoing, empty(413), true)
+    else if (body !== 'aborted') send(outgoing, await answerOf(lab, incoming, body))
+  } finally {
+    release()
+  }
+}
+
+/** What node:http keeps for a request, its words apart. */
+const requestOctets = 4_096
+const retryAfterSeconds = '5'
+
+function headOctets({ url = '', rawHeaders }: IncomingMessage): number {
+  return rawHeaders.reduce((sum, { length }) => sum + length, requestOctets + url.length)
+}
+
+async function answerOf(lab: Lab, incoming: IncomingMessage, body: Uint8Array): Promise<HttpResponse> {
   const { method = '', url = '/' } = incoming
-  const body = await readWhole(incoming)
-  if (body === 'aborted') return
-  const response =
-    body === 'too-large'
-      ? empty(413)
-      : isMethod(method)
-        ? await lab.handle(requestOf(incoming, method, url, body))
-        : empty(405, { allow: methods.join(', ') })
-  // What is left of a body that was cut off would be read as the next request.
-  send(outgoing, response, body === 'too-large')
+  return isMethod(method) ? lab.handle(requestOf(incoming, method, url, body)) : empty(405, { allow: methods.join(', ') })
 }
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -110,39 +152,6 @@ function warnOrEnd(error: unknown): void {
     queueMicrotask(() => {
       throw error
     })
-}
-
-/** The upgrade of /device/push. Whoever is refused is told by status only. */
-function servePush(lab: Lab, server: Server): WebSocketServer {
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: maxPushMessageBytes })
-  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
-    if (!/^\/device\/push(\?|$)/i.test(incoming.url ?? '')) return refuseUpgrade(socket, 404)
-    // A browser sends its page's origin; devices send none.
-    if (incoming.headers.origin !== undefined) return refuseUpgrade(socket, 403)
-    const headers = headersOf(incoming)
-    const probe = lab.connectPush(headers, { send: () => {}, close: () => {} })
-    if (probe === undefined) return refuseUpgrade(socket, 401)
-    probe()
-    incoming.socket.setKeepAlive(true, keepAliveProbeMs)
-    sockets.handleUpgrade(incoming, socket, head, (webSocket) => {
-      const close = () => webSocket.terminate()
-      const disconnect = lab.connectPush(headers, {
-        send: (text) => (webSocket.bufferedAmount > maxPushBacklogBytes ? close() : webSocket.send(text)),
-        close,
-      })
-      webSocket.on('error', close)
-      webSocket.on('close', () => disconnect?.())
-      if (disconnect === undefined) close()
-    })
-  })
-  return sockets
-}
-
-const reasons = { 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found' } as const
-
-function refuseUpgrade(socket: Duplex, status: keyof typeof reasons): void {
-  socket.end(`HTTP/1.1 ${status} ${reasons[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
 }
 
 async function closeServer(server: Server, sockets: WebSocketServer): Promise<void> {

@@ -5,14 +5,14 @@ import type { z } from 'zod'
 import { InputError } from './input-error.ts'
 import { type ScenarioDocument, scenarioSchema } from './schema.ts'
 
-const maxScenarioBytes = 1_048_576
+const maxYamlBytes = 1_048_576
 
 /**
  * Reads a scenario file. `profiles`, `tenant` and `pin-file` come back as absolute paths.
  * What cannot be used: `InputError` with `file:line:column`, the path inside, and what was expected; every problem is told at once.
  */
 export async function loadScenario(file: string): Promise<ScenarioDocument> {
-  const scenario = parseScenario(await readText(file), file)
+  const scenario = parseScenario(await readText(file, 'a scenario file'), file)
   const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(dirname(file), path))
   const pinFile = absolute(scenario['pin-file'])
   const { profiles, tenant } = { profiles: absolute(scenario.profiles), tenant: absolute(scenario.tenant) }
@@ -21,25 +21,40 @@ export async function loadScenario(file: string): Promise<ScenarioDocument> {
 
 /** `file` is for the messages only. */
 export function parseScenario(text: string, file: string): ScenarioDocument {
+  const { value, at } = parseYaml(text, file, scenarioSchema, 'certfleet run --help')
+  return noContradiction(value, at)
+}
+
+export interface ParsedYaml<T> {
+  readonly value: T
+  /** `file:line:column` where the value of that path starts, or the nearest thing around it that is there. */
+  at(path: readonly PropertyKey[]): string
+}
+
+/**
+ * Reads YAML that a schema takes; no text is an object without keys. What it does not take: `InputError` with a line
+ * `file:line:column: path: what was expected` for every problem; for unknown keys `help` is where to read on.
+ */
+export function parseYaml<S extends z.ZodType>(text: string, file: string, schema: S, help: string): ParsedYaml<z.output<S>> {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true })
   const at = (offset: number) => position(file, lines, offset)
   if (document.errors.length > 0)
     throw new InputError(document.errors.map(({ message, pos }) => `${at(pos[0])}: ${firstLine(message)}`).join('\n'))
-  const parsed = scenarioSchema.safeParse(plainValue(document, file))
-  if (parsed.success) return noContradiction(parsed.data, document, at)
-  throw new InputError(parsed.error.issues.flatMap((issue) => problemsOf(issue, document, at)).join('\n'))
+  const parsed = schema.safeParse(plainValue(document, file))
+  if (parsed.success) return { value: parsed.data, at: (path) => at(offsetOf(document, path)) }
+  throw new InputError(parsed.error.issues.flatMap((issue) => problemsOf(issue, document, at, help)).join('\n'))
 }
 
-async function readText(file: string): Promise<string> {
+/** The text of a file that is to hold `expected`. Unreadable or too large: `InputError`. */
+export async function readText(file: string, expected: string): Promise<string> {
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new InputError(`${file}: cannot be read (${error.code}); expected a scenario file in YAML`)
+    throw new InputError(`${file}: cannot be read (${error.code}); expected ${expected} in YAML`)
   })
-  if (bytes.length > maxScenarioBytes) throw new InputError(`${file}: ${bytes.length} bytes, expected at most ${maxScenarioBytes}`)
+  if (bytes.length > maxYamlBytes) throw new InputError(`${file}: ${bytes.length} bytes, expected at most ${maxYamlBytes}`)
   return bytes.toString('utf8')
 }
 
-/** An empty file is an empty scenario: every key has a default. */
 function plainValue(document: Document, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {}
@@ -50,24 +65,24 @@ function plainValue(document: Document, file: string): unknown {
   }
 }
 
-function noContradiction(scenario: ScenarioDocument, document: Document, at: (offset: number) => string): ScenarioDocument {
+function noContradiction(scenario: ScenarioDocument, at: ParsedYaml<unknown>['at']): ScenarioDocument {
   const { tenant, devices, ksp, 'pin-file': pinFile } = scenario
   if (tenant !== undefined && devices !== undefined)
     throw new InputError(
-      `${at(offsetOf(document, ['devices']))}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
+      `${at(['devices'])}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
     )
   if (pinFile !== undefined && ksp?.kind !== 'passport' && ksp?.kind !== 'pkcs11')
     throw new InputError(
-      `${at(offsetOf(document, ['pin-file']))}: pin-file: nothing asks for a PIN; leave it out, or give "ksp" as passport or pkcs11:MODULE?token=LABEL`,
+      `${at(['pin-file'])}: pin-file: nothing asks for a PIN; leave it out, or give "ksp" as passport or pkcs11:MODULE?token=LABEL`,
     )
   return scenario
 }
 
-function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => string): string[] {
+function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => string, help: string): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(
       (key) =>
-        `${at(keyOffset(document, [...issue.path, key]))}: ${pathText([...issue.path, key])}unknown key; remove it, or see "certfleet run --help"`,
+        `${at(keyOffset(document, [...issue.path, key]))}: ${pathText([...issue.path, key])}unknown key; remove it, or see "${help}"`,
     )
   }
   return [`${at(offsetOf(document, issue.path))}: ${pathText(issue.path)}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`]

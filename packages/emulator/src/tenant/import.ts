@@ -16,7 +16,8 @@ import { isKnownType, type ProfileType, profileTypeOf } from './profile-types.ts
 import type { Assignment, Finding, Import, IntentProfile } from './types.ts'
 
 /**
- * Reads the Trusted root and SCEP profiles of an export, links each SCEP profile to its root and collects the assignments.
+ * Reads the Trusted root, SCEP, PKCS and imported PFX profiles of an export, links each certificate profile to its root and collects
+ * the assignments.
  * Whatever else the files hold is told and skipped. Never throws on what a file contains: see the findings.
  */
 export function importGraph(files: readonly ExportFile[]): Import {
@@ -80,8 +81,8 @@ function sortTyped(object: GraphObject, typeName: string, { profiles, findings }
 }
 
 /** Graph leaves the type out of an expanded object whose type the schema fixes. */
-function rootTypeBeside(scep: ProfileType): ProfileType | undefined {
-  return profileTypeOf(scep.name.replace(/ScepCertificateProfile$/i, 'TrustedRootCertificate'))
+function rootTypeBeside({ name }: ProfileType): ProfileType | undefined {
+  return profileTypeOf(name.replace(/(Scep|Pkcs|ImportedPFX)CertificateProfile$/i, 'TrustedRootCertificate'))
 }
 
 function isLinksFile(file: string): boolean {
@@ -106,11 +107,11 @@ function addDraft(drafts: Map<string, Draft>, object: GraphObject, type: Profile
     return []
   }
   const message = `${before.object.file} and ${object.file} hold different profiles of the id "${profile.id}"`
-  const { id, displayName, family, platform, file, path, unknownMembers } = before.profile
+  const { id, displayName, typeName, family, platform, file, path, unknownMembers } = before.profile
   const principal = 'principal' in before.profile ? before.profile.principal : 'device'
   drafts.set(profile.id, {
     ...before,
-    profile: { kind: 'invalid', id, displayName, family, platform, file, path, unknownMembers, principal, message },
+    profile: { kind: 'invalid', id, displayName, typeName, family, platform, file, path, unknownMembers, principal, message },
   })
   return [
     ...findings,
@@ -132,7 +133,7 @@ function linkAll(drafts: ReadonlyMap<string, Draft>, sidecar: readonly SidecarLi
   const targets = targetsOf(drafts)
   const findings: Finding[] = []
   const profiles = [...drafts.values()].map(({ profile, hints }): IntentProfile => {
-    if (profile.kind !== 'scep') return profile
+    if (profile.kind === 'trusted-root' || profile.kind === 'invalid') return profile
     const own = sidecar.filter((link) => link.profile === profile.id || link.profile === profile.displayName)
     const resolved = resolveLink(profile, [...hints, ...own], targets)
     findings.push(...resolved.findings)

@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { type GraphObject, isObject, joinPath } from './documents.ts'
-import type { ProfileDraft, ScepDraft } from './profile.ts'
-import type { Finding, RootLink } from './types.ts'
+import type { CertificateDraft, ProfileDraft } from './profile.ts'
+import { hasMember } from './profile-members.ts'
+import { type ProfileType, profileTypeOf } from './profile-types.ts'
+import type { Family, Finding, RootLink } from './types.ts'
 
-/** What one notation says about a SCEP profile's root: an id, a name, or both. */
+/** What one notation says about a certificate profile's root: an id, a name, or both. */
 export interface RootHint {
   readonly file: string
   readonly path: string
@@ -96,11 +98,15 @@ export interface LinkTargets {
 }
 
 /**
- * Finds the Trusted profile of a SCEP profile: by id, else by a display name that one Trusted profile of its platform has.
- * Never guesses: no link, an unknown one, two that differ and a root of another platform (S7) each leave the profile without a root.
+ * Finds the Trusted profile of a certificate profile: by id, else by a display name that one Trusted profile of its platform has.
+ * Never guesses: no link, an unknown one, two that differ and a root of another platform (S7, S8) each leave the profile without a root.
  */
-export function resolveLink(scep: ScepDraft, hints: readonly RootHint[], targets: LinkTargets): { link: RootLink; findings: Finding[] } {
-  const outcomes = hints.map((hint) => resolveHint(scep, hint, targets))
+export function resolveLink(
+  profile: CertificateDraft,
+  hints: readonly RootHint[],
+  targets: LinkTargets,
+): { link: RootLink; findings: Finding[] } {
+  const outcomes = hints.map((hint) => resolveHint(profile, hint, targets))
   const failed = outcomes.find((outcome) => 'finding' in outcome)
   if (failed) return { link: { problem: failed.finding.message }, findings: [failed.finding] }
   const ids = new Set(outcomes.map((outcome) => ('rootProfileId' in outcome ? outcome.rootProfileId : '')))
@@ -108,64 +114,74 @@ export function resolveLink(scep: ScepDraft, hints: readonly RootHint[], targets
   if (ids.size === 1 && rootProfileId !== undefined) return { link: { rootProfileId }, findings: [] }
   const finding =
     ids.size === 0
-      ? missing(scep)
-      : about(scep, hints[0] as RootHint, 'link-conflict', 'error', `its links name ${ids.size} different Trusted profiles`)
+      ? missing(profile)
+      : about(profile, hints[0] as RootHint, 'link-conflict', 'error', `its links name ${ids.size} different Trusted profiles`)
   return { link: { problem: finding.message }, findings: [finding] }
 }
 
-function resolveHint(scep: ScepDraft, hint: RootHint, targets: LinkTargets): { rootProfileId: string } | { finding: Finding } {
+function resolveHint(profile: CertificateDraft, hint: RootHint, targets: LinkTargets): { rootProfileId: string } | { finding: Finding } {
   const found = hint.id === undefined ? undefined : targets.byId.get(hint.id)
-  if (found) return judge(scep, hint, found, targets)
-  const named = (targets.byName.get(hint.name ?? '') ?? []).filter((profile) => targets.rootIds.has(profile.id))
-  const own = named.filter((profile) => profile.family === scep.family)
+  if (found) return judge(profile, hint, found, targets)
+  const named = (targets.byName.get(hint.name ?? '') ?? []).filter(({ id }) => targets.rootIds.has(id))
+  const own = named.filter(({ family }) => rootFamiliesOf(profile).includes(family))
   const [only] = own.length > 0 ? own : named
   if (only === undefined)
-    return { finding: about(scep, hint, 'link-unknown', 'warning', `its Trusted profile "${hint.name ?? hint.id}" is not in this export`) }
+    return {
+      finding: about(profile, hint, 'link-unknown', 'warning', `its Trusted profile "${hint.name ?? hint.id}" is not in this export`),
+    }
   if (own.length > 1)
     return {
-      finding: about(scep, hint, 'link-ambiguous', 'error', `${own.length} Trusted profiles of its platform are named "${hint.name}"`),
+      finding: about(profile, hint, 'link-ambiguous', 'error', `${own.length} Trusted profiles of its platform are named "${hint.name}"`),
     }
-  return judge(scep, hint, only, targets)
+  return judge(profile, hint, only, targets)
 }
 
 function judge(
-  scep: ScepDraft,
+  profile: CertificateDraft,
   hint: RootHint,
   root: ProfileDraft,
   { rootIds }: LinkTargets,
 ): { rootProfileId: string } | { finding: Finding } {
   if (!rootIds.has(root.id))
     return {
-      finding: about(scep, hint, 'link-other-platform', 'error', `its link names "${root.displayName}", which is no Trusted profile`),
+      finding: about(profile, hint, 'link-other-platform', 'error', `its link names "${root.displayName}", which is no Trusted profile`),
     }
-  if (root.family === scep.family) return { rootProfileId: root.id }
+  const families = rootFamiliesOf(profile)
+  if (families.includes(root.family)) return { rootProfileId: root.id }
   return {
     finding: about(
-      scep,
+      profile,
       hint,
       'link-other-platform',
       'error',
-      `its link names "${root.displayName}" of ${root.family}, expected a Trusted profile of ${scep.family}`,
+      `its link names "${root.displayName}" of ${root.family}, expected a Trusted profile of ${families.join(' or ')}`,
       'S7',
     ),
   }
 }
 
-function missing(scep: ScepDraft): Finding {
-  const message = 'it names no Trusted profile: a plain export loses that link'
-  const place = { file: scep.file, ...(scep.path === '' ? {} : { path: scep.path }), profile: scep.displayName }
+function rootFamiliesOf({ typeName, family }: CertificateDraft): readonly Family[] {
+  return profileTypeOf(typeName)?.rootFamilies ?? [family]
+}
+
+function missing(profile: CertificateDraft): Finding {
+  const keepsLink = ['rootCertificate', 'rootCertificateId'].some((member) =>
+    hasMember(profileTypeOf(profile.typeName) as ProfileType, member),
+  )
+  const message = `it names no Trusted profile: ${keepsLink ? 'a plain export loses that link' : 'Graph keeps no such link for its type'}`
+  const place = { file: profile.file, ...(profile.path === '' ? {} : { path: profile.path }), profile: profile.displayName }
   return {
     id: 'link-missing',
     severity: 'warning',
     ...place,
     message,
     action: `name its Trusted profile in ${linksFileName}`,
-    source: 'S7',
+    source: profile.kind === 'scep' ? 'S7' : 'S8',
   }
 }
 
 function about(
-  scep: ScepDraft,
+  profile: CertificateDraft,
   { file, path }: RootHint,
   id: Finding['id'],
   severity: Finding['severity'],
@@ -177,7 +193,7 @@ function about(
     severity,
     file,
     path,
-    profile: scep.displayName,
+    profile: profile.displayName,
     message,
     action: 'correct the link; until then the profile fails for want of a root',
     source,

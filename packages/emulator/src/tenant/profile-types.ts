@@ -26,11 +26,19 @@ export const families: Readonly<Record<Family, FamilyFacts>> = {
 export interface ProfileType {
   /** As Graph spells it, without `#microsoft.graph.`. */
   readonly name: string
-  readonly kind: 'trusted-root' | 'scep'
+  readonly kind: 'trusted-root' | 'scep' | 'pkcs' | 'imported-pfx'
   readonly family: Family
+  /** Where it is not its family's. */
+  readonly minimumOs?: string
+  /** Families whose Trusted profiles it may name. Default: its own. */
+  readonly rootFamilies?: readonly Family[]
 }
 
-const evaluated: readonly ProfileType[] = [
+/** S4. */
+const windows10 = { minimumOs: '10.0' } as const
+
+/** Those that certfleet evaluates. */
+export const profileTypes: readonly ProfileType[] = [
   { name: 'iosTrustedRootCertificate', kind: 'trusted-root', family: 'ios' },
   { name: 'macOSTrustedRootCertificate', kind: 'trusted-root', family: 'macos' },
   { name: 'androidTrustedRootCertificate', kind: 'trusted-root', family: 'androidDeviceAdministrator' },
@@ -51,21 +59,40 @@ const evaluated: readonly ProfileType[] = [
   { name: 'windows10XSCEPCertificateProfile', kind: 'scep', family: 'windows10X' },
   { name: 'windows81SCEPCertificateProfile', kind: 'scep', family: 'windows81' },
   { name: 'windowsPhone81SCEPCertificateProfile', kind: 'scep', family: 'windowsPhone81' },
+  { name: 'iosPkcsCertificateProfile', kind: 'pkcs', family: 'ios' },
+  { name: 'macOSPkcsCertificateProfile', kind: 'pkcs', family: 'macos' },
+  { name: 'androidPkcsCertificateProfile', kind: 'pkcs', family: 'androidDeviceAdministrator' },
+  { name: 'androidDeviceOwnerPkcsCertificateProfile', kind: 'pkcs', family: 'androidDeviceOwner' },
+  { name: 'androidForWorkPkcsCertificateProfile', kind: 'pkcs', family: 'androidForWork' },
+  { name: 'androidWorkProfilePkcsCertificateProfile', kind: 'pkcs', family: 'androidWorkProfile' },
+  { name: 'aospDeviceOwnerPkcsCertificateProfile', kind: 'pkcs', family: 'aosp' },
+  { name: 'windows10PkcsCertificateProfile', kind: 'pkcs', family: 'windows81', ...windows10 },
+  { name: 'iosImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'ios' },
+  { name: 'macOSImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'macos' },
+  { name: 'androidImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'androidDeviceAdministrator' },
+  { name: 'androidDeviceOwnerImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'androidDeviceOwner' },
+  // The work profile's other types have a newer name.
+  {
+    name: 'androidForWorkImportedPFXCertificateProfile',
+    kind: 'imported-pfx',
+    family: 'androidForWork',
+    rootFamilies: ['androidForWork', 'androidWorkProfile'],
+  },
+  { name: 'windows10ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windows81', ...windows10 },
+  { name: 'windows10PFXImportCertificateProfile', kind: 'imported-pfx', family: 'windows81', ...windows10 },
+  { name: 'windowsPhone81ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windowsPhone81', ...windows10 },
 ]
 
-const byName = new Map(evaluated.map((type) => [type.name.toLowerCase(), type]))
+const byName = new Map(profileTypes.map((type) => [type.name.toLowerCase(), type]))
 
-/** The Trusted root or SCEP type of that name, in any case; undefined for every other type. */
+/** The Trusted root, SCEP, PKCS or imported PFX type of that name, in any case; undefined for every other type. */
 export function profileTypeOf(name: string): ProfileType | undefined {
   return byName.get(name.toLowerCase())
 }
 
-/** A certificate type of Graph that certfleet knows and does not evaluate: PKCS and imported PFX profiles, states, blobs. */
+/** A type of Graph about certificates that certfleet knows and does not evaluate: states, blobs, assignments of other things. */
 export function isKnownType(name: string): boolean {
-  return (
-    /^(android\w*|aosp\w*|ios|macOS|windows\w+)(Pkcs|ImportedPFX|PFXImport)CertificateProfile$/i.test(name) ||
-    otherTypes.has(name.toLowerCase())
-  )
+  return otherTypes.has(name.toLowerCase())
 }
 
 const otherTypes = new Set(
@@ -87,48 +114,3 @@ const otherTypes = new Set(
     'certificateConnectorDetails',
   ].map((name) => name.toLowerCase()),
 )
-
-const every = [
-  ...['id', 'displayName', 'description', 'version', 'createdDateTime', 'creationDateTime', 'lastModifiedDateTime', 'roleScopeTagIds'],
-  ...['supportsScopeTags', 'assignments', 'groupAssignments', 'deviceSettingStateSummaries', 'deviceStatuses', 'deviceStatusOverview'],
-  ...['userStatuses', 'userStatusOverview', 'deviceManagementApplicabilityRuleDeviceMode'],
-  ...['deviceManagementApplicabilityRuleOsEdition', 'deviceManagementApplicabilityRuleOsVersion'],
-]
-const everyRoot = ['certFileName', 'trustedRootCertificate']
-const everyScep = [
-  ...['certificateValidityPeriodScale', 'certificateValidityPeriodValue', 'renewalThresholdPercentage', 'subjectNameFormatString'],
-  ...['keySize', 'keyUsage', 'scepServerUrls', 'extendedKeyUsages', 'managedDeviceCertificateStates'],
-]
-const currentScep = ['subjectNameFormat', 'subjectAlternativeNameType', 'subjectAlternativeNameFormatString', 'rootCertificate']
-const storeAndNames = ['certificateStore', 'customSubjectAlternativeNames']
-
-const scepMembers: Readonly<Record<Family, readonly string[]>> = {
-  ios: [...currentScep, ...storeAndNames],
-  macos: [...currentScep, ...storeAndNames, 'hashAlgorithm', 'allowAllAppsAccess', 'deploymentChannel'],
-  androidDeviceAdministrator: [...currentScep, 'hashAlgorithm'],
-  androidDeviceOwner: [...currentScep, ...storeAndNames, 'hashAlgorithm', 'certificateAccessType', 'silentCertificateAccessDetails'],
-  androidForWork: [...currentScep, ...storeAndNames, 'hashAlgorithm'],
-  androidWorkProfile: [...currentScep, ...storeAndNames, 'hashAlgorithm'],
-  aosp: [...currentScep, ...storeAndNames, 'hashAlgorithm'],
-  windows10X: ['certificateStore', 'hashAlgorithm', 'keyStorageProvider', 'rootCertificateId', 'subjectAlternativeNameFormats'],
-  windows81: [...currentScep, ...storeAndNames, 'hashAlgorithm', 'keyStorageProvider'],
-  windowsPhone81: [...currentScep, 'hashAlgorithm', 'keyStorageProvider'],
-}
-
-const rootMembers: Partial<Record<Family, readonly string[]>> = {
-  macos: ['deploymentChannel'],
-  windows10X: ['destinationStore'],
-  windows81: ['destinationStore'],
-}
-
-const membersByType = new Map(
-  evaluated.map(({ name, kind, family }) => {
-    const own = kind === 'scep' ? [...everyScep, ...scepMembers[family]] : [...everyRoot, ...(rootMembers[family] ?? [])]
-    return [name, new Set([...every, ...own])] as const
-  }),
-)
-
-/** Whether the published schema gives that type that member. Annotations (`@…`, `…@odata.…`, `#…`) are members of every type. */
-export function hasMember(type: ProfileType, member: string): boolean {
-  return member.includes('@') || member.startsWith('#') || membersByType.get(type.name)?.has(member) === true
-}

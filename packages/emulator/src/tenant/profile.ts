@@ -2,27 +2,30 @@ import { createHash } from 'node:crypto'
 import type { Principal, StoreName } from '@certfleet/agent-core'
 import type { z } from 'zod'
 import { type GraphObject, joinPath } from './documents.ts'
-import { families, hasMember, type ProfileType } from './profile-types.ts'
-import { type Problem, type Remark, scepSettings } from './scep-profile.ts'
-import { identityShape, scepShapeOf, trustedRootShape } from './shapes.ts'
-import type { Finding, InvalidIntent, ScepIntent, TrustedRootIntent } from './types.ts'
+import { importedPfxSettings, pkcsSettings } from './pfx-profile.ts'
+import { hasMember } from './profile-members.ts'
+import { families, type ProfileType } from './profile-types.ts'
+import type { Problem, Remark } from './remark.ts'
+import { scepSettings } from './scep-profile.ts'
+import { identityShape, importedPfxShape, pkcsShapeOf, scepShapeOf, trustedRootShape } from './shapes.ts'
+import type { Finding, ImportedPfxIntent, InvalidIntent, PkcsIntent, ScepIntent, TrustedRootIntent } from './types.ts'
 
-/** A SCEP profile before its root is looked for. */
-export type ScepDraft = Omit<ScepIntent, 'link'>
+/** A certificate profile before its root is looked for. */
+export type CertificateDraft = Omit<ScepIntent, 'link'> | Omit<PkcsIntent, 'link'> | Omit<ImportedPfxIntent, 'link'>
 
-export type ProfileDraft = TrustedRootIntent | ScepDraft | InvalidIntent
+export type ProfileDraft = TrustedRootIntent | CertificateDraft | InvalidIntent
 
 /** Reads one profile of a known type. What is wrong with it becomes findings and an `invalid` profile, never an exception. */
 export function readProfile(object: GraphObject, type: ProfileType): { profile: ProfileDraft; findings: Finding[] } {
   const { identity, problems: ofIdentity } = identityOf(object, type)
   const members = ownMembers(object, type)
-  const read = type.kind === 'scep' ? readScep(identity, members, type) : readRoot(identity, members)
+  const read = readers[type.kind](identity, members, type)
   const problems = [...ofIdentity, ...('problems' in read ? read.problems : [])]
   const remarks = [...memberRemarks(object, type), ...ruleRemarks(object), ...('remarks' in read ? read.remarks : [])]
   const findings = [...problems.map(invalidRemark), ...remarks].map((remark) => place(remark, object, identity.displayName))
   const [problem] = problems
   if ('profile' in read && problem === undefined) return { profile: read.profile, findings }
-  return { profile: invalidProfile(identity, members, problem as Problem), findings }
+  return { profile: invalidProfile(identity, members, type, problem as Problem), findings }
 }
 
 type Identity = Omit<InvalidIntent, 'kind' | 'principal' | 'message'>
@@ -36,6 +39,7 @@ function identityOf(object: GraphObject, type: ProfileType): { identity: Identit
   const identity: Identity = {
     id: shape.data?.id ?? idFromName(type.name, shape.success ? displayName : `${object.file}\n${object.path}`),
     displayName,
+    typeName: type.name,
     family: type.family,
     platform: families[type.family].platform,
     file: object.file,
@@ -64,6 +68,20 @@ function readScep(identity: Identity, members: Record<string, unknown>, type: Pr
   return { profile: { kind: 'scep', ...identity, ...settings }, remarks }
 }
 
+function readPkcs(identity: Identity, members: Record<string, unknown>, type: ProfileType): Read {
+  const shape = pkcsShapeOf(type.family).safeParse(members)
+  if (!shape.success) return { problems: problemsOf(shape.error, members) }
+  const { settings, remarks, problems } = pkcsSettings(shape.data)
+  if (problems.length > 0) return { problems }
+  return { profile: { kind: 'pkcs', ...identity, ...settings }, remarks }
+}
+
+function readImportedPfx(identity: Identity, members: Record<string, unknown>): Read {
+  const shape = importedPfxShape.safeParse(members)
+  if (!shape.success) return { problems: problemsOf(shape.error, members) }
+  return { profile: { kind: 'imported-pfx', ...identity, ...importedPfxSettings(shape.data) }, remarks: [] }
+}
+
 const stores: Readonly<Record<string, StoreName>> = {
   computerCertStoreRoot: 'computer-root',
   computerCertStoreIntermediate: 'computer-intermediate',
@@ -83,6 +101,13 @@ function readRoot(identity: Identity, members: Record<string, unknown>): Read {
     ...(destinationStore ? { destinationStore } : {}),
   }
   return { profile, remarks: [...(isCa ? [] : [notCa]), ...(wasPem ? [pem] : [])] }
+}
+
+const readers: Readonly<Record<ProfileType['kind'], (identity: Identity, members: Record<string, unknown>, type: ProfileType) => Read>> = {
+  'trusted-root': readRoot,
+  scep: readScep,
+  pkcs: readPkcs,
+  'imported-pfx': readImportedPfx,
 }
 
 const notCa: Remark = {
@@ -154,7 +179,12 @@ function place(remark: Remark, object: GraphObject, profile: string): Finding {
   return { ...remark, file: object.file, ...(path === '' ? {} : { path }), profile }
 }
 
-function invalidProfile(identity: Identity, members: Readonly<Record<string, unknown>>, problem: Problem): InvalidIntent {
-  const principal: Principal = members.scepServerUrls !== undefined && members.certificateStore !== 'machine' ? 'user' : 'device'
+function invalidProfile(
+  identity: Identity,
+  members: Readonly<Record<string, unknown>>,
+  { kind }: ProfileType,
+  problem: Problem,
+): InvalidIntent {
+  const principal: Principal = kind !== 'trusted-root' && members.certificateStore !== 'machine' ? 'user' : 'device'
   return { kind: 'invalid', ...identity, principal, message: `${problem.path}: ${problem.message}` }
 }

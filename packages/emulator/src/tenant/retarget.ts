@@ -1,11 +1,14 @@
-import { fingerprintOf, formatName, isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
-import type { Import, IntentProfile, ScepIntent, TrustedRootIntent } from './types.ts'
+import { decodeName, fingerprintOf, formatName, isSelfSigned, NameOid, parseCertificate } from '@certfleet/agent-core/pki'
+import { defaultTemplateName } from '../lab/ca/templates.ts'
+import type { Import, IntentProfile, PkcsIntent, ScepIntent, TrustedRootIntent } from './types.ts'
+
+type Named = 'certificateTemplateName' | 'certificationAuthority' | 'certificationAuthorityName'
 
 /** One member that was put in the place of an exported one. */
 export interface Replacement {
   readonly profileId: string
   readonly displayName: string
-  readonly member: 'trustedRootCertificate' | 'destinationStore' | 'scepServerUrls'
+  readonly member: 'trustedRootCertificate' | 'destinationStore' | 'scepServerUrls' | Named
   /** A certificate is told by subject and SHA-256. */
   readonly from: string
   readonly to: string
@@ -16,22 +19,24 @@ export interface RetargetOptions {
   readonly root: Uint8Array
   readonly issuing?: Uint8Array
   readonly scepUrl: string
+  /** Certificate templates that the CA has beside `CertfleetDevice`. Default: none. */
+  readonly templateNames?: readonly string[]
 }
 
 /**
- * Points an export at a CA of one's own: Trusted profiles that a SCEP profile links to get its root, into the root store;
- * other Trusted profiles that hold an intermediate get `issuing`, where it is given; every SCEP URL becomes `scepUrl`.
+ * Points an export at a CA of one's own: Trusted profiles that another profile links to get its root, into the root store;
+ * other Trusted profiles that hold an intermediate get `issuing`, where it is given; every SCEP URL becomes `scepUrl`. PKCS profiles name
+ * the CA by the host of that URL and the common name of its certificate, and `CertfleetDevice` where they name a template that it lacks.
  * Invalid profiles stay as they are. `replaced` lists what to tell the user.
  */
 export function retarget(imported: Import, options: RetargetOptions): { imported: Import; replaced: Replacement[] } {
   const replaced: Replacement[] = []
   const linked = new Set(
-    imported.profiles.flatMap((profile) =>
-      profile.kind === 'scep' && 'rootProfileId' in profile.link ? [profile.link.rootProfileId] : [],
-    ),
+    imported.profiles.flatMap((profile) => ('link' in profile && 'rootProfileId' in profile.link ? [profile.link.rootProfileId] : [])),
   )
   const profiles = imported.profiles.map((profile): IntentProfile => {
     if (profile.kind === 'scep') return withUrl(profile, options.scepUrl, replaced)
+    if (profile.kind === 'pkcs') return withAuthority(profile, options, replaced)
     if (profile.kind === 'trusted-root' && linked.has(profile.id))
       return withCertificate(intoRootStore(profile, replaced), options.root, replaced)
     if (profile.kind === 'trusted-root' && !profile.selfSigned && options.issuing)
@@ -45,6 +50,31 @@ function withUrl(profile: ScepIntent, scepUrl: string, replaced: Replacement[]):
   const from = profile.scepUrls.join(' ')
   if (from !== scepUrl) replaced.push({ ...nameOf(profile), member: 'scepServerUrls', from, to: scepUrl })
   return { ...profile, scepUrls: [scepUrl] }
+}
+
+function withAuthority(profile: PkcsIntent, options: RetargetOptions, replaced: Replacement[]): PkcsIntent {
+  const own: Readonly<Record<Named, string>> = {
+    certificateTemplateName: templateOf(profile, options),
+    certificationAuthority: new URL(options.scepUrl).hostname,
+    certificationAuthorityName: commonNameOf(options.issuing ?? options.root),
+  }
+  for (const [member, to] of Object.entries(own) as [Named, string][])
+    if (profile[member] !== to) replaced.push({ ...nameOf(profile), member, from: profile[member], to })
+  return { ...profile, ...own }
+}
+
+/** Upper and lower case are the same to a CA. */
+function templateOf({ certificateTemplateName: wanted }: PkcsIntent, { templateNames = [] }: RetargetOptions): string {
+  const known = [defaultTemplateName, ...templateNames].some((name) => name.toLowerCase() === wanted.toLowerCase())
+  return known ? wanted : defaultTemplateName
+}
+
+function commonNameOf(certificate: Uint8Array): string {
+  const { subject } = parseCertificate(certificate)
+  const commonName = decodeName(subject)
+    .flat()
+    .findLast(({ type }) => type === NameOid.CN)
+  return commonName?.value ?? formatName(subject)
 }
 
 /** A self-signed certificate belongs nowhere else (S20). */

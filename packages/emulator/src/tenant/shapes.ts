@@ -9,6 +9,12 @@ export type TrustedRootShape = z.infer<typeof trustedRootShape>
 /** The members that certfleet reads of a SCEP profile, checked; flags are sets. */
 export type ScepShape = z.infer<typeof scepShape>
 
+/** The members that certfleet reads of a PKCS profile, checked; flags are sets. */
+export type PkcsShape = z.infer<typeof pkcsShape>
+
+/** The members that certfleet reads of an imported PFX profile, checked. */
+export type ImportedPfxShape = z.infer<typeof importedPfxShape>
+
 const keyUsages = ['keyEncipherment', 'digitalSignature'] as const
 const sanTypes = [
   'none',
@@ -39,6 +45,9 @@ const subjectFormats = [
   'commonNameAsDurableDeviceId',
 ] as const
 
+const maxNameCharacters = 1000
+const tooLong = `expected at most ${maxNameCharacters} characters`
+
 const certificate = text('a certificate in base64').transform((base64, context) => {
   const read = readRootCertificate(base64)
   if (typeof read !== 'string') return read
@@ -55,16 +64,15 @@ const customNames = list(
   z.object({ sanType: flags(sanTypes), name: text('the value of the name').min(1, 'expected the value of the name') }),
 ).nullish()
 
-const appleScepShape = z.object({
+const lifetime = {
   renewalThresholdPercentage: wholeNumber(1, 99),
   certificateValidityPeriodValue: wholeNumber(1, 0x7fffffff),
   certificateValidityPeriodScale: member(['days', 'months', 'years']),
-  keyUsage: flags(keyUsages).refine((usages) => usages.size > 0, `expected one or both of ${keyUsages.join(', ')}`),
-  keySize: member(['size1024', 'size2048', 'size4096']).nullish(),
-  hashAlgorithm: z.union([flags(['sha1', 'sha2']), z.array(flags(['sha1', 'sha2']))], 'expected sha1, sha2 or both').nullish(),
-  keyStorageProvider: member(keyStorageOptions).nullish(),
-  certificateStore: member(['user', 'machine']).nullish(),
-  scepServerUrls: list(text('a URL').superRefine(checkScepUrl)).min(1, 'expected at least one URL'),
+}
+
+const storage = { keyStorageProvider: member(keyStorageOptions).nullish(), certificateStore: member(['user', 'machine']).nullish() }
+
+const contents = {
   extendedKeyUsages: list(z.object({ objectIdentifier: text('a dotted OID').refine(isOid, 'expected a dotted OID') })).nullish(),
   subjectNameFormat: member(appleSubjectFormats).nullish(),
   subjectNameFormatString: text('a distinguished name').nullish(),
@@ -72,21 +80,61 @@ const appleScepShape = z.object({
   subjectAlternativeNameFormatString: text('a string').nullish(),
   customSubjectAlternativeNames: customNames,
   subjectAlternativeNameFormats: customNames,
+}
+
+const appleScepShape = z.object({
+  ...lifetime,
+  keyUsage: flags(keyUsages).refine((usages) => usages.size > 0, `expected one or both of ${keyUsages.join(', ')}`),
+  keySize: member(['size1024', 'size2048', 'size4096']).nullish(),
+  hashAlgorithm: z.union([flags(['sha1', 'sha2']), z.array(flags(['sha1', 'sha2']))], 'expected sha1, sha2 or both').nullish(),
+  ...storage,
+  scepServerUrls: list(text('a URL').superRefine(checkScepUrl)).min(1, 'expected at least one URL'),
+  ...contents,
 })
 
-const scepShape = appleScepShape.extend({ subjectNameFormat: member(subjectFormats).nullish() })
+const applePkcsShape = z.object({
+  ...lifetime,
+  ...storage,
+  certificateTemplateName: required('the name of a certificate template'),
+  certificationAuthority: required('the host name of a CA'),
+  certificationAuthorityName: text('the name of a CA').max(maxNameCharacters, tooLong).nullish(),
+  ...contents,
+})
+
+const otherFormats = { subjectNameFormat: member(subjectFormats).nullish() }
+const scepShape = appleScepShape.extend(otherFormats)
+const pkcsShape = applePkcsShape.extend(otherFormats)
 
 /** Apple's types know fewer subject name formats. */
 export function scepShapeOf(family: Family): z.ZodType<ScepShape> {
-  return family === 'ios' || family === 'macos' ? appleScepShape : scepShape
+  return isApple(family) ? appleScepShape : scepShape
+}
+
+/** As of SCEP profiles. */
+export function pkcsShapeOf(family: Family): z.ZodType<PkcsShape> {
+  return isApple(family) ? applePkcsShape : pkcsShape
+}
+
+export const importedPfxShape = z.object({
+  renewalThresholdPercentage: wholeNumber(1, 99).nullish(),
+  keyStorageProvider: member(keyStorageOptions).nullish(),
+  intendedPurpose: member(['unassigned', 'smimeEncryption', 'smimeSigning', 'vpn', 'wifi']).nullish(),
+})
+
+function isApple(family: Family): boolean {
+  return family === 'ios' || family === 'macos'
 }
 
 export const identityShape = z.object({
   id: text('an id')
     .regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected an id of 1 to 200 characters, none of them a control character')
     .nullish(),
-  displayName: text('a name').min(1, 'expected a name').max(1000, 'expected at most 1000 characters'),
+  displayName: required('a name'),
 })
+
+function required(expected: string) {
+  return text(expected).min(1, `expected ${expected}`).max(maxNameCharacters, tooLong)
+}
 
 function text(expected: string) {
   return z.string(`expected ${expected}`)

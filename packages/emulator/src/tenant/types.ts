@@ -3,7 +3,8 @@ import type { KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, 
 export type Platform = 'ios' | 'macos' | 'android' | 'windows'
 
 /**
- * The Graph type families: profiles of one family go to the same devices, and a SCEP profile's root is of its own family (S7).
+ * The Graph type families: profiles of one family go to the same devices, and the root of a certificate profile is of its own family (S7).
+ * Types named `windows10` are of `windows81`: their roots are.
  * `windows10X` and `windowsPhone81` reach only devices that name that management mode.
  */
 export type Family =
@@ -60,6 +61,7 @@ export type FindingId =
   | 'san-character'
   | 'san-without-value'
   | 'subject-escape'
+  | 'template-name'
   | 'type-ignored'
   | 'type-missing'
   | 'type-unknown'
@@ -68,6 +70,8 @@ interface IntentBase {
   /** The export's id; without one (IntuneCD), a name-based UUID of type and display name. */
   readonly id: string
   readonly displayName: string
+  /** The type as Graph spells it, without `#microsoft.graph.`. */
+  readonly typeName: string
   readonly family: Family
   readonly platform: Platform
   readonly file: string
@@ -98,29 +102,59 @@ export type SubjectNameFormat =
   | 'commonNameAsIntuneDeviceId'
   | 'commonNameAsDurableDeviceId'
 
-/** The Trusted profile of a SCEP profile, or why there is none to name. */
+/** Of an imported PFX, as Graph spells it. */
+export type IntendedPurpose = 'unassigned' | 'smimeEncryption' | 'smimeSigning' | 'vpn' | 'wifi'
+
+/** The Trusted profile of a certificate profile, or why there is none to name. */
 export type RootLink = { readonly rootProfileId: string } | { readonly problem: string }
 
-export interface ScepIntent extends IntentBase {
-  readonly kind: 'scep'
+/** What a device gets a certificate by. */
+interface CertificateIntentBase extends IntentBase {
   readonly principal: Principal
-  readonly scepUrls: readonly string[]
   readonly link: RootLink
-  /** Absent: the device and its CA decide. */
-  readonly hash?: 'sha256'
   readonly renewalThresholdPercent: number
+  readonly keyStorage: KeyStorageOption
+}
+
+/** What a certificate is to say. */
+interface NamedIntentBase extends CertificateIntentBase {
   readonly subjectNameFormat: SubjectNameFormat
   /** The distinguished name with its variables, for every format that has one. */
   readonly subjectTemplate: string | undefined
   /** Values hold variables still. */
   readonly subjectAltNames: readonly SubjectAltName[]
-  readonly keyBits: 1024 | 2048 | 4096
-  readonly keyStorage: KeyStorageOption
-  readonly keyUsages: readonly KeyUsage[]
   /** Dotted OIDs. */
   readonly extendedKeyUsages: readonly string[]
   readonly validity: Validity
 }
+
+export interface ScepIntent extends NamedIntentBase {
+  readonly kind: 'scep'
+  readonly scepUrls: readonly string[]
+  /** Absent: the device and its CA decide. */
+  readonly hash?: 'sha256'
+  readonly keyBits: 1024 | 2048 | 4096
+  readonly keyUsages: readonly KeyUsage[]
+}
+
+/** Key and certificate are made by the connector; the CA's template decides what the profile does not say (S47). */
+export interface PkcsIntent extends NamedIntentBase {
+  readonly kind: 'pkcs'
+  /** The template's name, not its display name (S44). */
+  readonly certificateTemplateName: string
+  /** FQDN of the CA's host (S42). */
+  readonly certificationAuthority: string
+  /** The CA's logical name (S43); empty where the type lets it be unset. */
+  readonly certificationAuthorityName: string
+}
+
+/** Brings what was uploaded for the device's user. */
+export interface ImportedPfxIntent extends CertificateIntentBase {
+  readonly kind: 'imported-pfx'
+  readonly intendedPurpose: IntendedPurpose
+}
+
+export type CertificateIntent = ScepIntent | PkcsIntent | ImportedPfxIntent
 
 /** A profile that cannot be delivered as written: it fails on every device it applies to. */
 export interface InvalidIntent extends IntentBase {
@@ -130,7 +164,7 @@ export interface InvalidIntent extends IntentBase {
   readonly message: string
 }
 
-export type IntentProfile = TrustedRootIntent | ScepIntent | InvalidIntent
+export type IntentProfile = TrustedRootIntent | CertificateIntent | InvalidIntent
 
 export type AssignmentTarget =
   | { readonly kind: 'allDevices' | 'allUsers' }
@@ -214,3 +248,28 @@ export interface Tenant {
   /** Ids or names of the profiles whose users must prove more than one factor before a certificate is issued (S28). */
   readonly multiFactor?: readonly string[]
 }
+
+/** What the connector is to deliver for one PFX profile of one device; every variable is resolved. */
+export type PfxRequest =
+  | {
+      readonly kind: 'pkcs'
+      readonly profileId: string
+      readonly principal: Principal
+      readonly certificateTemplateName: string
+      readonly certificationAuthority: string
+      readonly certificationAuthorityName: string
+      readonly subject: string
+      readonly subjectAltNames: readonly SubjectAltName[]
+      readonly keyBits: number
+      /** Dotted OIDs; empty where the template decides. */
+      readonly extendedKeyUsages: readonly string[]
+      readonly validity: Validity
+    }
+  | {
+      readonly kind: 'imported'
+      readonly profileId: string
+      readonly principal: Principal
+      /** Whose file it is. */
+      readonly userPrincipalName: string
+      readonly intendedPurpose: IntendedPurpose
+    }

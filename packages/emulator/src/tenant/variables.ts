@@ -1,5 +1,5 @@
 import { AgentError } from '@certfleet/agent-core'
-import type { Device, Family, ScepIntent, User } from './types.ts'
+import type { CertificateIntent, Device, Family, User } from './types.ts'
 
 /** Whose attributes a profile's variables read. */
 export interface Subscriber {
@@ -7,6 +7,9 @@ export interface Subscriber {
   /** Undefined on a userless device. */
   readonly user: User | undefined
 }
+
+/** What of a profile decides which variables it may use. */
+export type VariableUser = Pick<CertificateIntent, 'family' | 'principal'>
 
 /** Where a variable stands: some are for one place only. */
 export type Place = 'subject' | 'email' | 'upn' | 'dns' | 'uri'
@@ -43,14 +46,14 @@ const securityIdentifier = 'onpremisessecurityidentifier'
  * The template with every `{{variable}}` put in. A variable without a value never becomes an empty string:
  * fails with `ERR_VARIABLE_UNRESOLVED`, naming the variable and who lacks what.
  */
-export function resolveVariables(template: string, place: Place, profile: ScepIntent, subscriber: Subscriber): string {
+export function resolveVariables(template: string, place: Place, profile: VariableUser, subscriber: Subscriber): string {
   if (!template.includes('{{')) return template
   return template.replace(/\{\{([^{}]*)\}\}/g, (variable, name: string) =>
     resolve(variable, name.trim().toLowerCase(), place, profile, subscriber),
   )
 }
 
-function resolve(variable: string, name: string, place: Place, profile: ScepIntent, subscriber: Subscriber): string {
+function resolve(variable: string, name: string, place: Place, profile: VariableUser, subscriber: Subscriber): string {
   if (name === securityIdentifier) return strongMapping(variable, place, profile, subscriber)
   const known = variables.get(name)
   if (known === undefined) throw unresolved(variable, 'no such variable is known')
@@ -61,7 +64,7 @@ function resolve(variable: string, name: string, place: Place, profile: ScepInte
 }
 
 /** A device certificate holds device attributes only, and a userless device has no others (M-SCEP). */
-function checkUser(variable: string, profile: ScepIntent, { device, user }: Subscriber): void {
+function checkUser(variable: string, profile: VariableUser, { device, user }: Subscriber): void {
   if (profile.principal === 'device') throw unresolved(variable, 'a certificate of the machine store may not use the attributes of a user')
   if (user === undefined) throw unresolved(variable, `device "${device.id}" has no user`)
 }
@@ -80,7 +83,7 @@ function barredBy(family: Family, attribute: string, place: Place, device: Devic
 }
 
 /** The URI by which Active Directory maps a certificate to an account; user certificates of the user, device certificates of the device (M-SCEP). */
-function strongMapping(variable: string, place: Place, { principal }: ScepIntent, { device, user }: Subscriber): string {
+function strongMapping(variable: string, place: Place, { principal }: VariableUser, { device, user }: Subscriber): string {
   if (place !== 'uri') throw unresolved(variable, 'it is for a URI subject alternative name only')
   const sid = principal === 'device' ? device.sid : user?.sid
   if (sid === undefined) throw unresolved(variable, `the ${principal} has no sid`)

@@ -4,6 +4,7 @@ import { bearerOf, maxBodyBytes, maxUrlCharacters } from '../http.ts'
 import { certificateRoutes, type MonitoringServices } from './certificates.ts'
 import { deviceRoutes } from './devices.ts'
 import { groupRoutes } from './groups.ts'
+import { importedPfxRoutes } from './imported-pfx.ts'
 import { profileRoutes } from './profiles.ts'
 import { Refusal, refusal } from './request.ts'
 import { type AdminRoutes, dispatch, prefixOf } from './routes.ts'
@@ -36,6 +37,7 @@ export function adminApi({ adminToken, onChanged, ...options }: AdminApiOptions)
     ...groupRoutes(services),
     ...deviceRoutes(services),
     ...certificateRoutes(services),
+    ...importedPfxRoutes(services),
   }
   return {
     takes: (url) => prefixOf(urlOf(url)?.pathname ?? '') !== undefined,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
-import { type Certificate, crlReasons, formatName } from '@certfleet/agent-core/pki'
+import { crlReasons, formatName, parseCertificate } from '@certfleet/agent-core/pki'
 import { z } from 'zod'
-import type { Device, IntentProfile, ScepIntent } from '../../tenant/index.ts'
+import type { Device, IntentProfile, PkcsIntent, ScepIntent } from '../../tenant/index.ts'
 import { empty } from '../http.ts'
-import type { AuditEntry } from '../records.ts'
+import type { AuditEntry, IssuedRecord } from '../records.ts'
 import type { RevocationReason } from '../revocation.ts'
 import { allowQuery, type GraphObject, list, moment, object, ofLists, wholeNumber } from './answers.ts'
 import { type CertificateRow, certificateRows, expiresWithin, hasFailed, type RowFilter } from './certificate-rows.ts'
@@ -50,7 +50,7 @@ function listStates(call: Call, filter: RowFilter, services: MonitoringServices)
   const failed = call.query.get('failed')
   if (failed !== null && failed !== 'true') throw badRequest('failed', 'expected true')
   const now = services.clock.now()
-  const rows = certificateRows(services.store, services.audit(), filter).filter(
+  const rows = certificateRows(services.index, services.audit(), filter).filter(
     (row) => (days === undefined || expiresWithin(row, now, days * dayMs)) && (failed === null || hasFailed(row)),
   )
   return list(rows, (row) => graphStateOf(row, services), call)
@@ -59,8 +59,8 @@ function listStates(call: Call, filter: RowFilter, services: MonitoringServices)
 function summary(call: Call, services: MonitoringServices) {
   allowQuery(call, 'expiringWithinDays')
   const days = wholeNumber(call.query, 'expiringWithinDays', 0, maxDays) ?? defaultExpiringDays
-  const devices = [...services.store.list('registrations')].length
-  const rows = certificateRows(services.store, services.audit())
+  const devices = services.index.registrations.size
+  const rows = certificateRows(services.index, services.audit())
   const nameOf = (profileId: string) => services.policies.view().profiles.get(profileId)?.intent.displayName
   return object(200, summaryOf(rows, { devices, now: services.clock.now(), days, nameOf }), call)
 }
@@ -82,7 +82,7 @@ async function revoke(call: Call, services: MonitoringServices) {
 const failure = -2_147_467_259
 
 /** `managedDeviceCertificateState`. */
-function graphStateOf(row: CertificateRow, { policies }: AdminServices): GraphObject {
+function graphStateOf(row: CertificateRow, { policies, store }: AdminServices): GraphObject {
   const { device, user } = policies.known(row.deviceId) ?? {}
   const profile = policies.view().profiles.get(row.profileId)?.intent
   return {
@@ -95,13 +95,13 @@ function graphStateOf(row: CertificateRow, { policies }: AdminServices): GraphOb
     certificateIssuanceState: row.state,
     certificateLastIssuanceStateChangedDateTime: moment(row.at),
     lastCertificateStateChangeDateTime: moment(row.at),
-    certificateRevokeStatus: row.revocation ? 'revoked' : 'none',
+    certificateRevokeStatus: row.isRevoked ? 'revoked' : 'none',
     certificateErrorCode: row.code === undefined ? 0 : failure,
     certificateSerialNumber: row.serialNumber ?? null,
     certificateIssuanceDateTime: moment(row.notBefore),
     certificateExpirationDateTime: moment(row.notAfter),
-    ...ofCertificate(row.certificate),
-    ...(profile?.kind === 'scep' && ofProfile(profile)),
+    ...ofCertificate(store.get('issued', row.serialNumber ?? '')),
+    ...((profile?.kind === 'scep' || profile?.kind === 'pkcs') && ofProfile(profile)),
     certificateKeyLength: row.keyBits ?? (profile?.kind === 'scep' ? profile.keyBits : 0),
     '@certfleet.deviceId': row.deviceId,
     '@certfleet.profileId': row.profileId,
@@ -110,7 +110,9 @@ function graphStateOf(row: CertificateRow, { policies }: AdminServices): GraphOb
   }
 }
 
-function ofCertificate(certificate: Certificate | undefined): GraphObject {
+/** Where the lab issued it. */
+function ofCertificate(record: IssuedRecord | undefined): GraphObject {
+  const certificate = record && parseCertificate(record.certificate)
   return {
     certificateIssuer: certificate ? formatName(certificate.issuer) : null,
     certificateThumbprint: certificate ? createHash('sha1').update(certificate.raw).digest('hex').toUpperCase() : null,
@@ -118,9 +120,9 @@ function ofCertificate(certificate: Certificate | undefined): GraphObject {
   }
 }
 
-function ofProfile(profile: ScepIntent): GraphObject {
+function ofProfile(profile: ScepIntent | PkcsIntent): GraphObject {
   return {
-    certificateKeyUsage: profile.keyUsages.join(','),
+    ...(profile.kind === 'scep' && { certificateKeyUsage: profile.keyUsages.join(',') }),
     certificateKeyStorageProvider: profile.keyStorage,
     certificateSubjectNameFormat: profile.subjectNameFormat,
     certificateSubjectNameFormatString: profile.subjectTemplate ?? null,

@@ -86,8 +86,8 @@ async function retire(call: Call, services: AdminServices) {
   const { deviceId } = registrationOf(call, services)
   if (!policies.isRetired(deviceId))
     await change(store, (tx) => tx.put('adminDevices', deviceId, { ...tx.get('adminDevices', deviceId), deviceId, retiredAt: clock.now() }))
-  const own = [...store.list('issued')].filter((record) => record.deviceId === deviceId).map(({ serialNumber }) => serialNumber)
-  for (const serialNumber of own) await services.revoke(serialNumber, 'cessationOfOperation')
+  const own = [...services.index.issued.values()].filter((issued) => issued.deviceId === deviceId)
+  for (const { serialNumber } of own) await services.revoke(serialNumber, 'cessationOfOperation')
   await services.changed()
   return empty(204)
 }

@@ -29,7 +29,7 @@ const refusedWarnings: ReadonlySet<Finding['id']> = new Set(['link-unknown', 'ty
 /** Judges a profile by the code that imports exports. Refused with 400, which names path and expectation of all that is wrong. */
 export function checkProfile(members: Readonly<Record<string, unknown>>, id: string, view: AdminView): CheckedProfile {
   if (typeof members['@odata.type'] !== 'string')
-    throw badRequest('@odata.type', 'expected the type of a Trusted root or SCEP certificate profile')
+    throw badRequest('@odata.type', 'expected the type of a Trusted root, SCEP or PFX certificate profile')
   if (members.rootCertificate !== undefined)
     throw badRequest('rootCertificate', 'expected the link as rootCertificate@odata.bind, not the object itself')
   const own = Object.fromEntries(Object.entries(members).filter(([name]) => !saidByLab.has(name) && !isAnnotation(name)))

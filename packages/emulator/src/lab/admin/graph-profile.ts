@@ -1,20 +1,6 @@
-import type { AssignmentTarget, Family, IntentProfile, ScepIntent, TrustedRootIntent } from '../../tenant/index.ts'
+import type { AssignmentTarget, ImportedPfxIntent, IntentProfile, PkcsIntent, ScepIntent, TrustedRootIntent } from '../../tenant/index.ts'
 import type { GraphObject } from './answers.ts'
 import type { AdminAssignment } from './records.ts'
-
-/** How Graph's type names begin, by family. */
-const typePrefix: Readonly<Record<Family, string>> = {
-  ios: 'ios',
-  macos: 'macOS',
-  androidDeviceAdministrator: 'android',
-  androidDeviceOwner: 'androidDeviceOwner',
-  androidForWork: 'androidForWork',
-  androidWorkProfile: 'androidWorkProfile',
-  aosp: 'aospDeviceOwner',
-  windows10X: 'windows10X',
-  windows81: 'windows81',
-  windowsPhone81: 'windowsPhone81',
-}
 
 const stores = {
   'computer-root': 'computerCertStoreRoot',
@@ -31,21 +17,28 @@ const sanTypes = {
 
 /** A profile that was read of a file, as Graph would show it: what is in force, the lab's own root and URL where it put them in. */
 export function graphProfileOf(profile: IntentProfile): GraphObject {
-  const { id, displayName } = profile
-  const own = profile.kind === 'trusted-root' ? rootMembers(profile) : profile.kind === 'scep' ? scepMembers(profile) : {}
-  return { ...typeOf(profile), id, displayName, ...own }
+  const { id, displayName, typeName } = profile
+  return { '@odata.type': `#microsoft.graph.${typeName}`, id, displayName, ...membersOf(profile) }
+}
+
+function membersOf(profile: IntentProfile): GraphObject {
+  switch (profile.kind) {
+    case 'trusted-root':
+      return rootMembers(profile)
+    case 'scep':
+      return scepMembers(profile)
+    case 'pkcs':
+      return pkcsMembers(profile)
+    case 'imported-pfx':
+      return importedPfxMembers(profile)
+    case 'invalid':
+      return {}
+  }
 }
 
 /** A Trusted profile with its certificate, as another profile's link needs it. */
 export function graphRootOf(profile: TrustedRootIntent): GraphObject {
   return graphProfileOf(profile)
-}
-
-function typeOf(profile: IntentProfile): GraphObject {
-  const prefix = `#microsoft.graph.${typePrefix[profile.family]}`
-  if (profile.kind === 'trusted-root') return { '@odata.type': `${prefix}TrustedRootCertificate` }
-  if (profile.kind === 'scep') return { '@odata.type': `${prefix}${profile.platform === 'windows' ? 'SCEP' : 'Scep'}CertificateProfile` }
-  return { '@odata.type': '#microsoft.graph.deviceConfiguration' }
 }
 
 function rootMembers({ certificate, destinationStore }: TrustedRootIntent): GraphObject {
@@ -56,22 +49,40 @@ function rootMembers({ certificate, destinationStore }: TrustedRootIntent): Grap
 }
 
 function scepMembers(profile: ScepIntent): GraphObject {
-  const isWindows = profile.platform === 'windows'
   return {
     scepServerUrls: profile.scepUrls,
+    ...namedMembers(profile),
+    keySize: `size${profile.keyBits}`,
+    keyUsage: profile.keyUsages.join(','),
+    ...(profile.hash && { hashAlgorithm: 'sha2' }),
+  }
+}
+
+function pkcsMembers(profile: PkcsIntent): GraphObject {
+  const { certificateTemplateName, certificationAuthority, certificationAuthorityName } = profile
+  return { certificateTemplateName, certificationAuthority, certificationAuthorityName, ...namedMembers(profile) }
+}
+
+function importedPfxMembers(profile: ImportedPfxIntent): GraphObject {
+  return { intendedPurpose: profile.intendedPurpose, renewalThresholdPercentage: profile.renewalThresholdPercent, ...kspOf(profile) }
+}
+
+function namedMembers(profile: ScepIntent | PkcsIntent): GraphObject {
+  return {
     certificateStore: profile.principal === 'device' ? 'machine' : 'user',
     renewalThresholdPercentage: profile.renewalThresholdPercent,
     subjectNameFormat: profile.subjectNameFormat,
     subjectNameFormatString: profile.subjectTemplate ?? null,
     customSubjectAlternativeNames: profile.subjectAltNames.map(({ type, value }) => ({ sanType: sanTypes[type], name: value })),
-    keySize: `size${profile.keyBits}`,
-    keyUsage: profile.keyUsages.join(','),
     extendedKeyUsages: profile.extendedKeyUsages.map((objectIdentifier) => ({ name: objectIdentifier, objectIdentifier })),
     certificateValidityPeriodValue: profile.validity.value,
     certificateValidityPeriodScale: profile.validity.scale,
-    ...(profile.hash && { hashAlgorithm: 'sha2' }),
-    ...(isWindows && { keyStorageProvider: profile.keyStorage }),
+    ...kspOf(profile),
   }
+}
+
+function kspOf({ platform, keyStorage }: ScepIntent | PkcsIntent | ImportedPfxIntent): GraphObject {
+  return platform === 'windows' ? { keyStorageProvider: keyStorage } : {}
 }
 
 const targetTypes = {

@@ -1,5 +1,6 @@
 import type { PolicyDocument } from '@certfleet/agent-core'
-import { type Device, renderPolicy, type Tenant, type User } from '../../tenant/index.ts'
+import { type Device, type PfxRequest, renderPfxRequests, renderPolicy, type User } from '../../tenant/index.ts'
+import { importedRevision } from '../connector/imported.ts'
 import type { PolicyFor } from '../policies.ts'
 import type { LabStore } from '../store.ts'
 import { guestOf } from './guests.ts'
@@ -25,6 +26,8 @@ export interface KnownDevice {
 export interface AdminPolicies {
   /** What a device is to have by files and API. A device that neither the files nor a registration knows gets none; a retired one an empty one. */
   readonly policyFor: PolicyFor
+  /** What the connector is to deliver for the PFX profiles of that policy. */
+  pfxRequestsFor(deviceId: string): readonly PfxRequest[]
   /** Files and API at this moment. */
   view(): AdminView
   known(deviceId: string): KnownDevice | undefined
@@ -52,6 +55,11 @@ export function adminPolicies(store: LabStore, { files, deviceGroups = 'after-fi
     return retiredAt !== undefined && retiredAt >= (store.get('registrations', deviceId)?.registeredAt ?? 0)
   }
   const known = (deviceId: string) => knownDevice(deviceId, store, view())
+  /** S14. */
+  const rolloutFor = (deviceId: string): Rollout => {
+    const { rollout, withoutDeviceGroups } = view()
+    return deviceGroups === 'at-once' || isFullyRegistered(deviceId) ? rollout : withoutDeviceGroups
+  }
   return {
     view,
     known,
@@ -62,8 +70,14 @@ export function adminPolicies(store: LabStore, { files, deviceGroups = 'after-fi
       const subject = known(deviceId)
       if (subject === undefined) return undefined
       if (isRetired(deviceId)) return emptyPolicy(deviceId)
-      const { rollout, withoutDeviceGroups } = view()
-      return render(deviceGroups === 'at-once' || isFullyRegistered(deviceId) ? rollout : withoutDeviceGroups, subject)
+      const { intent, tenant } = only(subject, rolloutFor(deviceId))
+      return renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision: (...whose) => importedRevision(store, ...whose) })
+    },
+    pfxRequestsFor(deviceId) {
+      const subject = known(deviceId)
+      if (subject === undefined || isRetired(deviceId)) return []
+      const { intent, tenant } = only(subject, rolloutFor(deviceId))
+      return renderPfxRequests(intent, tenant, deviceId)
     },
   }
 }
@@ -78,9 +92,9 @@ function knownDevice(deviceId: string, store: LabStore, { rollout, users }: Admi
   return chosen ? { device: { ...found.device, user: chosen.id }, user: chosen } : found
 }
 
-function render({ intent, tenant }: Rollout, { device, user }: KnownDevice): PolicyDocument {
-  const one: Tenant = { ...tenant, devices: new Map([[device.id, device]]), users: new Map(user ? [[user.id, user]] : []) }
-  return renderPolicy(intent, one, device.id, { revision: 1 })
+/** The tenant as far as one device is concerned. */
+function only({ device, user }: KnownDevice, { intent, tenant }: Rollout): Rollout {
+  return { intent, tenant: { ...tenant, devices: new Map([[device.id, device]]), users: new Map(user ? [[user.id, user]] : []) } }
 }
 
 /** All that it was given is taken away at its next check-in. */

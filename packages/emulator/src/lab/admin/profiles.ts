@@ -13,7 +13,7 @@ import type { ListedProfile } from './view.ts'
 
 const identity = z.object({ id: idSchema })
 
-/** `deviceManagement/deviceConfigurations`: Trusted root and SCEP profiles and their assignments. */
+/** `deviceManagement/deviceConfigurations`: Trusted root, SCEP and PFX profiles and their assignments. */
 export function profileRoutes(services: AdminServices): AdminRoutes {
   const path = 'deviceManagement/deviceConfigurations'
   const one = (call: Call) => listed(call, services)
@@ -146,7 +146,7 @@ async function assign(call: Call, services: AdminServices) {
 function rootOf(call: Call, services: AdminServices) {
   allowQuery(call, '$select')
   const { intent } = listed(call, services)
-  const rootId = intent.kind === 'scep' && 'rootProfileId' in intent.link ? intent.link.rootProfileId : undefined
+  const rootId = 'link' in intent && 'rootProfileId' in intent.link ? intent.link.rootProfileId : undefined
   const root = rootId === undefined ? undefined : services.policies.view().profiles.get(rootId)
   if (root === undefined) throw new Refusal(404, 'ResourceNotFound', `the device configuration "${intent.id}" has no root certificate`)
   return object(200, graphOf(root), call)

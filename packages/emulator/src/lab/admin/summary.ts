@@ -30,7 +30,7 @@ function counts(rows: readonly CertificateRow[], { now, days }: SummaryFacts): G
     failed: count(hasFailed),
     expiringSoon: count((row) => expiresWithin(row, now, days * dayMs)),
     expired: count(({ notAfter, state }) => notAfter !== undefined && notAfter <= now && state !== 'deleted'),
-    revoked: count(({ revocation }) => revocation !== undefined),
+    revoked: count(({ isRevoked }) => isRevoked),
   }
 }
 

@@ -22,7 +22,10 @@ export interface CertificateTemplate {
   readonly signatureIsProofOfOrigin: boolean
   /** Lifetime of a certificate, at least a second. */
   readonly validityMs: number
-  /** How long before its end a certificate is to be renewed; 0 to `validityMs`. */
+  /**
+   * How long before its end a certificate is to be renewed; 0 up to, not including, `validityMs`. Windows autoenrolment alone acts on it,
+   * which no SCEP client is.
+   */
   readonly renewalPeriodMs: number
   /** Of an RSA key, 1024 to 8192. P-256 counts as 3072 and P-384 as 7680 (NIST SP 800-57 part 1, table 2). */
   readonly minKeyBits: number
@@ -49,6 +52,11 @@ export const defaultTemplateName = 'CertfleetDevice'
 
 const dayMs = 86_400_000
 
+/** Six weeks, at most a fifth of the validity. */
+export function defaultRenewalPeriodMs(validityMs: number): number {
+  return Math.min(42 * dayMs, Math.floor(validityMs / 5))
+}
+
 function builtIn(validityMs: number): CertificateTemplate {
   return {
     name: defaultTemplateName,
@@ -56,7 +64,7 @@ function builtIn(validityMs: number): CertificateTemplate {
     subject: 'supplied-in-request',
     signatureIsProofOfOrigin: false,
     validityMs,
-    renewalPeriodMs: Math.min(42 * dayMs, validityMs),
+    renewalPeriodMs: defaultRenewalPeriodMs(validityMs),
     minKeyBits: 1024,
     enrollAccounts: [ndesAccount, connectorAccount],
   }
@@ -74,7 +82,7 @@ export function openTemplates(given: readonly CertificateTemplate[], defaultVali
   return { find: (name) => toIssue.get(name.toLowerCase()), list: () => [...byName.values()] }
 }
 
-const usages: Readonly<Record<TemplateKeyUsage, true>> = {
+export const templateKeyUsages: Readonly<Record<TemplateKeyUsage, true>> = {
   digitalSignature: true,
   keyEncipherment: true,
   dataEncipherment: true,
@@ -93,11 +101,11 @@ function problemOf(template: CertificateTemplate): string | undefined {
   if (!/^[\x20-\x7e]{1,64}$/.test(name)) return 'its name is not 1 to 64 printable ASCII characters'
   if (subject !== 'supplied-in-request') return 'its subject is not supplied in the request (S48)'
   if (!isWithin(validityMs, 1000, maxValidityMs)) return 'its validity is not between a second and 100 years'
-  if (!isWithin(renewalPeriodMs, 0, validityMs)) return 'its renewal period is negative or longer than its validity'
+  if (!isWithin(renewalPeriodMs, 0, validityMs - 1)) return 'its renewal period is negative or not shorter than its validity'
   if (!isWithin(minKeyBits, 1024, 8192)) return 'its minimum key size is not between 1024 and 8192 bits'
   if (policies && (policies.length === 0 || policies.length > 500 || !policies.every(isOid)))
     return 'its application policies are not 1 to 500 dotted OIDs'
-  if (keyUsages && (keyUsages.length === 0 || !keyUsages.every((usage) => Object.hasOwn(usages, usage))))
+  if (keyUsages && (keyUsages.length === 0 || !keyUsages.every((usage) => Object.hasOwn(templateKeyUsages, usage))))
     return 'its key usages are none, or not such as a template can have'
   return undefined
 }

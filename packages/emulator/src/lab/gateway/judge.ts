@@ -1,5 +1,13 @@
 import { AgentError, type Clock } from '@certfleet/agent-core'
-import { type Certificate, isSelfSigned, type PathFailure, PurposeOid, parseCrl, verifyPath } from '@certfleet/agent-core/pki'
+import {
+  type Certificate,
+  fingerprintOf,
+  isSelfSigned,
+  type PathFailure,
+  PurposeOid,
+  parseCrl,
+  verifyPath,
+} from '@certfleet/agent-core/pki'
 
 /** Why a device stays out. It is never told. */
 export type GatewayRefusal =
@@ -80,12 +88,12 @@ export async function judgeRevocation(leaf: Certificate, issuer: Certificate, { 
 }
 
 /**
- * Asks the CRL of the issuer, DER, which is to be current and signed by it (RFC 5280 6.3.3).
- * Undefined, or one that cannot be read or relied on: unknown.
+ * Asks for the CRL of the issuer, by the SHA-256 of its certificate in lower-case hex, as `lab.crlOf` has it: DER, current, and signed
+ * by the issuer (RFC 5280 6.3.3). Undefined, or one that cannot be read or relied on: unknown.
  */
-export function byCrl(crlOf: (issuer: Certificate) => Promise<Uint8Array | undefined>, clock: Clock): RevocationCheck {
+export function byCrl(crlOf: (issuerFingerprint: string) => Promise<Uint8Array | undefined>, clock: Clock): RevocationCheck {
   return async (leaf, issuer) => {
-    const crl = readCrl(await crlOf(issuer))
+    const crl = readCrl(await crlOf(fingerprintOf(issuer.raw)))
     if (crl === undefined) return 'unknown'
     // The path above the issuer was found good before: here it is where trust begins, so that its own revocation is not asked for.
     const verdict = verifyPath({ leaf, intermediates: [], roots: [issuer], at: clock.now(), crls: [crl], minLeafRsaBits: 1024 })

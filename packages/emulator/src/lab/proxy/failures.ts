@@ -1,6 +1,8 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { type IncomingMessage, type RequestListener, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { AgentError } from '@certfleet/agent-core'
 import { tookTooLong } from '../tls/peer.ts'
+import type { RawHeaders } from './headers.ts'
 
 export type OnError = (error: unknown) => void
 
@@ -27,14 +29,26 @@ export function refuse(outgoing: ServerResponse, status: number, headers: Readon
   outgoing.writeHead(status, { ...headers, 'content-length': '0', connection: 'close' }).end()
 }
 
-/** 504 where the next hop took too long, 502 where it failed otherwise or is not trusted, 500 for a bug. */
+/** The same on a connection that node:http has handed over. */
+export function refuseRaw(client: Duplex, status: number, headers: RawHeaders = []): void {
+  writeHead(client, status, [...headers, 'content-length', '0', 'connection', 'close'])
+  client.end()
+}
+
+/** The head of an answer on a connection that node:http has handed over. */
+export function writeHead(client: Duplex, status: number, headers: RawHeaders): void {
+  const fields = headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('')
+  client.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${fields}\r\n`, 'latin1')
+}
+
 function fail(outgoing: ServerResponse, error: unknown, onError: OnError): void {
   if (outgoing.headersSent) outgoing.destroy()
   else refuse(outgoing, statusOf(error))
   onError(error)
 }
 
-function statusOf(error: unknown): 500 | 502 | 504 {
+/** 504 where the next hop took too long, 502 where it failed otherwise or is not trusted, 500 for a bug. */
+export function statusOf(error: unknown): 500 | 502 | 504 {
   if (!(error instanceof AgentError)) return 500
   return error.cause === tookTooLong ? 504 : 502
 }

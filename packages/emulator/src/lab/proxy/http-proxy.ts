@@ -6,7 +6,7 @@ import { sameSecret } from '../digest.ts'
 import { readWhole } from '../read-whole.ts'
 import { endOf, listenOnLoopback } from '../tls/loopback.ts'
 import { tookTooLong } from '../tls/peer.ts'
-import { endOnBug, listener, type OnError, refuse } from './failures.ts'
+import { endOnBug, listener, type OnError, refuse, refuseRaw, statusOf } from './failures.ts'
 import { valuesOf } from './headers.ts'
 import { maxHeaderBytes, relay } from './relay.ts'
 
@@ -69,14 +69,13 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, optio
 
 async function tunnel(incoming: IncomingMessage, client: Duplex, head: Buffer, options: Options): Promise<void> {
   client.on('error', () => client.destroy())
-  if (!isEntitled(incoming, options))
-    return refuseTunnel(client, '407 Proxy Authentication Required', `proxy-authenticate: ${challenge}\r\n`)
+  if (!isEntitled(incoming, options)) return refuseRaw(client, 407, ['proxy-authenticate', challenge])
   const port = portFor(incoming.url ?? '', options)
-  if (port === undefined) return refuseTunnel(client, '403 Forbidden')
+  if (port === undefined) return refuseRaw(client, 403)
   try {
     join(client, await connectTo(port, options), head, options.timeoutMs)
   } catch (error) {
-    refuseTunnel(client, error instanceof AgentError && error.cause === tookTooLong ? '504 Gateway Timeout' : '502 Bad Gateway')
+    refuseRaw(client, statusOf(error))
     options.onError(error)
   }
 }
@@ -93,10 +92,6 @@ function join(client: Duplex, upstream: Socket, head: Buffer, timeoutMs: number)
 }
 
 const challenge = 'Basic realm="certfleet lab"'
-
-function refuseTunnel(client: Duplex, status: string, headers = ''): void {
-  client.end(`HTTP/1.1 ${status}\r\n${headers}content-length: 0\r\nconnection: close\r\n\r\n`)
-}
 
 function portFor(authority: string, { allowed }: Options): number | undefined {
   return allowed.get(authority.toLowerCase())

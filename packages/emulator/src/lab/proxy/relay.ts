@@ -69,15 +69,11 @@ export function relay(relayed: Relayed, outgoing: ServerResponse, { clock, timeo
 function headersFor({ headers, host, method, body }: Relayed): string[] {
   const hasBody = body.length > 0 || method === 'POST' || method === 'PUT'
   const framing = hasBody ? ['content-length', String(body.length)] : []
-  // RFC 9110 7.6.3 asks a gateway for Via. The next hop serves this one exchange, and a body goes on whole.
-  return [
-    ...endToEnd(headers, 'host', 'content-length', 'expect', 'via'),
-    'host',
-    host,
-    'via',
-    '1.1 certfleet-lab',
-    'connection',
-    'close',
-    ...framing,
-  ]
+  // The next hop serves this one exchange, and a body goes on whole.
+  return [...onward(headers, host), 'connection', 'close', ...framing]
+}
+
+/** The headers of a request for the next hop, without those of the connection to it. RFC 9110 7.6.3 asks a gateway for Via. */
+export function onward(headers: RawHeaders, host: string): string[] {
+  return [...endToEnd(headers, 'host', 'content-length', 'expect', 'via'), 'host', host, 'via', '1.1 certfleet-lab']
 }

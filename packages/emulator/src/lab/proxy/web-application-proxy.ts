@@ -8,9 +8,10 @@ import { readWhole } from '../read-whole.ts'
 import { endOf, listenOnLoopback } from '../tls/loopback.ts'
 import { connectTls } from '../tls/peer.ts'
 import { tlsServerOptions } from '../tls/server-options.ts'
-import { endOnBug, listener, type OnError, refuse } from './failures.ts'
+import { endOnBug, listener, type OnError, refuse, refuseRaw, statusOf } from './failures.ts'
 import { valuesOf } from './headers.ts'
 import { maxHeaderBytes, relay } from './relay.ts'
+import { relayWebSocket, wantsWebSocket } from './web-socket.ts'
 
 export interface ProxyOptions {
   /** On loopback. Default 0: any that is free. The document has 443. */
@@ -24,7 +25,7 @@ export interface ProxyOptions {
   /** Roots that the certificate of NDES must lead to, DER. Nothing else is trusted. */
   readonly trust: readonly Uint8Array[]
   readonly clock: Clock
-  /** For a client to send a request, and for NDES to be reached and to answer: each. Default 30 s. */
+  /** For a client to send a request, and for NDES to be reached and to answer: each. A silent WebSocket has six times as long. Default 30 s. */
   readonly timeoutMs?: number | undefined
   /** At once; more are closed unheard. As many requests at once, over all of them; more get 503. Default 512. */
   readonly maxConnections?: number | undefined
@@ -43,7 +44,8 @@ export interface ServedProxy {
 /**
  * A web application proxy (S59): ends TLS, and begins it again to NDES, which it trusts by root and name only. URLs of 65534 bytes and
  * headers as long go through both ways; one byte more is 414. Another SNI is refused in the handshake, another Host is 421; NDES not
- * reached or not trusted 502, too slow 504; bodies over 1 MiB 413. WebSockets are not passed on.
+ * reached or not trusted 502, too slow 504; bodies over 1 MiB 413. WebSockets are passed on, which the lab's push is; another upgrade
+ * is 501.
  */
 export async function serveProxy(options: ProxyOptions): Promise<ServedProxy> {
   const { publicName, certificate, timeoutMs = 30_000, maxConnections = 512, onError = endOnBug } = options
@@ -60,11 +62,23 @@ export async function serveProxy(options: ProxyOptions): Promise<ServedProxy> {
     },
     listener({ maxExchanges: maxConnections, onError, answer: (incoming, outgoing) => answer(incoming, outgoing, publication) }),
   )
+  server.on('upgrade', (incoming: IncomingMessage, _, head: Buffer) => {
+    const { socket: client } = incoming
+    client.on('error', () => client.destroy())
+    client.setTimeout(timeoutMs * silentTimeouts, () => client.destroy())
+    upgrade(incoming, head, publication).catch((error) => {
+      refuseRaw(client, statusOf(error))
+      onError(error)
+    })
+  })
   server.maxConnections = maxConnections
   const close = endOf(server)
   const port = await listenOnLoopback(server, options.port ?? 0)
   return { url: `https://${isIP(publicName) === 6 ? `[${publicName}]` : publicName}:${port}`, port, close }
 }
+
+/** An agent pings its push connection each minute. */
+const silentTimeouts = 6
 
 type Publication = Pick<ProxyOptions, 'publicName' | 'upstream' | 'clock'> & {
   readonly timeoutMs: number
@@ -97,6 +111,17 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, publi
   const socket = await connectTls({ port, serverName: host, roots, clock, timeoutMs })
   const { method = 'GET', rawHeaders: headers } = incoming
   await relay({ socket, method, path, host, headers, body }, outgoing, { clock, timeoutMs })
+}
+
+async function upgrade(incoming: IncomingMessage, head: Buffer, publication: Publication): Promise<void> {
+  const { upstream, clock, roots, timeoutMs, publicName } = publication
+  const { socket: client, rawHeaders: headers } = incoming
+  const path = targetOf(incoming, publicName)
+  if (typeof path === 'number') return refuseRaw(client, path)
+  if (!wantsWebSocket(incoming)) return refuseRaw(client, 501)
+  const { port, serverName: host } = upstream
+  const socket = await connectTls({ port, serverName: host, roots, clock, timeoutMs })
+  await relayWebSocket({ socket, method: 'GET', path, host, headers }, { client, head }, { clock, timeoutMs })
 }
 
 /** Path and query as they were sent, or the status that refuses them. */
