@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
 import type { FleetKeyStorage } from '../fleet/key-storage.ts'
 import { openOutput, type RunOutput } from '../fleet/output.ts'
 import { runFleet } from '../fleet/run.ts'
+import { type EmulationKeyMode, emulationKeyModes } from '../keys/index.ts'
 import { printable } from '../report/printable.ts'
 import { type ProgressFacts, showProgress } from '../report/progress.ts'
 import { isGood, type RunResults, resultsOf } from '../report/results.ts'
@@ -13,11 +14,13 @@ import { InputError } from '../scenario/input-error.ts'
 import { loadScenario } from '../scenario/load.ts'
 import { populationOf } from '../scenario/population.ts'
 import { maxConcurrency, maxDevices, type ScenarioDocument, type Seed } from '../scenario/schema.ts'
+import { maxVirtualDays } from '../scenario/virtual.ts'
 import type { Tenant } from '../tenant/index.ts'
 import { type Replacement, retarget } from '../tenant/index.ts'
 import { fleetKeyStorage } from './fleet-key-storage.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
+import { runVirtual } from './run-virtual.ts'
 import { tellProblem } from './tell.ts'
 import { readTenant } from './tenant-input.ts'
 
@@ -30,6 +33,13 @@ interface RunOptions extends LegacyOptions {
   readonly concurrency?: number
   readonly inProcess?: true
   readonly json?: true
+  readonly virtual?: true
+  readonly days?: number
+  readonly faults: boolean
+  readonly keys?: EmulationKeyMode
+  readonly keyPool?: string
+  readonly trace?: string
+  readonly replay?: true
 }
 
 const defaultDevices = 200
@@ -41,6 +51,8 @@ Examples:
   $ certfleet run --devices 8 --seed 42 --out fleet
   $ certfleet run examples/first-fleet.yaml --json > results.json
   $ certfleet run --profiles export/ --tenant tenant.yaml
+  $ certfleet run --virtual --days 365 --devices 100 --seed 7
+  $ certfleet run examples/virtual/renewal-storm.yaml
 
 Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
 profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays,
@@ -54,6 +66,10 @@ answers at once; all others have software keys. The keys of a device end with th
 --out DIR gets results.json, root.pem, and a folder a device with cert.pem, chain.pem (issuing CA to root) and csr.pem;
 further certificates of a device are cert-2.pem and so on. csr.pem is the request signed again without its challenge; a certificate
 that came with its key, as PKCS#12, has none: secrets are never written. A folder that holds anything else than an earlier run is refused.
+
+With --virtual, or the key "virtual" (days, faults, checkInHours, startOverHours, jitter, events), the same agents run on a virtual clock
+against a lab in the same process, first with faults, then healed; exit code 0 when no invariant was violated and every device ends with
+its certificates. The keys are cheap and insecure there (--keys primes): two share a prime. One seed gives one trace.
 
 Exit code 0 when everything is installed, 1 when anything failed or is pending, 2 for bad input, 130 when interrupted:
 the report is then of what was done.`
@@ -71,6 +87,13 @@ export function defineRun(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--concurrency <n>', `devices at work at the same time (default: ${defaultConcurrency})`, wholeNumber(1, maxConcurrency))
     .option('--in-process', 'call the lab without sockets')
     .option('--json', 'print one JSON document on stdout')
+    .option('--virtual', 'run on a virtual clock: years in minutes, with seeded faults, crashes and edits, judged by invariants')
+    .option('--days <n>', 'virtual days (default: 365)', wholeNumber(1, maxVirtualDays))
+    .option('--no-faults', 'nothing goes wrong on the virtual clock but what the scenario asks for')
+    .addOption(new Option('--keys <mode>', 'keys on the virtual clock').choices(emulationKeyModes))
+    .option('--key-pool <dir>', 'folder that keeps the pool of --keys pool or primes for the next run')
+    .option('--trace <file>', 'write what happened on the virtual clock, a line each: the same for the same seed')
+    .option('--replay', 'run the virtual clock twice, to see that the seed gives the same trace (I9)')
     .addHelpText('after', examples)
   withLegacy(command, 'agents and lab read messages encrypted with single DES', 'agents and lab accept SHA-1').action(
     async (file: string | undefined, options: RunOptions) => end(await run(file, options, io)),
@@ -101,6 +124,7 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
     legacyDes: options.legacyDes || (scenario['legacy-des'] ?? false),
     legacySha1: options.legacySha1 || (scenario['legacy-sha1'] ?? false),
   }
+  if (options.virtual || scenario.virtual) return runVirtual({ scenario, options, seed, imported, tenant, signal }, io)
   const keyStorage = await fleetKeyStorage(scenario, io, signal)
   const output = options.out === undefined ? undefined : await openOutput(options.out)
   const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })

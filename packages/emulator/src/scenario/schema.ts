@@ -1,5 +1,6 @@
 import { AgentError, type Ksp, parseKsp } from '@certfleet/agent-core'
 import { z } from 'zod'
+import { virtualSchema } from './virtual.ts'
 
 /** The platforms of a fleet, in the order of every table. */
 export const fleetPlatforms = ['ios', 'macos', 'android', 'windows'] as const
@@ -63,10 +64,11 @@ export const scenarioSchema = z.strictObject({
   'pin-file': z.string().min(1).optional(),
   lab: z
     .strictObject({
-      /** Lifetime of the certificates that the lab issues. Default 365. */
+      /** Lifetime of the certificates that the lab issues. Default 365; 30 on a virtual clock. */
       validityDays: z.int().min(1).max(maxValidityDays).optional(),
     })
     .optional(),
+  virtual: virtualSchema.optional(),
 })
 
 export type Seed = number | string

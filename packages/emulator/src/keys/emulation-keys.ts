@@ -1,0 +1,78 @@
+import type { KeyObject } from 'node:crypto'
+import { AgentError, type KeyStorageProvider, softwareKeys } from '@certfleet/agent-core'
+import { drawnKeys, type RsaBits } from './device-keys.ts'
+import { type KeyPool, openPool, type PoolOptions } from './key-pool.ts'
+
+/** `fresh`: as a device makes them. `pool`: made once, kept in a file. `primes`: put together from a pool of primes, so that they share factors. */
+export const emulationKeyModes = ['fresh', 'pool', 'primes'] as const
+export type EmulationKeyMode = (typeof emulationKeyModes)[number]
+
+export interface EmulationKeysOptions extends PoolOptions {
+  readonly mode: EmulationKeyMode
+  /** Sizes whose pools are there once this resolves. Default 2048 alone; the others are made when the first device asks for one. */
+  readonly keyBits?: readonly RsaBits[]
+}
+
+export interface EmulationKeys {
+  /** What every report of the run has to show; absent where keys are fresh. */
+  readonly marking?: string
+  /** The keys of the device at an index of [0, devices). The same provider for every caller: its keys last as long as this does. */
+  forDevice(index: number): KeyStorageProvider
+}
+
+const markings = { pool: 'key pool (insecure, emulation only)', primes: 'prime pool (insecure, emulation only)' } as const
+
+/**
+ * Keys for emulated devices, cheaper than fresh ones and no secret: for targets that `assertEmulationTarget` passes, and no others.
+ *
+ * No key and no pair of primes is given out twice in one run: device i has positions [i * keysPerDevice, (i + 1) * keysPerDevice) of each
+ * pool and takes them in order. So its keys follow from pool, seed, index and how many it made before, whatever the sharding; shards open
+ * the same files, which one of them made before. A device that has used up its share, and a kept pool that is too small for the run:
+ * `ERR_LIMIT_EXCEEDED`. A file that is torn or foreign: `ERR_STATE_INVALID`. A disk that refuses: `ERR_STATE_IO`.
+ */
+export async function openEmulationKeys(options: EmulationKeysOptions): Promise<EmulationKeys> {
+  const { mode, keyBits = [2048] } = options
+  if (mode === 'fresh') return { forDevice: onceEach(options, () => softwareKeys()) }
+  const pools = new Map<RsaBits, Promise<KeyPool>>()
+  const poolOf = (bits: RsaBits) => pools.get(bits) ?? keep(pools, bits, openPool(mode, bits, options))
+  for (const bits of keyBits) await poolOf(bits)
+  const marking = markings[mode]
+  return { marking, forDevice: onceEach(options, (index) => drawnKeys(marking, drawing(index, poolOf, options))) }
+}
+
+/** The keys of one device, in order; sizes are counted apart. */
+function drawing(index: number, poolOf: (bits: RsaBits) => Promise<KeyPool>, { mode, keysPerDevice }: EmulationKeysOptions) {
+  const drawn = new Map<RsaBits, number>()
+  return async (bits: RsaBits): Promise<KeyObject> => {
+    const pool = await poolOf(bits)
+    const count = drawn.get(bits) ?? 0
+    if (count >= keysPerDevice) throw usedUp(index, bits, keysPerDevice, mode)
+    drawn.set(bits, count + 1)
+    return pool.keyAt(index * keysPerDevice + count)
+  }
+}
+
+function onceEach({ devices }: EmulationKeysOptions, make: (index: number) => KeyStorageProvider): (index: number) => KeyStorageProvider {
+  const made = new Map<number, KeyStorageProvider>()
+  return (index) => {
+    if (!Number.isInteger(index) || index < 0 || index >= devices) throw new RangeError(`no device ${index} of ${devices}`)
+    const known = made.get(index) ?? make(index)
+    made.set(index, known)
+    return known
+  }
+}
+
+/** What failed is tried again by the next that asks. */
+function keep<Key, Value>(promises: Map<Key, Promise<Value>>, key: Key, promise: Promise<Value>): Promise<Value> {
+  promises.set(key, promise)
+  promise.catch(() => promises.delete(key))
+  return promise
+}
+
+function usedUp(index: number, bits: number, keysPerDevice: number, mode: EmulationKeyMode): AgentError {
+  return new AgentError(
+    'ERR_LIMIT_EXCEEDED',
+    `device ${index} has used up its ${keysPerDevice} RSA-${bits} keys of the ${markings[mode === 'pool' ? 'pool' : 'primes']}: ` +
+      'allow more keys a device; a kept pool that is too small then is named, and made anew once it is removed',
+  )
+}

@@ -1,0 +1,36 @@
+import type { KeyStorageProvider, PolicyDocument } from '@certfleet/agent-core'
+import type { DeviceSpec } from '../fleet/device.ts'
+import type { EmulationKeys } from '../keys/index.ts'
+import { assignProfiles, type Import, type Intent, renderPolicy, retarget, type Tenant } from '../tenant/index.ts'
+import type { SimulatedLab } from './simulation.ts'
+import { besideTpm } from './storage.ts'
+
+export function devicesOf({ devices }: Tenant): readonly DeviceSpec[] {
+  return [...devices.values()].map(({ id, platform, osVersion }) => ({ id, platform, osVersion }))
+}
+
+/** What the tenant renders for the lab that stands in for its CA; a device's policy is rendered once for each CA. */
+export function policiesOf(imported: Import, tenant: Tenant): (deviceId: string, lab: SimulatedLab) => PolicyDocument | undefined {
+  let rendered = new Map<string, PolicyDocument>()
+  let root: Uint8Array | undefined
+  let intent: Intent
+  return (deviceId, lab) => {
+    if (root !== lab.root) {
+      root = lab.root
+      rendered = new Map()
+      intent = assignProfiles(retarget(imported, lab).imported, tenant).intent
+    }
+    if (!tenant.devices.has(deviceId)) return undefined
+    const policy = rendered.get(deviceId) ?? renderPolicy(intent, tenant, deviceId, { revision: 1 })
+    rendered.set(deviceId, policy)
+    return policy
+  }
+}
+
+/** Software keys, and on Windows a TPM beside them. */
+export function keyStorageOf(keys: EmulationKeys): (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[] {
+  return (index, { platform }) => {
+    const software = keys.forDevice(index)
+    return platform === 'windows' ? besideTpm(software) : [software]
+  }
+}

@@ -1,0 +1,98 @@
+import { AgentError, type Clock, type HttpRequest, type HttpResponse, type PolicyDocument } from '@certfleet/agent-core'
+import { createLab, type IssuedRecord, type Lab, type LabStore, type LabTables, memoryLabStore } from '../lab/index.ts'
+import type { Seed } from '../scenario/schema.ts'
+import { type Chance, chanceOf } from './chance.ts'
+import { type Episode, episodeAt, type Fault } from './faults.ts'
+import type { Timeline } from './timeline.ts'
+
+export interface ServiceOptions {
+  readonly seed: Seed
+  readonly timeline: Timeline
+  readonly registrationToken: string
+  readonly templateValidityMs: number
+  readonly episodes: readonly Episode[]
+  policyFor(deviceId: string): PolicyDocument | undefined
+  /** A CA that was made before: making one costs four RSA keys. */
+  readonly authority?: LabTables['authority'] | undefined
+  readonly labStore: (store: LabStore) => LabStore
+  isFaulty(): boolean
+  onIssued(record: IssuedRecord): void
+  onFault(fault: Fault, device: string | undefined): void
+}
+
+/** The lab, as devices meet it: with its outages. */
+export interface SimulatedService {
+  readonly lab: Lab
+  /** For the next simulation. */
+  readonly authority: LabTables['authority']
+  handle(request: HttpRequest): Promise<HttpResponse>
+}
+
+/** Of a thousand requests to the CA, how many have to wait for an approval. */
+const pendingPerMille = 30
+
+export async function simulatedService(options: ServiceOptions): Promise<SimulatedService> {
+  const { seed, timeline, registrationToken, templateValidityMs, policyFor, episodes, isFaulty, onFault } = options
+  const chances = new Map<string, Chance>()
+  const chanceFor = (deviceId: string): Chance => {
+    const known = chances.get(deviceId) ?? chanceOf(seed, 'approval', deviceId)
+    chances.set(deviceId, known)
+    return known
+  }
+  const store = options.labStore(memoryLabStore())
+  const { authority } = options
+  if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
+  const lab = await createLab({
+    store: watched(store, options.onIssued),
+    clock: clockOf(timeline),
+    policyFor,
+    registrationToken,
+    templateValidityMs,
+    approve({ deviceId = '' }) {
+      if (!isFaulty() || !chanceFor(deviceId).happens(pendingPerMille)) return 'issue'
+      onFault('pending', deviceId)
+      return 'pending'
+    },
+  })
+  const during = (fault: Episode['fault']) => episodeAt(episodes, fault, timeline.now()) !== undefined
+  return {
+    lab,
+    authority: store.get('authority', 'lab') as LabTables['authority'],
+    async handle(request) {
+      if (isScep(request) && during('ca-down')) throw new AgentError('ERR_NETWORK', 'the CA cannot be reached')
+      if (isScep(request) && during('ca-in-trouble')) return { status: 503, headers: { 'retry-after': '120' }, body: new Uint8Array() }
+      return lab.handle(request)
+    },
+  }
+}
+
+const isScep = ({ url }: HttpRequest): boolean => url.includes('/certsrv/')
+
+/** The lab's clock is never wrong. */
+function clockOf(timeline: Timeline): Clock {
+  return {
+    now: () => timeline.now(),
+    sleep: (ms) => new Promise((resolve) => timeline.at(timeline.now() + ms, resolve)),
+  }
+}
+
+/** The same store; `onIssued` is told of each certificate once it is committed. */
+function watched(store: LabStore, onIssued: (record: IssuedRecord) => void): LabStore {
+  return {
+    ...store,
+    async transaction(work) {
+      const issued: IssuedRecord[] = []
+      const result = await store.transaction((transaction) =>
+        work({
+          ...transaction,
+          put(table, key, value) {
+            if (table === 'issued') issued.push(value as IssuedRecord)
+            transaction.put(table, key, value)
+          },
+        }),
+      )
+      for (const record of issued) onIssued(record)
+      return result
+    },
+  }
+}

@@ -1,0 +1,212 @@
+import { X509Certificate } from 'node:crypto'
+import { dirname } from 'node:path'
+import {
+  type AgentState,
+  type DevicePolicy,
+  type EnrollmentAttempt,
+  type Identity,
+  type IdentityKey,
+  identityKey,
+  type KeyStorageProvider,
+  type Pass,
+} from '@certfleet/agent-core'
+import type { SimulatedDisk } from './disk.ts'
+import type { Violations } from './invariants.ts'
+import type { DevicePorts } from './ports.ts'
+
+/** Sees every change of what one device keeps, as it happens, and judges it with no code of the agent's: I1-I3, I5-I7. */
+export interface Witness {
+  watch(ports: DevicePorts): DevicePorts
+  watchDisk(disk: SimulatedDisk, statePath: string): SimulatedDisk
+  /** I1, once a pass is over; `isBlind` where a key storage did not answer during it. */
+  passed(pass: Pass, isBlind: boolean): void
+  /** I7, after a crash: what is on disk before anybody reads it. */
+  foundOnDisk(bytes: Uint8Array | undefined): void
+  /** What a new life begins with. */
+  restarted(state: AgentState, identities: readonly Identity[]): void
+}
+
+/** Of the secrets that a device was given, the last ones: older ones are spent. */
+const maxSecrets = 8
+
+export function witness(device: string, violations: Violations): Witness {
+  const keys = new Map<string, Uint8Array>()
+  const attempts = new Map<IdentityKey, EnrollmentAttempt>()
+  const identities = new Map<IdentityKey, Identity>()
+  const roots = new Map<string, X509Certificate>()
+  const secrets: string[] = []
+  let policy: DevicePolicy | undefined
+  let durable: Uint8Array | undefined
+  let written: Uint8Array | undefined
+
+  const isWanted = (key: IdentityKey) =>
+    policy !== undefined &&
+    [...policy.scepProfiles, ...policy.pfxProfiles, ...policy.failedProfiles].some(
+      ({ principal, id }) => identityKey(principal, id) === key,
+    )
+
+  function assertNoSecret(where: string, text: string): void {
+    if (secrets.some((secret) => text.includes(secret))) violations.add('I6', `a secret is in ${where}`, device)
+  }
+
+  function judgeIdentity({ chain, keyLabel, profileId }: Identity): void {
+    const [leaf, ...issuers] = chain.map((der) => new X509Certificate(der))
+    const key = keys.get(keyLabel)
+    const isItsKey = leaf && key && Buffer.compare(key, leaf.publicKey.export({ format: 'der', type: 'spki' })) === 0
+    if (!isItsKey) violations.add('I5', `the new certificate for ${profileId} is not for a key of the device`, device)
+    const isTrusted = leaf && leadsToRoot(leaf, [...issuers, ...roots.values()], roots, maxPathLength)
+    if (!isTrusted) violations.add('I5', `the new certificate for ${profileId} leads to no installed root`, device)
+  }
+
+  function watchKeys(provider: KeyStorageProvider): KeyStorageProvider {
+    const { import: importKey } = provider
+    return {
+      ...provider,
+      async generate(spec, label) {
+        const handle = await provider.generate(spec, label)
+        const isOnRecord = [...attempts.values()].some(({ keyLabel }) => keyLabel === label)
+        if (!isOnRecord) violations.add('I1', 'a key was made that no attempt on record names', device)
+        keys.set(label, handle.publicKey)
+        return handle
+      },
+      ...(importKey && {
+        async import(...given: Parameters<typeof importKey>) {
+          const handle = await importKey(...given)
+          keys.set(given[1], handle.publicKey)
+          return handle
+        },
+      }),
+      async destroy(label) {
+        await provider.destroy(label)
+        const owner = [...identities.values()].find(({ keyLabel }) => keyLabel === label)
+        if (owner) violations.add('I2', `the key of the installed certificate for ${owner.profileId} was destroyed`, device)
+        keys.delete(label)
+      },
+    }
+  }
+
+  function watch(ports: DevicePorts): DevicePorts {
+    return {
+      keyStorageProviders: ports.keyStorageProviders.map(watchKeys),
+      certificateStores: {
+        ...ports.certificateStores,
+        async install(store, der) {
+          await ports.certificateStores.install(store, der)
+          const certificate = new X509Certificate(der)
+          const isAsked = policy?.trustedRoots.some((root) => Buffer.compare(root.certificate, der) === 0)
+          if (!certificate.ca || !isAsked)
+            violations.add('I5', `a certificate entered ${store} that is no CA's, or that no policy names`, device)
+          roots.set(hexOf(certificate), certificate)
+        },
+        async remove(root) {
+          await ports.certificateStores.remove(root)
+          roots.delete(root.fingerprint)
+        },
+      },
+      identities: {
+        ...ports.identities,
+        async install(identity) {
+          judgeIdentity(identity)
+          await ports.identities.install(identity)
+          identities.set(identityKey(identity.principal, identity.profileId), identity)
+        },
+        async remove(key) {
+          await ports.identities.remove(key)
+          if (identities.delete(key) && isWanted(key))
+            violations.add('I2', `the certificate of ${key} was removed while its profile stands`, device)
+        },
+      },
+      state: {
+        ...ports.state,
+        async beginAttempt(key, attempt) {
+          const unfinished = attempts.get(key)
+          const begun = await ports.state.beginAttempt(key, attempt)
+          if (unfinished && unfinished.id !== begun.id)
+            violations.add('I3', `an attempt of ${key} began while another was unfinished`, device)
+          attempts.set(key, begun)
+          return begun
+        },
+        async endAttempt(key, options) {
+          await ports.state.endAttempt(key, options)
+          attempts.delete(key)
+        },
+      },
+      policySource: {
+        async fetch(signal) {
+          policy = await ports.policySource.fetch(signal)
+          return policy
+        },
+      },
+      challengeSource: {
+        async challengeFor(...asked) {
+          const challenge = await ports.challengeSource.challengeFor(...asked)
+          if (challenge !== undefined) secrets.push(challenge)
+          if (secrets.length > maxSecrets) secrets.shift()
+          return challenge
+        },
+      },
+      reporter: {
+        send(report, signal) {
+          assertNoSecret('a report', JSON.stringify(report))
+          return ports.reporter.send(report, signal)
+        },
+      },
+    }
+  }
+
+  return {
+    watch,
+    watchDisk: (disk, statePath) => ({
+      ...disk,
+      async write(path, bytes) {
+        await disk.write(path, bytes)
+        if (dirname(path) !== dirname(statePath)) return
+        written = bytes.slice()
+        assertNoSecret('the state', Buffer.from(bytes).toString('latin1'))
+      },
+      async syncFolder(folder) {
+        await disk.syncFolder(folder)
+        if (folder === dirname(statePath)) durable = written
+      },
+    }),
+    passed({ report }, isBlind) {
+      if (isBlind || report.results.some(({ status, kind }) => status === 'failed' && kind === 'destroy-key')) return
+      const held = new Set([...attempts.values(), ...identities.values()].map(({ keyLabel }) => keyLabel))
+      for (const label of keys.keys()) if (!held.has(label)) violations.add('I1', 'a key is left that nothing refers to', device)
+    },
+    foundOnDisk(bytes) {
+      const isOldOrNew = isSame(durable, bytes) || isSame(written, bytes)
+      if (!isOldOrNew) violations.add('I7', 'the state on disk is neither the one before nor the one being written', device)
+      durable = bytes
+    },
+    restarted(state, kept) {
+      attempts.clear()
+      for (const [key, attempt] of state.attempts) attempts.set(key, attempt)
+      identities.clear()
+      for (const identity of kept) identities.set(identityKey(identity.principal, identity.profileId), identity)
+    },
+  }
+}
+
+const maxPathLength = 8
+
+function leadsToRoot(
+  certificate: X509Certificate,
+  candidates: readonly X509Certificate[],
+  roots: ReadonlyMap<string, X509Certificate>,
+  depth: number,
+): boolean {
+  if (roots.has(hexOf(certificate))) return true
+  if (depth === 0) return false
+  const isIssuer = (issuer: X509Certificate) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  return candidates.some((issuer) => isIssuer(issuer) && leadsToRoot(issuer, candidates, roots, depth - 1))
+}
+
+/** SHA-256, lower-case hex. */
+function hexOf({ fingerprint256 }: X509Certificate): string {
+  return fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0
+}

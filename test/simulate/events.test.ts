@@ -1,0 +1,111 @@
+import t from 'tap'
+import type { SimulatedEvent } from '#emulator/simulate/index.ts'
+import { renewalWave } from '#emulator/simulate/waves.ts'
+import { simulated } from './world.ts'
+
+const calm = { faults: false, devicesEach: 1, startOverMs: 0 } as const
+
+/** What a scenario asks for, and what its trace must show. */
+const rows: readonly {
+  readonly name: string
+  readonly events: readonly SimulatedEvent[]
+  readonly days: number
+  readonly shows: readonly [RegExp, number][]
+}[] = [
+  {
+    name: 'CA down for a week: renewals wait, and nothing expires',
+    events: [{ kind: 'ca-down', day: 23, days: 5 }],
+    days: 32,
+    shows: [
+      [/renew .* RenewalDue failed ERR_NETWORK/, 4],
+      [/renew .* RenewalDue done/, 4],
+      [/Expired/, 0],
+    ],
+  },
+  {
+    name: 'roll-over: the new root first, the old one last',
+    events: [{ kind: 'ca-roll-over', day: 10 }],
+    days: 12,
+    shows: [
+      [/install-root RootMissing done/, 8],
+      [/enroll .* RootChanged done/, 4],
+      [/remove-root RootNoLongerTrusted done/, 4],
+    ],
+  },
+  {
+    name: 'asleep for 30 days: one certificate each once awake, on Apple once the profile was assigned again',
+    events: [{ kind: 'asleep', day: 10, days: 30 }],
+    days: 42,
+    shows: [
+      [/enroll .* Expired done/, 2],
+      [/(ios|macos).* enroll .* IdentityMissing done/, 4],
+    ],
+  },
+  {
+    name: 'clock ten years ahead: a backoff of then holds nobody back',
+    events: [{ kind: 'clock-wrong', day: 10, days: 2, byDays: 3650 }],
+    days: 30,
+    shows: [[/ERR_CA_UNTRUSTED/, 4]],
+  },
+  {
+    name: 'unassigned, and assigned again',
+    events: [
+      { kind: 'unassign', day: 5 },
+      { kind: 'assign', day: 8 },
+    ],
+    days: 10,
+    shows: [
+      [/remove-identity .* ProfileRemoved done/, 3],
+      [/android.* release-identity .* ProfileRemoved done/, 1],
+      [/enroll .* (IdentityMissing|ProfileReassigned) done/, 8],
+    ],
+  },
+  { name: 'edited', events: [{ kind: 'edit', day: 5 }], days: 7, shows: [[/enroll .* SubjectChanged done/, 4]] },
+]
+
+for (const { name, events, days, shows } of rows) {
+  t.test(name, async (t) => {
+    const lines: string[] = []
+    const outcome = await simulated({ ...calm, seed: name, events, days, onLine: (line) => lines.push(line) })
+    t.strictSame(
+      outcome.invariants.flatMap(({ violations }) => violations),
+      [],
+    )
+    t.equal(outcome.converged, 4)
+    for (const [shown, count] of shows) {
+      const found = lines.filter((line) => shown.test(line)).length
+      t.ok(count === 0 ? found === 0 : found >= count, `${shown} ${found} times`)
+    }
+  })
+}
+
+t.test('an event happens to its share of the devices', async (t) => {
+  const lines: string[] = []
+  const events: SimulatedEvent[] = [{ kind: 'edit', day: 1, share: 0.5 }]
+  await simulated({ ...calm, devicesEach: 8, seed: 'share', events, days: 2, onLine: (line) => lines.push(line) })
+  const edited = lines.filter((line) => line.includes('profile-edited')).length
+  t.ok(edited > 5 && edited < 27, `${edited} of 32`)
+})
+
+t.test('the herd without jitter, and its absence with', async (t) => {
+  const storm = {
+    ...calm,
+    seed: 'storm',
+    platforms: ['android', 'windows'] as const,
+    devicesEach: 20,
+    days: 26,
+    checkInMs: 40 * 86_400_000,
+  }
+  const herd = await simulated({ ...storm, hasJitter: false })
+  const spread = await simulated(storm)
+  t.equal(herd.firstWave?.bins[0], 40, 'all in the first hundredth')
+  t.ok((spread.firstWave?.peakToMean ?? 0) < 20, `${spread.firstWave?.peakToMean}`)
+})
+
+t.test('a wave by its bins', async (t) => {
+  t.equal(renewalWave([], 100), undefined)
+  t.match(renewalWave([10], 100), { fromMs: 10, toMs: 110, peakToMean: 100 })
+  const wave = renewalWave([0, 0, 1, 99, 100, 500], 100)
+  t.strictSame([wave?.bins[0], wave?.bins[1], wave?.bins[99]], [2, 1, 3])
+  t.equal(wave?.peakToMean, 50)
+})
