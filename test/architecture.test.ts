@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
+import { partNames } from './all/run-part.ts'
 import * as rules from './architecture/rules.ts'
 import { readModule } from './architecture/source.ts'
 import { root } from './tooling/root.ts'
@@ -35,6 +36,10 @@ for (const [name, findings] of holds) t.strictSame(findings, [], name)
 t.test('entry points are files of their package', async (t) => {
   const known = new Set(modules.map(({ file }) => file))
   for (const file of entryFiles) t.ok(known.has(file), file)
+})
+
+t.test('every part of the suite has its entry, or its tests would not run', async (t) => {
+  t.strictSame(readdirSync('test/all').sort(), ['run-part', ...partNames].map((name) => `${name}.ts`).sort())
 })
 
 function sourceFiles(folder: string): string[] {
