@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type KeyHandle, type SubjectAltName, softwareKeys } from '@certfleet/agent-core'
+import { type KeyHandle, type SubjectAltName, softwareKeyHandle } from '@certfleet/agent-core'
 import {
   authorityKeyIdentifierExtension,
   basicConstraintsExtension,
@@ -10,12 +10,15 @@ import {
   subjectAltNameExtension,
   subjectKeyIdentifierExtension,
 } from '@certfleet/agent-core/pki'
+import { rsaKey } from './rsa-keys.ts'
 
-const keys = softwareKeys()
+const keys = new Map<string, KeyHandle>()
 
-/** RSA-2048 keys, made once a test file and shared: making one costs 0.2 s. */
+/** RSA-2048 keys, one a label in all of a process. */
 export async function testKey(label: string): Promise<KeyHandle> {
-  return (await keys.open(label)) ?? (await keys.generate({ algorithm: 'rsa', bits: 2048 }, label))
+  const key = keys.get(label) ?? softwareKeyHandle(rsaKey(), label)
+  keys.set(label, key)
+  return key
 }
 
 export interface TestCertificate {

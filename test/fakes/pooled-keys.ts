@@ -1,12 +1,10 @@
-import { generateKeyPair, type KeyObject } from 'node:crypto'
-import { promisify } from 'node:util'
+import type { KeyObject } from 'node:crypto'
 import { AgentError, type KeyHandle, type KeyStorageProvider, softwareKeyHandle } from '@certfleet/agent-core'
-
-const generatePair = promisify(generateKeyPair)
+import { rsaKey } from './rsa-keys.ts'
 
 /** Keys made once, for tests that enrol hundreds of times. */
 export async function makeKeyPool(count: number): Promise<readonly KeyObject[]> {
-  return Promise.all(Array.from({ length: count }, async () => (await generatePair('rsa', { modulusLength: 2048 })).privateKey))
+  return Array.from({ length: count }, rsaKey)
 }
 
 /** A key storage provider that takes its keys from a pool, in order, each once. */
