@@ -4,7 +4,7 @@ import { chooseKeyStorage } from '#agent-core/keys/choice.ts'
 import { modelledPassport, type PassportOptions } from '#agent-core/keys/passport/passport.ts'
 import type { KeySpec } from '#agent-core/types.ts'
 import { keyStorageProviderContract } from '../contracts/key-storage-provider.ts'
-import { alice, codeOf, pin, provisioned, rsa2048, type User, wish, wrong } from './passport-user.ts'
+import { alice, codeOf, pin, provisioned, provisionedBefore, rsa2048, type User, wish, wrong } from './passport-user.ts'
 
 const option = 'usePassportForWorkKspOtherwiseFail'
 const refusedSpecs: readonly KeySpec[] = [
@@ -18,7 +18,7 @@ t.test('in memory it keeps the contract', (t) =>
 )
 
 t.test('in a folder it keeps the contract', async (t) => {
-  const user = await provisioned({ folder: `${t.testdir()}/passport` })
+  const user = await provisionedBefore(t.testdir())
   await keyStorageProviderContract(t, async () => user.passport, { refusedSpecs, restart: async () => user.restart() })
 })
 
