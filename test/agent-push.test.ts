@@ -13,9 +13,10 @@ import {
   systemClock,
   systemJitter,
 } from '@certfleet/agent-core'
-import { createLab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
+import { createLab, serveLab } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
 import t from 'tap'
+import { labStore } from './fakes/lab-store.ts'
 import { policyDocument } from './fakes/policy-document.ts'
 import { makeKeyPool, pooledKeys } from './fakes/pooled-keys.ts'
 
@@ -31,7 +32,7 @@ t.test('a policy that changes in the lab is on the device at once, by push', asy
   let assigned = false
   const registrationToken = 'test-only-token'
   const lab = await createLab({
-    store: memoryLabStore(),
+    store: await labStore(systemClock),
     clock: systemClock,
     registrationToken,
     policyFor: (deviceId) => {

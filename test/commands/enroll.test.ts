@@ -3,9 +3,10 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type HttpRequest, systemClock } from '@certfleet/agent-core'
 import { runCommandLine } from '@certfleet/emulator/commands'
-import { createLab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
+import { createLab, serveLab } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { command, terminal } from './terminal.ts'
 
 const challenge = 'open-sesame-17'
@@ -13,7 +14,7 @@ let decision: 'issue' | 'pending' = 'issue'
 let broken = false
 const requests: HttpRequest[] = []
 const lab = await createLab({
-  store: memoryLabStore(),
+  store: await labStore(systemClock),
   clock: systemClock,
   policyFor: () => undefined,
   registrationToken: 'token',

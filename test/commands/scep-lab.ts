@@ -1,6 +1,7 @@
 import { type HttpRequest, systemClock } from '@certfleet/agent-core'
-import { createLab, type Lab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
+import { createLab, type Lab, serveLab } from '@certfleet/emulator/lab'
 import type { Test } from 'tap'
+import { labStore } from '../fakes/lab-store.ts'
 
 export const challenge = 'open-sesame-17'
 
@@ -18,7 +19,7 @@ export interface ScepLab {
 export async function scepLab(t: Test): Promise<ScepLab> {
   const requests: HttpRequest[] = []
   const lab = await createLab({
-    store: memoryLabStore(),
+    store: await labStore(systemClock),
     clock: systemClock,
     policyFor: () => undefined,
     registrationToken: 'token',

@@ -7,7 +7,6 @@ import {
   generateTenant,
   type Lab,
   loadExport,
-  memoryLabStore,
   renderPolicy,
   resultsOf,
   retarget,
@@ -16,6 +15,7 @@ import {
 import t from 'tap'
 import { deviceKeyStorage, type FleetKeyStorage } from '#emulator/fleet/key-storage.ts'
 import { exampleProfiles } from '../commands/example.ts'
+import { labStore } from '../fakes/lab-store.ts'
 
 const origin = 'http://lab.invalid'
 const tenant = generateTenant({ counts: { ios: 1, android: 1, windows: 1 }, domain: 'contoso.example' })
@@ -111,7 +111,7 @@ t.test('a token that is not there ends the run before any device does anything',
 /** The example's profiles; the Android one names a key storage, which Android ignores. */
 async function optionsOf(overrides: Partial<FleetOptions>): Promise<FleetOptions> {
   const lab: Lab = await createLab({
-    store: memoryLabStore(),
+    store: await labStore(systemClock),
     clock: systemClock,
     registrationToken: 'token',
     policyFor: (deviceId) => withKeyStorage(renderPolicy(intent, tenant, deviceId, { revision: 1 }), deviceId),

@@ -8,7 +8,6 @@ import {
   generateTenant,
   type Lab,
   loadExport,
-  memoryLabStore,
   renderPolicy,
   retarget,
   runFleet,
@@ -16,6 +15,7 @@ import {
 import t from 'tap'
 import { exampleProfiles } from '../commands/example.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 
 const origin = 'http://lab.invalid'
 const tenant = generateTenant({ counts: { ios: 2, android: 1 }, domain: 'contoso.example' })
@@ -170,7 +170,7 @@ function watching(of: Lab, onRequest: (url: string) => void): Transport {
 
 async function labOf(clock: typeof systemClock): Promise<Lab> {
   const own: Lab = await createLab({
-    store: memoryLabStore(),
+    store: await labStore(clock),
     clock,
     registrationToken: 'token',
     approve: () => decision,

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '@certfleet/agent-core/system'
-import { type Approval, createLab, memoryLabStore, serveLab } from '@certfleet/emulator/lab'
+import { type Approval, createLab, serveLab } from '@certfleet/emulator/lab'
 import t, { type Test } from 'tap'
+import { labStore } from '../fakes/lab-store.ts'
 import { endsAs, type Finished, run } from '../tooling/process.ts'
 import { isGood, missing, openssl, serialNumberOf, startLab } from './peers.ts'
 
@@ -53,7 +54,7 @@ t.test("strongSwan's pki --scep against certfleet lab", { skip: missing(['pki', 
   t.test('waits for a CA that has not decided, and polls', async (t) => {
     const answers: Approval[] = ['pending', 'pending']
     const lab = await createLab({
-      store: memoryLabStore(),
+      store: await labStore(systemClock),
       clock: systemClock,
       policyFor: () => undefined,
       registrationToken: 'unused',

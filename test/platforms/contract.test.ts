@@ -7,13 +7,14 @@ import {
   type ScepProfile,
   type TrustedRootProfile,
 } from '@certfleet/agent-core'
-import { createLab, type LabStore, memoryLabStore } from '@certfleet/emulator/lab'
+import { createLab, type Lab } from '@certfleet/emulator/lab'
 import { platformAdapter, platformNames } from '@certfleet/platforms'
 import t from 'tap'
 import { type CaMood, enrollmentProtocolContract } from '../contracts/enrollment-protocol.ts'
 import { platformAdapterContract } from '../contracts/platform-adapter.ts'
 import { testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool, pooledKeys } from '../fakes/pooled-keys.ts'
 
 const osVersions = { ios: '17.4', macos: '14.4', android: '14', windows: '11' } as const
@@ -24,22 +25,18 @@ let waiting = 0
 let refusing = false
 
 /** A lab of its own for each platform, so that all can use the same keys; of one CA, so that its keys are made once. */
-async function makeLab(like?: LabStore) {
-  const store = memoryLabStore()
-  const authority = like?.get('authority', 'lab')
-  if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
-  const lab = await createLab({
-    store,
+async function makeLab(): Promise<Lab> {
+  return createLab({
+    store: await labStore(clock),
     clock,
     registrationToken: 'unused',
     policyFor: () => undefined,
     staticChallenge: challenge,
     approve: () => (refusing ? { failInfo: 'badRequest' } : waiting-- > 0 ? 'pending' : 'issue'),
   })
-  return { lab, store }
 }
 
-const { lab: first, store } = await makeLab()
+const first = await makeLab()
 const pool = await makeKeyPool(5)
 
 const root: TrustedRootProfile = {
@@ -71,7 +68,7 @@ const scep: ScepProfile = {
 }
 
 for (const platform of platformNames) {
-  const { lab } = await makeLab(store)
+  const lab = await makeLab()
   const keys = pooledKeys(pool)
   const adapter = () =>
     platformAdapter(platform, {

@@ -1,8 +1,8 @@
 import { type KeyStorageOption, type PfxRules, type PfxSpec, reconcile } from '@certfleet/agent-core'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import { appliesTo, type PlatformName, platformAdapter } from '@certfleet/platforms'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { withPfx } from '../fakes/pfx-connector.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { signal, start, world } from '../reconcile/world.ts'
@@ -84,8 +84,7 @@ for (const [factId, platform, osVersion, legacyPfx, expected] of rules) {
 }
 
 async function windowsWithPfx() {
-  const authority = memoryLabStore()
-  await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+  const authority = await labStore(new FakeClock(start))
   const device = await world({ pool: [], pfxPool: await makeKeyPool(2), authority, edit: withPfx })
   const pass = async () => (await reconcile(device.device(), signal)).report.results
   return { device, pass }

@@ -1,17 +1,16 @@
 import { reconcile } from '@certfleet/agent-core'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import type { Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
 import { Crash } from '../fakes/crashing.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { checkNames, type Expected, type Problems, problemsOf, watchingInstalls } from './checks.ts'
 import { type Kept, keptInMemory, signal, start, type World, type WorldOptions, world } from './world.ts'
 
 export const pool = await makeKeyPool(8)
 
-/** A CA, made once a test file. */
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+/** A CA, made once. */
+const authority = await labStore(new FakeClock(start))
 
 export interface Phase extends Expected {
   readonly name: string

@@ -8,15 +8,14 @@ import {
   reconcile,
   softwareKeys,
 } from '@certfleet/agent-core'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
 import { Crash } from '../fakes/crashing.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, type Edit, signal, start, type World, type WorldOptions, world } from './world.ts'
 
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const authority = await labStore(new FakeClock(start))
 
 const asking =
   (keyStorage: KeyStorageOption, own: Partial<Parameters<Edit>[0]['scepProfiles'][number]> = {}): Edit =>

@@ -10,15 +10,14 @@ import {
   softwareKeys,
 } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t, { type Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { type ConnectorMood, json, pfxCa, type WirePfx, withPfx } from '../fakes/pfx-connector.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, signal, start, type World, type WorldOptions, world } from './world.ts'
 
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const authority = await labStore(new FakeClock(start))
 const pool = await makeKeyPool(4)
 const { certificate: foreign } = await managementIdentity(softwareKeys())
 

@@ -1,13 +1,12 @@
 import { AgentError, reconcile } from '@certfleet/agent-core'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, type Edit, signal, start, type WorldOptions, world } from './world.ts'
 
 const pool = await makeKeyPool(4)
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const authority = await labStore(new FakeClock(start))
 const make = (options: Partial<WorldOptions> = {}) => world({ pool, authority, ...options })
 
 const scep =

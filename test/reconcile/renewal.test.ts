@@ -1,14 +1,13 @@
 import { type Agent, createAgent, type Pass, reconcile } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t, { type Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, signal, start, type World, world } from './world.ts'
 
 const pool = await makeKeyPool(4)
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const authority = await labStore(new FakeClock(start))
 
 async function held({ identities }: World) {
   const [identity] = await identities.list()

@@ -1,15 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { reconcile } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, signal, start, world } from './world.ts'
 
 const pool = await makeKeyPool(3)
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
+const authority = await labStore(new FakeClock(start))
 
 t.test('after a roll-over of the CA the device comes under the new root, which the policy carries', async (t) => {
   const device = await world({ pool, authority })

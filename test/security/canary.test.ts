@@ -18,10 +18,11 @@ import {
   type StateFolder,
   softwareKeys,
 } from '@certfleet/agent-core'
-import { createLab, type Lab, memoryLabStore } from '@certfleet/emulator/lab'
+import { createLab, type Lab } from '@certfleet/emulator/lab'
 import { platformAdapter } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { type ConnectorMood, pfxConnector, withPfx } from '../fakes/pfx-connector.ts'
 import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
@@ -34,10 +35,6 @@ const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const pfxKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 const jwk = privateKey.export({ format: 'jwk' })
 const start = Date.UTC(2027, 0, 1)
-
-/** A lab's CA, made once for all. */
-const ca = memoryLabStore()
-await createLab({ store: ca, clock: new FakeClock(start), registrationToken, keyBits: 2048, policyFor: () => undefined })
 
 const troubles: [name: string, (request: HttpRequest, lab: Lab) => ReturnType<Lab['handle']>][] = [
   ['all is well', (request, lab) => lab.handle(request)],
@@ -115,9 +112,7 @@ async function enrol(
 ) {
   const folder = t.testdir({})
   const secrets: string[] = [registrationToken, jwk.d as string, jwk.p as string, jwk.q as string, ...storage.secrets]
-  const store = memoryLabStore()
-  const authority = ca.get('authority', 'lab')
-  if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
+  const store = await labStore(clock)
   const lab: Lab = await createLab({
     store,
     clock,
