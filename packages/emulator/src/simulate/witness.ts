@@ -50,7 +50,7 @@ export function witness(device: string, violations: Violations): Witness {
   }
 
   function judgeIdentity({ chain, keyLabel, profileId }: Identity): void {
-    const [leaf, ...issuers] = chain.map((der) => new X509Certificate(der))
+    const [leaf, ...issuers] = chain.map((der, i) => (i === 0 ? new X509Certificate(der) : certificateOf(der)))
     const key = keys.get(keyLabel)
     const isItsKey = leaf && key && Buffer.compare(key, leaf.publicKey.export({ format: 'der', type: 'spki' })) === 0
     if (!isItsKey) violations.add('I5', `the new certificate for ${profileId} is not for a key of the device`, device)
@@ -189,6 +189,16 @@ export function witness(device: string, violations: Violations): Witness {
 }
 
 const maxPathLength = 8
+
+const authorities = new Map<string, X509Certificate>()
+
+/** Of a CA: one certificate for all that it issued. */
+function certificateOf(der: Uint8Array): X509Certificate {
+  const key = Buffer.from(der.buffer, der.byteOffset, der.length).toString('latin1')
+  const certificate = authorities.get(key) ?? new X509Certificate(der)
+  authorities.set(key, certificate)
+  return certificate
+}
 
 function leadsToRoot(
   certificate: X509Certificate,
