@@ -1,6 +1,9 @@
+import { memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
+import { forgetful } from '#emulator/simulate/forgetting.ts'
 import type { SimulatedEvent } from '#emulator/simulate/index.ts'
 import { renewalWave } from '#emulator/simulate/waves.ts'
+import { FakeClock } from '../fakes/clock.ts'
 import { simulated } from './world.ts'
 
 const calm = { faults: false, devicesEach: 1, startOverMs: 0 } as const
@@ -108,4 +111,27 @@ t.test('a wave by its bins', async (t) => {
   const wave = renewalWave([0, 0, 1, 99, 100, 500], 100)
   t.strictSame([wave?.bins[0], wave?.bins[1], wave?.bins[99]], [2, 1, 3])
   t.equal(wave?.peakToMean, 50)
+})
+
+t.test('what nobody can ask for any more is deleted, and nothing before', async (t) => {
+  const day = 86_400_000
+  const clock = new FakeClock(0)
+  const memory = memoryLabStore()
+  const store = forgetful(memory, clock, 30 * day)
+  const use = { transactionId: 't', publicKeyDigest: 'd' }
+  await store.transaction((tx) => tx.put('challenges', 'old', use))
+  await store.transaction((tx) => tx.put('settings', 'kept', { configured: true, running: true }))
+  await clock.advance(day)
+  await store.transaction((tx) => tx.put('challenges', 'young', use))
+  await clock.advance(day - 1)
+  await store.forget()
+  t.same(memory.get('challenges', 'old'), use, 'a millisecond before')
+  await clock.advance(1)
+  await store.forget()
+  t.equal(memory.get('challenges', 'old'), undefined)
+  t.same(memory.get('challenges', 'young'), use)
+  await clock.advance(400 * day)
+  await store.forget()
+  t.equal(memory.get('challenges', 'young'), undefined)
+  t.ok(memory.get('settings', 'kept'))
 })

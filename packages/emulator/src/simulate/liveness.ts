@@ -1,18 +1,24 @@
 import { AgentError, type AgentState, type Instant, identityKey, type PolicyDocument } from '@certfleet/agent-core'
-import { parseCertificate } from '@certfleet/agent-core/pki'
+import { parseCertificate, serialNumberHex } from '@certfleet/agent-core/pki'
 import type { SimulatedDevice } from './device.ts'
 
 /** What keeps a device from having one valid certificate for each of its profiles, and nothing half done; by device. */
 export async function unconverged(
   devices: readonly SimulatedDevice[],
   policyFor: (deviceId: string) => PolicyDocument | undefined,
+  isRevoked: (serialNumber: string) => boolean,
   now: Instant,
 ): Promise<ReadonlyMap<SimulatedDevice, string>> {
-  const missing = await Promise.all(devices.map((device) => lacks(device, policyFor(device.spec.id), now)))
+  const missing = await Promise.all(devices.map((device) => lacks(device, policyFor(device.spec.id), isRevoked, now)))
   return new Map(devices.flatMap((device, i) => (missing[i] === undefined ? [] : [[device, missing[i]] as const])))
 }
 
-async function lacks(device: SimulatedDevice, policy: PolicyDocument | undefined, now: Instant): Promise<string | undefined> {
+async function lacks(
+  device: SimulatedDevice,
+  policy: PolicyDocument | undefined,
+  isRevoked: (serialNumber: string) => boolean,
+  now: Instant,
+): Promise<string | undefined> {
   if (policy === undefined) return 'has no policy'
   const identities = await device.identities()
   const state = await stateOf(device)
@@ -25,6 +31,7 @@ async function lacks(device: SimulatedDevice, policy: PolicyDocument | undefined
     const why = failures.get(key)?.code ?? (attempts.has(key) ? 'its attempt is unfinished' : 'nothing was tried')
     if (!certificate) return `${key} has no certificate: ${why}`
     if (now < certificate.notBefore || now >= certificate.notAfter) return `the certificate of ${key} is not valid now: ${why}`
+    if (isRevoked(serialNumberHex(certificate))) return `the certificate of ${key} is revoked`
   }
   const surplus = identities.find(
     ({ principal, profileId, releasedBy }) => releasedBy === undefined && !wanted.includes(identityKey(principal, profileId)),

@@ -1,14 +1,15 @@
+import { randomBytes } from 'node:crypto'
 import { AgentError, type Clock, type HttpRequest, type HttpResponse, type PolicyDocument } from '@certfleet/agent-core'
 import { createLab, type IssuedRecord, type Lab, type LabStore, type LabTables, memoryLabStore } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
 import { type Chance, chanceOf } from './chance.ts'
 import { type Episode, episodeAt, type Fault } from './faults.ts'
+import { forgetful } from './forgetting.ts'
 import type { Timeline } from './timeline.ts'
 
 export interface ServiceOptions {
   readonly seed: Seed
   readonly timeline: Timeline
-  readonly registrationToken: string
   readonly templateValidityMs: number
   readonly episodes: readonly Episode[]
   policyFor(deviceId: string): PolicyDocument | undefined
@@ -23,28 +24,38 @@ export interface ServiceOptions {
 /** The lab, as devices meet it: with its outages. */
 export interface SimulatedService {
   readonly lab: Lab
+  /** A secret. */
+  readonly registrationToken: string
   /** For the next simulation. */
   readonly authority: LabTables['authority']
   handle(request: HttpRequest): Promise<HttpResponse>
+  /** By serial number, lower-case hex. */
+  isRevoked(serialNumber: string): boolean
+  /** Deletes what nobody can ask for any more. */
+  forget(): Promise<void>
 }
 
 /** Of a thousand requests to the CA, how many have to wait for an approval. */
 const pendingPerMille = 30
 
 export async function simulatedService(options: ServiceOptions): Promise<SimulatedService> {
-  const { seed, timeline, registrationToken, templateValidityMs, policyFor, episodes, isFaulty, onFault } = options
+  const { seed, timeline, templateValidityMs, policyFor, episodes, isFaulty, onFault } = options
   const chances = new Map<string, Chance>()
   const chanceFor = (deviceId: string): Chance => {
     const known = chances.get(deviceId) ?? chanceOf(seed, 'approval', deviceId)
     chances.set(deviceId, known)
     return known
   }
-  const store = options.labStore(memoryLabStore())
+  const clock = clockOf(timeline)
+  const memory = forgetful(memoryLabStore(), clock, templateValidityMs)
+  const store = options.labStore(memory)
   const { authority } = options
+  const revoked = new Set<string>()
+  const registrationToken = randomBytes(32).toString('base64url')
   if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
   const lab = await createLab({
-    store: watched(store, options.onIssued),
-    clock: clockOf(timeline),
+    store: watched(store, options.onIssued, revoked),
+    clock,
     policyFor,
     registrationToken,
     templateValidityMs,
@@ -57,6 +68,9 @@ export async function simulatedService(options: ServiceOptions): Promise<Simulat
   const during = (fault: Episode['fault']) => episodeAt(episodes, fault, timeline.now()) !== undefined
   return {
     lab,
+    registrationToken,
+    isRevoked: (serialNumber) => revoked.has(serialNumber),
+    forget: memory.forget,
     authority: store.get('authority', 'lab') as LabTables['authority'],
     async handle(request) {
       if (isScep(request) && during('ca-down')) throw new AgentError('ERR_NETWORK', 'the CA cannot be reached')
@@ -76,8 +90,8 @@ function clockOf(timeline: Timeline): Clock {
   }
 }
 
-/** The same store; `onIssued` is told of each certificate once it is committed. */
-function watched(store: LabStore, onIssued: (record: IssuedRecord) => void): LabStore {
+/** The same store; `onIssued` is told of each certificate once it is committed, and `revoked` holds what is revoked. */
+function watched(store: LabStore, onIssued: (record: IssuedRecord) => void, revoked: Set<string>): LabStore {
   return {
     ...store,
     async transaction(work) {
@@ -87,6 +101,7 @@ function watched(store: LabStore, onIssued: (record: IssuedRecord) => void): Lab
           ...transaction,
           put(table, key, value) {
             if (table === 'issued') issued.push(value as IssuedRecord)
+            if (table === 'revocations') revoked.add(key)
             transaction.put(table, key, value)
           },
         }),

@@ -1,20 +1,20 @@
-import { randomBytes } from 'node:crypto'
-import { jitterShareOfWindow, type KeyStorageProvider, type PolicyDocument } from '@certfleet/agent-core'
+import { type Instant, jitterShareOfWindow, type KeyStorageProvider, type PolicyDocument } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
 import type { LabTables } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
 import { chanceOf } from './chance.ts'
-import { policyChanges } from './changes.ts'
-import { type SimulatedDevice, simulatedDevice } from './device.ts'
+import { type Changes, policyChanges } from './changes.ts'
+import { type SimulatedDevice, type SimulatedWorld, simulatedDevice } from './device.ts'
 import { deviceEventEpisodes, type SimulatedEvent, serviceEventEpisodes } from './events.ts'
 import { deviceEpisodes, type Fault, serviceEpisodes } from './faults.ts'
-import { collectViolations, type InvariantResult, issuanceInvariant } from './invariants.ts'
+import { collectViolations, type InvariantResult, issuanceInvariant, type Violations } from './invariants.ts'
 import { refusedForGood, unconverged } from './liveness.ts'
 import { edited } from './policies.ts'
 import type { Sabotage } from './ports.ts'
-import { simulatedService } from './service.ts'
-import { createTimeline } from './timeline.ts'
-import { createTrace } from './trace.ts'
+import { type SimulatedService, simulatedService } from './service.ts'
+import { createTally, type Tally } from './tally.ts'
+import { createTimeline, type Timeline } from './timeline.ts'
+import { createTrace, type Trace } from './trace.ts'
 import { type RenewalWave, renewalWave } from './waves.ts'
 
 export interface SimulationOptions {
@@ -85,114 +85,44 @@ const scepUrl = `${url}/certsrv/mscep/mscep.dll`
 
 /** Runs the devices through their days, then heals everything, and judges. Rejects for a bug alone. */
 export async function simulate(options: SimulationOptions): Promise<SimulationOutcome> {
-  const { seed, devices: specs, days, checkInMs, events, hasJitter, sabotage = {} } = options
+  const { seed, devices: specs, days, events } = options
   const timeline = createTimeline(startAt)
   const elapsedMs = () => timeline.now() - startAt
-  const healAt = startAt + days * dayMs
-  const isFaulty = () => options.faults && timeline.now() < healAt
   const trace = createTrace(elapsedMs, options.onLine ?? (() => {}))
   const violations = collectViolations(elapsedMs, (name, { found, device }) => trace.add(`violates ${name}: ${found}`, device))
-  const counts = new Map<Fault, number>()
-  const onFault = (fault: Fault) => void counts.set(fault, (counts.get(fault) ?? 0) + 1)
-  const registrationToken = randomBytes(32).toString('base64url')
-  const judgeIssued = issuanceInvariant(violations)
-  const renewedAtMs = new Map<string, number>()
-  let certificatesIssued = 0
-  let renewals = 0
-
-  const serviceEvents = [...(options.faults ? serviceEpisodes(seed, startAt, healAt) : []), ...serviceEventEpisodes(events, startAt)]
-  for (const { fault, from } of serviceEvents) {
-    timeline.at(from, () => {
-      trace.add(fault)
-      onFault(fault)
-    })
-  }
-  const service = await simulatedService({
-    seed,
-    timeline,
-    registrationToken,
-    templateValidityMs: options.validityDays * dayMs,
-    authority: options.authority,
-    labStore: sabotage.labStore ?? ((store) => store),
-    episodes: serviceEvents,
-    policyFor: (deviceId) => policyFor(deviceId),
-    isFaulty,
-    onFault,
-    onIssued(record) {
-      certificatesIssued++
-      judgeIssued(record)
-    },
-  })
+  const tally = createTally(elapsedMs)
+  const common = { ...options, timeline, trace, violations, tally }
+  const service = await startService(common, (deviceId) => policyFor(deviceId))
   const { lab } = service
-  const changes = policyChanges({ seed, timeline, trace, onFault, wake: lab.wake })
+  const changes = policyChanges({ seed, timeline, trace, onFault: tally.onFault, wake: lab.wake })
   const policyFor = (deviceId: string): PolicyDocument | undefined => {
     const document = options.policyFor(deviceId, { root: lab.rootCertificate, issuing: lab.issuingCertificate, scepUrl })
     return document && edited(document, changes.editsOf(deviceId))
   }
-  const world = {
-    seed,
-    timeline,
-    trace,
-    violations,
-    policyUrl: `${url}/device/policy`,
-    registrationToken,
-    checkInMs,
-    hasJitter,
-    sabotage,
-    isFaulty,
-    handle: service.handle,
-    connectPush: (credential: string, listener: Parameters<typeof lab.connectPush>[1]) =>
-      lab.connectPush({ authorization: `Bearer ${credential}` }, listener),
-    onFault,
-    onRenewed(device: string) {
-      renewals++
-      if (!renewedAtMs.has(device)) renewedAtMs.set(device, elapsedMs())
-    },
-  }
-
-  function begin(spec: DeviceSpec, index: number): SimulatedDevice {
-    const seeded = options.faults ? deviceEpisodes(seed, index, startAt, healAt) : []
-    const episodes = [...seeded, ...deviceEventEpisodes(events, { seed, index }, startAt)]
-    for (const { fault, from } of episodes) timeline.at(from, () => onFault(fault))
-    const device = simulatedDevice({ spec, index, episodes, providers: options.keysFor(index, spec) }, world)
-    timeline.at(startAt + chanceOf(seed, index, 'start').between(0, options.startOverMs), device.boot)
-    if (options.faults) changes.plague(device, index, healAt)
-    return device
-  }
-
-  const devices = specs.map(begin)
+  const devices = startDevices(common, service, changes)
   for (const event of events) {
     changes.enact(event, devices, startAt)
     if (event.kind === 'ca-roll-over') await lab.prepareRollOver(startAt + event.day * dayMs)
   }
   for (let day = 1; day <= days; day++) {
     await timeline.runUntil(startAt + day * dayMs)
-    options.onDay?.({ day, issued: certificatesIssued, violations: violations.count })
+    await service.forget()
+    options.onDay?.({ day, issued: tally.issued, violations: violations.count })
   }
   trace.add('healed')
-  for (const device of devices) device.crashNever()
-  let behind = await unconverged(devices, policyFor, timeline.now())
-  for (let round = 0; round < healingRounds && (round === 0 || behind.size > 0); round++) {
-    changes.save(await refusedForGood(devices))
-    changes.reassign(devices.filter(({ hasMissedRenewal }) => hasMissedRenewal).map(({ spec }) => spec.id))
-    await timeline.runUntil(timeline.now() + checkInMs + settleMs)
-    behind = await unconverged(devices, policyFor, timeline.now())
-  }
+  const behind = await heal(devices, changes, options.checkInMs, timeline, (now) => unconverged(devices, policyFor, service.isRevoked, now))
   for (const [{ spec }, found] of behind) violations.add('I8', found, spec.id)
-  const firstWave = renewalWave(
-    [...renewedAtMs.values()],
-    jitterWindowMs(policyFor(specs[0]?.id ?? ''), options.validityDays) + options.startOverMs,
-  )
+  const firstWave = renewalWave(tally.firstRenewalsMs, jitterWindowMs(policyFor(specs[0]?.id ?? ''), options) + options.startOverMs)
   return {
     seed,
     days,
     devices: devices.length,
     converged: devices.length - behind.size,
-    certificatesIssued,
-    renewals,
+    certificatesIssued: tally.issued,
+    renewals: tally.renewals,
     ...(firstWave && { firstWave }),
     crashes: devices.reduce((all, device) => all + device.crashes, 0),
-    faults: Object.fromEntries(counts),
+    faults: tally.faults,
     invariants: violations.results(),
     traceDigest: trace.digest(),
     traceLines: trace.lines,
@@ -200,8 +130,91 @@ export async function simulate(options: SimulationOptions): Promise<SimulationOu
   }
 }
 
+/** The options, and what is shared while they are carried out. */
+interface Common extends SimulationOptions {
+  readonly timeline: Timeline
+  readonly trace: Trace
+  readonly violations: Violations
+  readonly tally: Tally
+}
+
+const healAt = ({ days }: SimulationOptions): Instant => startAt + days * dayMs
+const isFaulty = (common: Common): boolean => common.faults && common.timeline.now() < healAt(common)
+
+function startService(common: Common, policyFor: (deviceId: string) => PolicyDocument | undefined): Promise<SimulatedService> {
+  const { seed, timeline, trace, tally, violations, events, faults, validityDays, authority, sabotage } = common
+  const episodes = [...(faults ? serviceEpisodes(seed, startAt, healAt(common)) : []), ...serviceEventEpisodes(events, startAt)]
+  for (const { fault, from } of episodes) {
+    timeline.at(from, () => {
+      trace.add(fault)
+      tally.onFault(fault)
+    })
+  }
+  const judgeIssued = issuanceInvariant(violations)
+  return simulatedService({
+    seed,
+    timeline,
+    templateValidityMs: validityDays * dayMs,
+    authority,
+    labStore: sabotage?.labStore ?? ((store) => store),
+    episodes,
+    policyFor,
+    isFaulty: () => isFaulty(common),
+    onFault: tally.onFault,
+    onIssued(record) {
+      tally.onIssued()
+      judgeIssued(record)
+    },
+  })
+}
+
+function startDevices(common: Common, service: SimulatedService, changes: Changes): readonly SimulatedDevice[] {
+  const { seed, timeline, tally, faults, events } = common
+  const world: SimulatedWorld = {
+    ...common,
+    policyUrl: `${url}/device/policy`,
+    registrationToken: service.registrationToken,
+    sabotage: common.sabotage ?? {},
+    isFaulty: () => isFaulty(common),
+    handle: service.handle,
+    connectPush: (credential, listener) => service.lab.connectPush({ authorization: `Bearer ${credential}` }, listener),
+    onFault: tally.onFault,
+    onRenewed: tally.onRenewed,
+  }
+  return common.devices.map((spec, index) => {
+    const seeded = faults ? deviceEpisodes(seed, index, startAt, healAt(common)) : []
+    const episodes = [...seeded, ...deviceEventEpisodes(events, { seed, index }, startAt)]
+    for (const { fault, from } of episodes) timeline.at(from, () => tally.onFault(fault))
+    const device = simulatedDevice({ spec, index, episodes, providers: common.keysFor(index, spec) }, world)
+    timeline.at(startAt + chanceOf(seed, index, 'start').between(0, common.startOverMs), device.boot)
+    if (faults) changes.plague(device, index, healAt(common))
+    return device
+  })
+}
+
+type Behind = ReadonlyMap<SimulatedDevice, string>
+
+/** Time without faults, and an admin who looks at the reports. Returns who is behind even then, and why. */
+async function heal(
+  devices: readonly SimulatedDevice[],
+  changes: Changes,
+  checkInMs: number,
+  timeline: Timeline,
+  whoIsBehind: (now: Instant) => Promise<Behind>,
+): Promise<Behind> {
+  for (const device of devices) device.crashNever()
+  let behind = await whoIsBehind(timeline.now())
+  for (let round = 0; round < healingRounds && (round === 0 || behind.size > 0); round++) {
+    changes.save(await refusedForGood(devices))
+    changes.reassign(devices.filter(({ hasMissedRenewal }) => hasMissedRenewal).map(({ spec }) => spec.id))
+    await timeline.runUntil(timeline.now() + checkInMs + settleMs)
+    behind = await whoIsBehind(timeline.now())
+  }
+  return behind
+}
+
 /** Over which the renewals of certificates that were issued together are spread. */
-function jitterWindowMs(policy: PolicyDocument | undefined, validityDays: number): number {
+function jitterWindowMs(policy: PolicyDocument | undefined, { validityDays }: SimulationOptions): number {
   const percent = Math.max(1, ...(policy?.scepProfiles ?? []).map((profile) => Number(profile.renewalThresholdPercent)))
   return validityDays * dayMs * (percent / 100) * jitterShareOfWindow
 }
