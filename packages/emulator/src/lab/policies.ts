@@ -32,11 +32,10 @@ export function policies(store: LabStore, policyFor: PolicyFor): Policies {
     async get(deviceId, { headers }) {
       const rendered = policyFor(deviceId)
       if (rendered === undefined) return empty(404)
-      const document = { ...rendered, revision: (await revise(store, deviceId, rendered)).revision }
-      const body = JSON.stringify(document)
-      const etag = `"${sha256Hex(body).slice(0, 32)}"`
+      const { revision, contentDigest } = await revise(store, deviceId, rendered)
+      const etag = `"${sha256Hex(`${revision} ${contentDigest}`).slice(0, 32)}"`
       if (matches(headers['if-none-match'], etag)) return empty(304, { etag })
-      const response = content(200, 'application/json', body)
+      const response = content(200, 'application/json', JSON.stringify({ ...rendered, revision }))
       return { ...response, headers: { ...response.headers, etag, 'cache-control': 'no-cache' } }
     },
     async refresh(deviceId) {
@@ -46,18 +45,18 @@ export function policies(store: LabStore, policyFor: PolicyFor): Policies {
   }
 }
 
-async function revise(store: LabStore, deviceId: string, rendered: PolicyDocument): Promise<{ revision: number; rose: boolean }> {
+async function revise(store: LabStore, deviceId: string, rendered: PolicyDocument): Promise<PolicyRevision & { readonly rose: boolean }> {
   const contentDigest = sha256Hex(JSON.stringify({ ...rendered, revision: 0 }))
   const next = (before: PolicyRevision | undefined): PolicyRevision => {
     const least = before === undefined ? 0 : before.contentDigest === contentDigest ? before.revision : before.revision + 1
     return { revision: Math.max(rendered.revision, least), contentDigest }
   }
   const before = store.get('revisions', deviceId)
-  if (before && before.revision === next(before).revision) return { revision: before.revision, rose: false }
+  if (before && before.revision === next(before).revision) return { ...before, rose: false }
   return store.transaction((transaction) => {
     const record = next(transaction.get('revisions', deviceId))
     transaction.put('revisions', deviceId, record)
-    return { revision: record.revision, rose: true }
+    return { ...record, rose: true }
   })
 }
 

@@ -33,12 +33,16 @@ const maxTurns = 5_000_000
 
 export function incarnation({ name, timeline, asleepUntil }: IncarnationOptions): Incarnation {
   let waiting = 0
+  let portCalls = 0
   let isAlive = true
+  let stir = () => {}
 
+  /** A port that computes on the thread pool tells when it is done: turning the event loop meanwhile would cost more than the work. */
   async function settle(): Promise<void> {
     for (let turns = 0; turns < maxTurns; turns++) {
       await new Promise(setImmediate)
       if (waiting > 0 || !isAlive) return
+      if (portCalls > 0) await new Promise<void>((resolve) => (stir = resolve))
     }
     throw new Error(`${name} waits for something that is no part of the simulation`)
   }
@@ -58,6 +62,7 @@ export function incarnation({ name, timeline, asleepUntil }: IncarnationOptions)
     if (!isAlive) return forever
     signal?.throwIfAborted()
     waiting++
+    stir()
     return new Promise<T>((resolve, reject) => {
       let isOver = false
       const over = (finish: () => void) => {
@@ -79,6 +84,16 @@ export function incarnation({ name, timeline, asleepUntil }: IncarnationOptions)
     })
   }
 
+  async function called(answer: unknown): Promise<unknown> {
+    portCalls++
+    try {
+      return await answer
+    } finally {
+      portCalls--
+      stir()
+    }
+  }
+
   function through<T extends object>(port: T, onCall: () => void = () => {}): T {
     return new Proxy(port, {
       get(target, member) {
@@ -87,7 +102,7 @@ export function incarnation({ name, timeline, asleepUntil }: IncarnationOptions)
         return async (...given: unknown[]) => {
           onCall()
           if (!isAlive) return forever
-          const answer: unknown = await value.apply(target, given)
+          const answer: unknown = await called(value.apply(target, given))
           onCall()
           if (!isAlive) return forever
           return isHandle(answer) ? through(answer, onCall) : answer
@@ -102,6 +117,7 @@ export function incarnation({ name, timeline, asleepUntil }: IncarnationOptions)
     through,
     kill() {
       isAlive = false
+      stir()
     },
     get isAlive() {
       return isAlive

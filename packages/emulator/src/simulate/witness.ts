@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import { dirname } from 'node:path'
 import {
   type AgentState,
@@ -52,7 +52,7 @@ export function witness(device: string, violations: Violations): Witness {
   function judgeIdentity({ chain, keyLabel, profileId }: Identity): void {
     const [leaf, ...issuers] = chain.map((der, i) => (i === 0 ? new X509Certificate(der) : certificateOf(der)))
     const key = keys.get(keyLabel)
-    const isItsKey = leaf && key && Buffer.compare(key, leaf.publicKey.export({ format: 'der', type: 'spki' })) === 0
+    const isItsKey = leaf && key && isSameKey(key, leaf.publicKey)
     if (!isItsKey) violations.add('I5', `the new certificate for ${profileId} is not for a key of the device`, device)
     const isTrusted = leaf && leadsToRoot(leaf, [...issuers, ...roots.values()], roots, maxPathLength)
     if (!isTrusted) violations.add('I5', `the new certificate for ${profileId} leads to no installed root`, device)
@@ -92,7 +92,7 @@ export function witness(device: string, violations: Violations): Witness {
         ...ports.certificateStores,
         async install(store, der) {
           await ports.certificateStores.install(store, der)
-          const certificate = new X509Certificate(der)
+          const certificate = certificateOf(der)
           const isAsked = policy?.trustedRoots.some((root) => Buffer.compare(root.certificate, der) === 0)
           if (!certificate.ca || !isAsked)
             violations.add('I5', `a certificate entered ${store} that is no CA's, or that no policy names`, device)
@@ -210,6 +210,12 @@ function leadsToRoot(
   if (depth === 0) return false
   const isIssuer = (issuer: X509Certificate) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
   return candidates.some((issuer) => isIssuer(issuer) && leadsToRoot(issuer, candidates, roots, depth - 1))
+}
+
+/** By what the SubjectPublicKeyInfo ends with: to write a whole one costs OpenSSL more than to verify a signature. */
+function isSameKey(spki: Uint8Array, key: KeyObject): boolean {
+  const encoded = key.export({ format: 'der', type: key.asymmetricKeyType === 'rsa' ? 'pkcs1' : 'spki' })
+  return Buffer.compare(spki.subarray(-encoded.length), encoded) === 0
 }
 
 /** SHA-256, lower-case hex. */
