@@ -44,8 +44,9 @@ export async function reconcile(device: Device, signal: AbortSignal, onResult: O
   await run(plan, before, () => true)
 
   // What the actions left behind goes at once: an attempt that is over, the key and the root of a certificate that was just replaced.
-  const between = plan.actions.length > 0 ? await observe(device.platform, device.state) : before
-  const tidying = planActions(policy, between, device.clock.now(), device.platform.lifecycle)
+  const isChanged = plan.actions.length > 0
+  const between = isChanged ? await observe(device.platform, device.state) : before
+  const tidying = isChanged ? planActions(policy, between, device.clock.now(), device.platform.lifecycle) : plan
   await run(tidying, between, ({ kind }) => isTidying.has(kind))
 
   const at = device.clock.now()

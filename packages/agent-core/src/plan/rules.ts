@@ -12,7 +12,7 @@ type Rule = (identity: IdentityFacts, profile: CertificateProfile, now: Instant)
 const when = (condition: boolean, reason: Reason): Finding | undefined => (condition ? { kind: 'enroll', reason } : undefined)
 
 /** Lists and objects of the policy are small and come from one parser, so that equal values are written alike. */
-const differ = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b)
+const differ = (a: unknown, b: unknown): boolean => a !== b && JSON.stringify(a) !== JSON.stringify(b)
 
 /** One setting; undefined in the specs that have none of that name. */
 const settingOf = (spec: CertificateSpec, name: keyof RequestSpec | keyof PfxSpec): unknown =>

@@ -17,9 +17,8 @@ export type Route = Readonly<Partial<Record<HttpRequest['method'], Handler>>>
  */
 export function router(routes: ReadonlyMap<string, Route>): (request: HttpRequest) => Promise<HttpResponse> {
   return async (request) => {
-    const base = 'http://lab.invalid'
-    if (!URL.canParse(request.url, base)) return empty(400)
-    const url = new URL(request.url, base)
+    const url = parseUrl(request.url)
+    if (url === undefined) return empty(400)
     if (targetLength(request.url) > maxUrlCharacters) return empty(414)
     if ((request.body?.length ?? 0) > maxBodyBytes) return empty(413)
     const path = url.pathname.toLowerCase()
@@ -27,6 +26,14 @@ export function router(routes: ReadonlyMap<string, Route>): (request: HttpReques
     if (route === undefined) return empty(404)
     const handler = route[request.method]
     return handler ? handler(request, url) : empty(405, { allow: Object.keys(route).join(', ') })
+  }
+}
+
+function parseUrl(url: string): URL | undefined {
+  try {
+    return new URL(url, 'http://lab.invalid')
+  } catch {
+    return undefined
   }
 }
 
@@ -49,11 +56,13 @@ export function json(status: number, value: unknown): HttpResponse {
   return { ...answer, headers: { ...headers, 'cache-control': 'no-store' } }
 }
 
+const decoder = new TextDecoder()
+
 /** The body by its schema; `undefined` for one that is not UTF-8, not JSON, or not so. */
 export function readBody<T>({ body }: HttpRequest, schema: z.ZodType<T>): T | undefined {
   if (body === undefined || !isUtf8(body)) return undefined
   try {
-    return schema.safeParse(JSON.parse(new TextDecoder().decode(body))).data
+    return schema.safeParse(JSON.parse(decoder.decode(body))).data
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error

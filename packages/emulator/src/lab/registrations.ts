@@ -3,7 +3,7 @@ import type { Clock, HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import { z } from 'zod'
 import type { Audit } from './audit.ts'
 import { maxManagementCertificateChars, readManagementCertificate } from './connector/management-certificate.ts'
-import { sameSecret, sha256Hex } from './digest.ts'
+import { sameDigest, sameSecret, sha256Hex } from './digest.ts'
 import { bearerOf, empty, json, readBody } from './http.ts'
 import type { Registration } from './records.ts'
 import type { LabStore, LabTransaction } from './store.ts'
@@ -72,7 +72,7 @@ export function registrations({ store, clock, audit, registrationToken, onRotate
       if (credential === undefined) return undefined
       const digest = sha256Hex(credential)
       const registration = store.get('registrations', store.get('credentials', digest) ?? '')
-      return registration && sameSecret(registration.credentialDigest, digest) ? registration : undefined
+      return registration && sameDigest(registration.credentialDigest, digest) ? registration : undefined
     },
   }
 }

@@ -31,23 +31,33 @@ export interface LabStore {
 export function memoryLabStore(): LabStore {
   const tables = new Map<keyof LabTables, Map<string, unknown>>()
   return {
-    get: (table, key) => structuredClone(read(tables, table, key)),
+    get: (table, key) => copyOf(read(tables, table, key)),
     *list(table) {
-      for (const key of [...(tables.get(table)?.keys() ?? [])].sort())
-        yield structuredClone(read(tables, table, key)) as LabTables[typeof table]
+      for (const key of [...(tables.get(table)?.keys() ?? [])].sort()) yield copyOf(read(tables, table, key)) as LabTables[typeof table]
     },
     transaction: async (work) => commit(tables, work),
     close: async () => {},
   }
 }
 
+/** Of a record: objects, arrays, octets and what cannot be changed. Several times as fast as `structuredClone`, which copies text too. */
+function copyOf<T>(value: T): T
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Uint8Array) return new Uint8Array(value)
+  if (Array.isArray(value)) return value.map((element) => copyOf(element))
+  const copy: Record<string, unknown> = { ...value }
+  for (const name of Object.keys(copy)) copy[name] = copyOf(copy[name])
+  return copy
+}
+
 type Tables = Map<keyof LabTables, Map<string, unknown>>
 
 function commit<R>(tables: Tables, work: (transaction: LabTransaction) => R): R {
   const written: Tables = new Map()
-  const write = (table: keyof LabTables, key: string, value: unknown) => tableOf(written, table).set(key, structuredClone(value))
+  const write = (table: keyof LabTables, key: string, value: unknown) => tableOf(written, table).set(key, copyOf(value))
   const result = work({
-    get: (table, key) => structuredClone(written.get(table)?.has(key) ? read(written, table, key) : read(tables, table, key)),
+    get: (table, key) => copyOf(written.get(table)?.has(key) ? read(written, table, key) : read(tables, table, key)),
     put: write,
     remove: (table, key) => write(table, key, undefined),
   })
