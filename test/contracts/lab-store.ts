@@ -100,6 +100,13 @@ export async function labStoreContract(t: Test, make: (t: Test) => Promise<LabSt
     mine.push(named('two'))
     ;(store.get('outstanding', 'a') as (typeof mine)[number][]).push(named('three'))
     t.same(store.get('outstanding', 'a'), [named('one')])
+    const secret = Uint8Array.of(1)
+    const pair = { privateKey: secret, certificate: secret }
+    const record = { root: pair, issuing: pair, signing: pair, encryption: pair, secret }
+    await store.transaction((transaction) => transaction.put('authority', 'lab', record))
+    secret.fill(2)
+    store.get('authority', 'lab')?.root.privateKey.fill(3)
+    t.same([...(store.get('authority', 'lab')?.root.privateKey ?? [])], [1], 'nor to its octets')
   })
   await t.test('removing what is not there, and closing twice, are no errors', async (t) => {
     const store = await make(t)
