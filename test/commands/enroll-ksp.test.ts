@@ -6,6 +6,7 @@ import { runCommandLine } from '@certfleet/emulator/commands'
 import t from 'tap'
 import { makeStoredKey } from '#emulator/commands/enroll-key.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { keysBefore } from '../fakes/key-folders.ts'
 import { challenge, scepLab } from './scep-lab.ts'
 import { command, terminal } from './terminal.ts'
 
@@ -21,6 +22,7 @@ t.test('a key stays in its storage, and is there afterwards', async (t) => {
   ] as const
   for (const [ksp, env, provider] of rows) {
     const out = join(t.testdir(), ksp)
+    await keysBefore(out, ksp, pin)
     const { exitCode, stdout, stderr } = await command([...wish, '--ksp', ksp, '--out', out, '--json'], env)
     t.equal(exitCode, 0, stderr)
     const told = JSON.parse(stdout)
@@ -81,6 +83,7 @@ t.test('a storage that is not there fails before any connection', async (t) => {
 
 t.test('a passphrase that is not the one of the folder changes nothing', async (t) => {
   const out = t.testdir()
+  await keysBefore(out, 'software', pin)
   t.match(await command([...wish, '--ksp', 'software', '--out', out], { CERTFLEET_PIN: pin }), { exitCode: 0 })
   const files = filesBelow(join(out, 'keys'))
   renameSync(join(out, 'cert.pem'), join(out, 'old.pem'))
@@ -135,6 +138,7 @@ t.test('an enrolment that fails destroys its key, and says so', async (t) => {
       own.isBroken = false
     })
     const out = t.testdir()
+    await keysBefore(out, 'software', pin)
     t.match(await command([...wish, '--ksp', 'software', '--out', out], { CERTFLEET_PIN: pin }), {
       exitCode: 1,
       stderr: /its key was destroyed/,
@@ -149,6 +153,7 @@ t.test('an enrolment that fails destroys its key, and says so', async (t) => {
     })
     for (const end of ['timeout', 'interrupt'] as const) {
       const out = t.testdir()
+      await keysBefore(out, 'software', pin)
       const clock = new FakeClock(systemClock.now())
       const { io, seen, interrupt, stderr } = terminal({ clock, env: { CERTFLEET_PIN: pin } })
       const running = runCommandLine([...wish, '--ksp', 'software', '--timeout', '5', '--out', out], io)

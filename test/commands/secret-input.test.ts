@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { openKeyStorage, systemClock } from '@certfleet/agent-core'
 import { runCommandLine } from '@certfleet/emulator/commands'
 import t from 'tap'
+import { keysBefore } from '../fakes/key-folders.ts'
 import { challenge, scepLab } from './scep-lab.ts'
 import { command, terminal } from './terminal.ts'
 
@@ -38,6 +39,8 @@ t.test('the PIN or passphrase comes from a file, the environment or the terminal
   ]
   for (const [index, [name, { options = [], env, typed }, expected]] of rows.entries()) {
     const out = join(folder, String(index))
+    // The first is chosen, and what is typed; the others open what is there.
+    if (index > 0 && !typed?.length) await keysBefore(out, 'software', pin)
     const before = own.requests.length
     const outcome = await command([...wish, '--ksp', 'software', '--out', out, ...options], env, typed)
     t.match(outcome, expected, name)

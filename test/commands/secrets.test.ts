@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { openKeyStorage, parseKsp, systemClock } from '@certfleet/agent-core'
 import t from 'tap'
+import { keysBefore } from '../fakes/key-folders.ts'
 import { exampleProfiles } from './example.ts'
 import { challenge, scepLab } from './scep-lab.ts'
 import { command, type Outcome } from './terminal.ts'
@@ -20,6 +21,8 @@ t.test('a PIN or passphrase is in no output and in no file', async (t) => {
   const outcomes: [string, number, Outcome][] = []
   const note = async (name: string, exitCode: number, outcome: Promise<Outcome>) => outcomes.push([name, exitCode, await outcome])
   for (const ksp of storages) {
+    // Chosen anew where it is typed, which costs the dear scrypt.
+    for (const name of ['file', 'env', 'rejected']) await keysBefore(out(`${ksp}-${name}`), ksp, canary)
     const enroll = (name: string) => [...wish, '--ksp', ksp, '--out', out(`${ksp}-${name}`)]
     await note(`${ksp} from a file`, 0, command([...enroll('file'), '--pin-file', join(folder, 'pin.txt'), '--json']))
     await note(`${ksp} from the environment`, 0, command(enroll('env'), { CERTFLEET_PIN: canary }))
@@ -52,6 +55,7 @@ t.test('a PIN or passphrase is in no output and in no file', async (t) => {
 t.test('a PIN or passphrase is in no error and in nothing that can be inspected', async (t) => {
   const folder = t.testdir()
   for (const ksp of storages) {
+    await keysBefore(folder, ksp, canary)
     const options = { clock: systemClock, folder, secret: async () => canary }
     const storage = await openKeyStorage(parseKsp(ksp), options)
     const key = await storage.generate({ algorithm: 'rsa', bits: 2048 }, 'k1')

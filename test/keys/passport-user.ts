@@ -1,12 +1,7 @@
-import { type KeyObject, randomBytes } from 'node:crypto'
-import { join } from 'node:path'
-import { keyEncryptionKey } from '#agent-core/keys/key-secret.ts'
 import type { GestureAnswer, GesturePrompt, ModelledPassport, PassportOptions } from '#agent-core/keys/passport/passport.ts'
 import { modelledPassport } from '#agent-core/keys/passport/passport.ts'
-import { diskRecord } from '#agent-core/keys/passport/record.ts'
-import { seal } from '#agent-core/keys/sealed.ts'
-import { systemDisk } from '#agent-core/state/disk.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { passportFolderBefore } from '../fakes/key-folders.ts'
 
 export const pin = '739148-alice'
 export const rsa2048 = { algorithm: 'rsa', bits: 2048 } as const
@@ -44,14 +39,9 @@ export async function provisioned(options: Partial<PassportOptions> = {}): Promi
   return user
 }
 
-/** With the PIN set in an earlier process, under the cheapest scrypt that a record may name: the dear one is for those who guess. */
+/** With the PIN set in an earlier process. */
 export async function provisionedBefore(folder: string, options: Partial<PassportOptions> = {}): Promise<User> {
-  const owner = { user: 'alice', containerName: 'ngc-7' }
-  const kdf = { name: 'scrypt', N: 2 ** 14, r: 8, p: 1, salt: randomBytes(16).toString('base64') } as const
-  const key = (await keyEncryptionKey({ passphrase: pin }, kdf)) as KeyObject
-  const { nonce, sealed } = seal(key, randomBytes(32), { ...owner, kdf })
-  const news = { hasPayload: false, hasMultiFactor: false, wrongPins: 0, lockouts: 0, lockedUntil: 0 }
-  await diskRecord(owner, join(folder, 'container.json'), systemDisk).save({ ...owner, ...news, secret: { kdf, nonce, sealed } })
+  await passportFolderBefore(folder, pin, { user: 'alice', containerName: 'ngc-7' })
   return alice({ folder, ...options })
 }
 

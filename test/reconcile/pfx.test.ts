@@ -26,6 +26,8 @@ function pair(type: 'rsa' | 'ec', size: number | string): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: String(size) }).privateKey
 }
 
+const rsa4096 = pair('rsa', 4096)
+
 const make = (own: Partial<WirePfx> = {}, options: Partial<WorldOptions> = {}) =>
   world({ pool: [], pfxPool: pool, authority, edit: (document) => withPfx(document, own), ...options })
 const passOf = async (device: World) => (await reconcile(device.device(), signal)).report
@@ -257,9 +259,9 @@ t.test('a device that insists on its TPM gives no exportable key', async (t) => 
 const kinds: readonly (readonly [name: string, key: KeyObject, option: WirePfx['keyStorage'], expected: object])[] = [
   ['P-256', pair('ec', 'P-256'), 'useSoftwareKsp', { state: 'installed', keyBits: undefined }],
   ['P-256', pair('ec', 'P-256'), 'useTpmKspOtherwiseFail', { state: 'installed', keyProtection: 'tpm' }],
-  ['RSA-4096', pair('rsa', 4096), 'useSoftwareKsp', { state: 'installed', keyBits: 4096 }],
-  ['RSA-4096', pair('rsa', 4096), 'useTpmKspOtherwiseFail', { code: 'ERR_UNSUPPORTED', message: /makes no RSA-4096/ }],
-  ['RSA-4096', pair('rsa', 4096), 'usePassportForWorkKspOtherwiseFail', { code: 'ERR_UNSUPPORTED', message: /RSA-2048 alone/ }],
+  ['RSA-4096', rsa4096, 'useSoftwareKsp', { state: 'installed', keyBits: 4096 }],
+  ['RSA-4096', rsa4096, 'useTpmKspOtherwiseFail', { code: 'ERR_UNSUPPORTED', message: /makes no RSA-4096/ }],
+  ['RSA-4096', rsa4096, 'usePassportForWorkKspOtherwiseFail', { code: 'ERR_UNSUPPORTED', message: /RSA-2048 alone/ }],
   ['RSA-1024', pair('rsa', 1024), 'useSoftwareKsp', { code: 'ERR_CERTIFICATE_UNTRUSTED' }],
   ['P-521', pair('ec', 'P-521'), 'useSoftwareKsp', { code: 'ERR_UNSUPPORTED' }],
 ]
