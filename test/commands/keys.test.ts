@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { openKeyStorage, systemClock } from '@certfleet/agent-core'
 import { runCommandLine } from '@certfleet/emulator/commands'
 import t, { type Test } from 'tap'
+import { keysBefore } from '../fakes/key-folders.ts'
 import { command, terminal } from './terminal.ts'
 
 const rsa = { algorithm: 'rsa', bits: 2048 } as const
@@ -123,6 +124,7 @@ async function agentFolder(t: Test): Promise<string> {
     ['software', p256, 'wi-fi'],
     ['tpm', rsa, 'vpn'],
   ] as const) {
+    await keysBefore(folder, kind, 'passphrase')
     const storage = await openKeyStorage({ kind }, options)
     await storage.generate(spec, label)
     await storage.close()

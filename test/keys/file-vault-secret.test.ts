@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { fileVault } from '#agent-core/keys/file-vault.ts'
 import { encodeDocument } from '#agent-core/keys/key-documents.ts'
 import { keyFileOf, storedKeys } from '#agent-core/keys/stored-keys.ts'
+import { softwareFolderBefore } from '../fakes/key-folders.ts'
 
 // Each opening by a passphrase pays the real scrypt, a third of a second on an idle core: as few as will do.
 t.setTimeout(120_000)
@@ -41,6 +42,7 @@ await t.test('the secret', async (t) => {
   ] as const) {
     await t.test(`${name} is refused at the opening, and nothing changes`, async (t) => {
       const folder = newFolder(t)
+      if ('passphrase' in right) await softwareFolderBefore(folder, right.passphrase)
       await (await fileVault(folder, { secret: right })).store('k', ecKey)
       const before = contentsOf(folder)
       await t.rejects(fileVault(folder, { secret: wrong }), { code: 'ERR_KEY_SECRET_REFUSED', message })
@@ -98,6 +100,7 @@ await t.test('what storage.json says of scrypt', async (t) => {
 await t.test('no secret shows', async (t) => {
   const rsaKey = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey
   const folder = newFolder(t)
+  await softwareFolderBefore(folder, passphrase)
   const vault = await fileVault(folder, { secret: { passphrase } })
   await vault.store('rsa', rsaKey)
   await vault.store('ec', ecKey)

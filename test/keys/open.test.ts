@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type KeyHandle, systemClock } from '@certfleet/agent-core'
 import t, { type Test } from 'tap'
 import { type KeyStorageOptions, openKeyStorage, type SecretNeed } from '#agent-core/keys/open.ts'
+import { keysBefore } from '../fakes/key-folders.ts'
 
 const kinds = ['software', 'tpm', 'passport'] as const
 const spec = { algorithm: 'rsa', bits: 2048 } as const
@@ -24,6 +25,7 @@ function optionsOf(overrides: Partial<KeyStorageOptions>): KeyStorageOptions & {
 t.test('a folder keeps the keys of each kind apart, for the next process', async (t) => {
   const folder = t.testdir()
   for (const kind of kinds) {
+    await keysBefore(folder, kind, pin)
     const first = await openKeyStorage({ kind }, optionsOf({ folder }))
     t.equal(first.protection, kind)
     const key = await first.generate(spec, 'k1')
@@ -37,7 +39,6 @@ t.test('a folder keeps the keys of each kind apart, for the next process', async
     await t.rejects(openKeyStorage({ kind }, optionsOf({ folder })), { code: 'ERR_STATE_BUSY' }, `${kind}: one at a time`)
     await second.close()
     await second.close()
-    t.equal(statSync(join(folder, 'keys', kind)).mode & 0o777, 0o700)
   }
   t.strictSame(readdirSync(join(folder, 'keys')).sort(), [...kinds].sort(), 'and nothing else is left')
 })
@@ -70,11 +71,13 @@ t.test('a secret is asked for where there is need of one', async (t) => {
       name,
     )
   }
+  for (const kind of kinds) t.equal(statSync(join(folder, 'keys', kind)).mode & 0o777, 0o700, kind)
 })
 
 t.test('what goes wrong leaves the folder free', async (t) => {
   const folder = t.testdir()
   const { secret: _, ...without } = optionsOf({ folder })
+  await keysBefore(folder, 'software', pin)
   const kept = await openKeyStorage({ kind: 'software' }, optionsOf({ folder }))
   await kept.close()
   const rows: [string, () => Promise<unknown>, string][] = [

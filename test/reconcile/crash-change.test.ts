@@ -1,14 +1,15 @@
 import { type PolicyDocument, reconcile } from '@certfleet/agent-core'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
+import { createLab } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { crashAt, isMadeGood, type Phase } from './crash.ts'
 import { day, type Edit, signal, start, type World, type WorldOptions } from './world.ts'
 
 const key = await testKey('root')
 const [oldRoot, newRoot] = await Promise.all(['CN=Old', 'CN=New'].map((subject) => testCertificate({ subject, key, ca: true })))
-const rolling = memoryLabStore()
+const rolling = await labStore(new FakeClock(start))
 const lab = await createLab({ store: rolling, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
 await lab.prepareRollOver(start + day)
 

@@ -1,17 +1,17 @@
 import { join } from 'node:path'
 import { AgentError, fileState, type HttpResponse, reconcile } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
-import { createLab, memoryLabStore } from '@certfleet/emulator/lab'
+import { createLab } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
 import { Crash } from '../fakes/crashing.ts'
+import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, type Edit, signal, start, type World, type WorldOptions, world } from './world.ts'
 
 const pool = await makeKeyPool(4)
-const authority = memoryLabStore()
-await createLab({ store: authority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined })
-const nextAuthority = memoryLabStore()
+const authority = await labStore(new FakeClock(start))
+const nextAuthority = await labStore(new FakeClock(start))
 const preparing = { store: nextAuthority, clock: new FakeClock(start), registrationToken: 'unused', policyFor: () => undefined }
 await (await createLab(preparing)).prepareRollOver(start + day)
 const make = (options: Partial<WorldOptions> = {}) => world({ pool, authority, ...options })
