@@ -4,7 +4,16 @@ import { lmdbLabStore, memoryLabStore } from '@certfleet/emulator/lab'
 import t from 'tap'
 import { labStoreContract } from '../contracts/lab-store.ts'
 
-t.test('memoryLabStore', (t) => labStoreContract(t, async () => memoryLabStore()))
+t.test('memoryLabStore', async (t) => {
+  await labStoreContract(t, async () => memoryLabStore())
+  await t.test('a member named __proto__ stays a member', async (t) => {
+    const store = memoryLabStore()
+    await store.transaction((tx) => tx.put('settings', 's', JSON.parse('{ "__proto__": { "configured": true }, "running": true }')))
+    const record = store.get('settings', 's')
+    t.equal(record?.configured, undefined)
+    t.strictSame(Object.keys(record ?? {}), ['__proto__', 'running'])
+  })
+})
 
 t.test('lmdbLabStore', async (t) => {
   await labStoreContract(t, async (t) => {
