@@ -5,7 +5,7 @@ import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
 import type { FleetKeyStorage } from '../fleet/key-storage.ts'
 import { openOutput, type RunOutput } from '../fleet/output.ts'
 import { runFleet } from '../fleet/run.ts'
-import { type EmulationKeyMode, emulationKeyModes } from '../keys/index.ts'
+import { emulationKeyModes } from '../keys/index.ts'
 import { printable } from '../report/printable.ts'
 import { type ProgressFacts, showProgress } from '../report/progress.ts'
 import { isGood, type RunResults, resultsOf } from '../report/results.ts'
@@ -20,11 +20,11 @@ import { type Replacement, retarget } from '../tenant/index.ts'
 import { fleetKeyStorage } from './fleet-key-storage.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
-import { runVirtual } from './run-virtual.ts'
+import { runVirtual, type VirtualOptions } from './run-virtual.ts'
 import { tellProblem } from './tell.ts'
 import { readTenant } from './tenant-input.ts'
 
-interface RunOptions extends LegacyOptions {
+interface RunOptions extends LegacyOptions, VirtualOptions {
   readonly profiles?: string
   readonly tenant?: string
   readonly devices?: number
@@ -32,14 +32,7 @@ interface RunOptions extends LegacyOptions {
   readonly out?: string
   readonly concurrency?: number
   readonly inProcess?: true
-  readonly json?: true
   readonly virtual?: true
-  readonly days?: number
-  readonly faults: boolean
-  readonly keys?: EmulationKeyMode
-  readonly keyPool?: string
-  readonly trace?: string
-  readonly replay?: true
 }
 
 const defaultDevices = 200

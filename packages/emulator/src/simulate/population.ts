@@ -1,6 +1,6 @@
 import type { KeyStorageProvider, PolicyDocument } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
-import type { EmulationKeys } from '../keys/index.ts'
+import { assertEmulationTarget, type EmulationKeys } from '../keys/index.ts'
 import { assignProfiles, type Import, type Intent, renderPolicy, retarget, type Tenant } from '../tenant/index.ts'
 import type { SimulatedLab } from './simulation.ts'
 import { besideTpm } from './storage.ts'
@@ -21,10 +21,17 @@ export function policiesOf(imported: Import, tenant: Tenant): (deviceId: string,
       intent = assignProfiles(retarget(imported, lab).imported, tenant).intent
     }
     if (!tenant.devices.has(deviceId)) return undefined
-    const policy = rendered.get(deviceId) ?? renderPolicy(intent, tenant, deviceId, { revision: 1 })
+    const policy = rendered.get(deviceId) ?? renderForLab(intent, tenant, deviceId)
     rendered.set(deviceId, policy)
     return policy
   }
+}
+
+/** With keys that share primes nobody may enrol anywhere else. */
+function renderForLab(intent: Intent, tenant: Tenant, deviceId: string): PolicyDocument {
+  const policy = renderPolicy(intent, tenant, deviceId, { revision: 1 })
+  for (const { scepUrls } of policy.scepProfiles) for (const url of scepUrls) assertEmulationTarget(url)
+  return policy
 }
 
 /** Software keys, and on Windows a TPM beside them. */
