@@ -52,6 +52,17 @@ t.test('what it refuses', async (t) => {
     t.equal(exitCode, 2, given)
     t.match(stderr, says, given)
   }
+  const useless = [
+    { given: ['--virtual', '--out', 'x'], says: '--out: has no effect on a virtual clock' },
+    { given: ['--virtual', '--in-process'], says: '--in-process: has no effect on a virtual clock' },
+    { given: ['--days', '3'], says: '--days: has no effect without --virtual' },
+    { given: ['--key-pool', 'x'], says: '--key-pool: has no effect without --virtual' },
+  ]
+  for (const { given, says } of useless) {
+    const { exitCode, stderr } = await command(['run', ...given])
+    t.equal(exitCode, 2, given.join(' '))
+    t.match(stderr, says)
+  }
   const { exitCode, stderr } = await command([
     'run',
     '--virtual',

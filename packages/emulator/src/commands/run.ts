@@ -108,6 +108,8 @@ async function run(file: string | undefined, options: RunOptions, io: Io): Promi
 
 async function runScenario(file: string | undefined, options: RunOptions, signal: AbortSignal, io: Io): Promise<ExitCode> {
   const scenario = merge(file === undefined ? {} : await loadScenario(file), options)
+  const isVirtual = options.virtual === true || scenario.virtual !== undefined
+  refuseOptionsOf(isVirtual ? socketOptions : virtualOptions, options, isVirtual)
   const seed = scenario.seed ?? randomInt(2 ** 32)
   const say = (line: string) => (options.json ? io.err : io.out)(`${printable(line)}\n`)
   say(`seed ${seed}`)
@@ -117,7 +119,7 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
     legacyDes: options.legacyDes || (scenario['legacy-des'] ?? false),
     legacySha1: options.legacySha1 || (scenario['legacy-sha1'] ?? false),
   }
-  if (options.virtual || scenario.virtual) return runVirtual({ scenario, options, seed, imported, tenant, signal }, io)
+  if (isVirtual) return runVirtual({ scenario, options, seed, imported, tenant, signal }, io)
   const keyStorage = await fleetKeyStorage(scenario, io, signal)
   const output = options.out === undefined ? undefined : await openOutput(options.out)
   const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })
@@ -136,6 +138,17 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
   } finally {
     await lab.close()
   }
+}
+
+const socketOptions = ['out', 'concurrency', 'inProcess'] as const
+const virtualOptions = ['days', 'keys', 'keyPool', 'trace', 'replay'] as const
+
+/** An option that would change nothing was given for something else. */
+function refuseOptionsOf(names: readonly (keyof RunOptions)[], options: RunOptions, isVirtual: boolean): void {
+  const given = names.find((name) => options[name] !== undefined)
+  if (given === undefined) return
+  const flag = `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  throw new InputError(`${flag}: has no effect ${isVirtual ? 'on a virtual clock' : 'without --virtual'}; leave it out`)
 }
 
 /** An option wins over the file, where both can be. */

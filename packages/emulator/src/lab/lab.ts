@@ -200,9 +200,10 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   // Groups of devices count for a device once it has reported (S14).
   async function report(deviceId: string, request: HttpRequest): Promise<HttpResponse> {
     const response = await receiveReport(deviceId, request, store, clock)
-    if (response.status === 204) await removal.reported(deviceId)
-    if (response.status === 204) await pfx.reported(deviceId)
-    if (options.admin && response.status === 204 && (await policy.refresh(deviceId))) push.wake(deviceId)
+    if (response.status !== 204) return response
+    await removal.reported(deviceId)
+    await pfx.reported(deviceId)
+    if (options.admin && (await policy.refresh(deviceId))) push.wake(deviceId)
     return response
   }
   const { hostility } = options

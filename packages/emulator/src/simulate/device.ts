@@ -68,7 +68,7 @@ export interface SimulatedDeviceOptions {
   readonly spec: DeviceSpec
   readonly index: number
   readonly episodes: readonly Episode[]
-  /** What it has to keep keys in, beside what `tpm` is. */
+  /** What it has to keep keys in; one that is a TPM is busy at times. */
   readonly providers: readonly KeyStorageProvider[]
 }
 

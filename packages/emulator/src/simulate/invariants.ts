@@ -7,7 +7,7 @@ export const invariantNames = [
   'I3 at most one enrolment of a device and profile is under way',
   'I4 at most one certificate for a challenge, and the same for a transaction sent again',
   'I5 nothing enters a store unless it is good',
-  'I6 no secret is in a report, the state or the trace',
+  'I6 no secret is in a report or in the state',
   'I7 the state on disk is the old one or the new one',
   'I8 with the faults gone every device gets there',
   'I9 the same seed gives the same trace',

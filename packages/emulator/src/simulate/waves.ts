@@ -8,7 +8,7 @@ export interface RenewalWave {
   readonly peakToMean: number
 }
 
-export const waveBins = 100
+const waveBins = 100
 
 /** Undefined without a renewal. Those after the window count in its last bin. */
 export function renewalWave(renewedAtMs: readonly number[], windowMs: number): RenewalWave | undefined {
