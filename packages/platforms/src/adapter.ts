@@ -24,7 +24,7 @@ import type { Behaviour } from './behaviour.ts'
 import { iosBehaviour } from './ios/behaviour.ts'
 import { supportedKeyBits } from './key-sizes.ts'
 import { macosBehaviour } from './macos/behaviour.ts'
-import { type Os, type PlatformName, parseOs } from './os.ts'
+import { type FactOverrides, type Os, type PlatformName, parseOs } from './os.ts'
 import { removalRules } from './removal.ts'
 import { treatmentOf } from './settings.ts'
 import { windowsBehaviour } from './windows/behaviour.ts'
@@ -50,6 +50,8 @@ export interface PlatformBindings {
   readonly legacyPfx?: boolean
   /** Allow plain http SCEP URLs on an OS that refuses them, for a lab. Default false. */
   readonly allowHttp?: boolean
+  /** From `factOverrides`. Default: everything is as sourced. */
+  readonly overrides?: FactOverrides
 }
 
 const behaviours = {
@@ -60,8 +62,8 @@ const behaviours = {
 } as const satisfies Record<PlatformName, (os: Os) => Behaviour>
 
 /** What this platform does at this OS version, without a device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
-export function behaviourOf(platform: PlatformName, osVersion: string): Behaviour {
-  return behaviours[platform](parseOs(platform, osVersion))
+export function behaviourOf(platform: PlatformName, osVersion: string, overrides?: FactOverrides): Behaviour {
+  return behaviours[platform](parseOs(platform, osVersion, overrides))
 }
 
 /** How the platform's SCEP client looks on the wire for a profile of this display name. */
@@ -71,7 +73,7 @@ export function habitsOf(platform: PlatformName, osVersion: string, displayName:
 
 /** Binds a platform's behaviour to one device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
 export function platformAdapter(platform: PlatformName, bindings: PlatformBindings): PlatformAdapter {
-  const os = parseOs(platform, bindings.osVersion)
+  const os = parseOs(platform, bindings.osVersion, bindings.overrides)
   const behaviour = behaviours[platform](os)
   const { keyStorageProviders, certificateStores, identities, isLocked = async () => false } = bindings
   return {

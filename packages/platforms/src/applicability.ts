@@ -1,5 +1,5 @@
-import { type Fact, holds } from './fact.ts'
-import { type PlatformName, parseOs } from './os.ts'
+import { type Fact, holds, says } from './fact.ts'
+import { type FactOverrides, type PlatformName, parseOs } from './os.ts'
 
 export type ProfileType = 'trusted-root' | 'scep' | 'pfx'
 
@@ -81,7 +81,7 @@ export const applicabilityFacts: readonly Fact<readonly ProfileType[]>[] = [
 ]
 
 /** Whether a profile of this type can be installed at all; where it cannot, it is not applicable, which is not a failure (S12). */
-export function appliesTo(type: ProfileType, platform: PlatformName, osVersion: string): boolean {
-  const os = parseOs(platform, osVersion)
-  return applicabilityFacts.some((fact) => holds(fact, os) && fact.value.includes(type))
+export function appliesTo(type: ProfileType, platform: PlatformName, osVersion: string, overrides?: FactOverrides): boolean {
+  const os = parseOs(platform, osVersion, overrides)
+  return applicabilityFacts.some((fact) => holds(fact, os) && says(fact, os).includes(type))
 }

@@ -1,4 +1,4 @@
-import { compareVersions, type Os, type System } from './os.ts'
+import { compareVersions, type Os, off, type System } from './os.ts'
 
 /**
  * How far a fact can be trusted: `V` read in the source, `D` decoded from bytes that the source publishes,
@@ -18,6 +18,8 @@ export interface Fact<Value = unknown> {
   /** One sentence. */
   readonly effect: string
   readonly value: Value
+  /** What else the value could be: all that an override may say. Absent: any number, boolean or text that the value is itself. */
+  readonly alternatives?: readonly Value[]
   /** Source key and row, several parted by `; `. The keys are explained in `sources.ts`. */
   readonly source: string
   readonly confidence: Confidence
@@ -25,7 +27,18 @@ export interface Fact<Value = unknown> {
   readonly singleLog?: true
 }
 
+/** A literal stands for its kind: another number may be said in place of a number. */
+type Kind<Value> = Value extends boolean ? boolean : Value extends number ? number : Value
+
+/** What a fact says of a system: its value, or what `os.overrides` says in its place. */
+export function says<Value>(fact: Pick<Fact<Value>, 'id' | 'value' | 'alternatives'>, os: Os): Kind<Value> {
+  const said = os.overrides?.get(fact.id)
+  return (said === undefined || said === off ? fact.value : said) as Kind<Value>
+}
+
+/** Whether a fact is about a system at its version, and was not switched off. */
 export function holds(fact: Fact, os: Os): boolean {
+  if (os.overrides?.get(fact.id) === off) return false
   if (!fact.platforms.includes(os.system)) return false
   if (fact.since !== undefined && compareVersions(os.version, fact.since) < 0) return false
   return fact.until === undefined || compareVersions(os.version, fact.until) < 0

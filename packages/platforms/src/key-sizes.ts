@@ -1,5 +1,5 @@
 import { AgentError, type KeySpec } from '@certfleet/agent-core'
-import { type Fact, holds } from './fact.ts'
+import { type Fact, holds, says } from './fact.ts'
 import { type Os, systems } from './os.ts'
 
 /** RSA key sizes by system; those of all rows that hold add up. Limits of one kind of key storage are the platform's own facts. */
@@ -59,13 +59,13 @@ export const keyTypeFact = {
 
 /** The RSA key size asked for. A key that this system cannot be asked for, wherever it would live: `ERR_UNSUPPORTED`. */
 export function supportedKeyBits(spec: KeySpec, os: Os): number {
-  if (spec.algorithm !== keyTypeFact.value) {
+  if (spec.algorithm !== says(keyTypeFact, os)) {
     throw new AgentError(
       'ERR_UNSUPPORTED',
       `${os.system} makes RSA keys only for SCEP, the profile asks for ${spec.curve} (${keyTypeFact.id})`,
     )
   }
-  const offered = keySizeFacts.filter((fact) => holds(fact, os)).flatMap((fact) => fact.value)
+  const offered = keySizeFacts.filter((fact) => holds(fact, os)).flatMap((fact) => says(fact, os))
   if (!offered.includes(spec.bits)) {
     throw new AgentError(
       'ERR_UNSUPPORTED',

@@ -8,12 +8,20 @@ export type PlatformName = (typeof platformNames)[number]
 export const systems = [...platformNames, 'windows-phone'] as const
 export type System = (typeof systems)[number]
 
+/** In place of a fact's value: the fact does not hold. */
+export const off = 'off'
+
+/** By fact id: what is taken instead of the fact's value, or `off`. Checked by `factOverrides`. */
+export type FactOverrides = ReadonlyMap<string, unknown>
+
 /** One operating system at one version. */
 export interface Os {
   readonly platform: PlatformName
   readonly system: System
   /** Dotted numbers, as marketed: `10.9`, `17.4.1`, `8.1`, `10.0.19045.3324`. */
   readonly version: string
+  /** Absent: everything is as sourced. */
+  readonly overrides?: FactOverrides
 }
 
 /** The build behind a macOS version, as inventories show it (`11.1 (20C69)`), is read over. */
@@ -23,7 +31,7 @@ const versionPattern = /^(phone )?(\d{1,9}(?:\.\d{1,9}){0,4})(?: \([0-9A-Za-z]{1
  * Reads an OS version. `Phone 8.1` and `Phone 10` under `windows` are Windows Phone.
  * Anything but dotted numbers, with a build in parentheses at most: `ERR_UNSUPPORTED`.
  */
-export function parseOs(platform: PlatformName, osVersion: string): Os {
+export function parseOs(platform: PlatformName, osVersion: string, overrides?: FactOverrides): Os {
   const [, phone, version] = versionPattern.exec(osVersion) ?? []
   if (version === undefined || (phone !== undefined && platform !== 'windows')) {
     throw new AgentError(
@@ -31,7 +39,7 @@ export function parseOs(platform: PlatformName, osVersion: string): Os {
       `unknown ${platform} version "${osVersion.slice(0, 32)}", expected dotted numbers such as "10.9"`,
     )
   }
-  return { platform, system: phone === undefined ? platform : 'windows-phone', version }
+  return { platform, system: phone === undefined ? platform : 'windows-phone', version, ...(overrides && { overrides }) }
 }
 
 /** Negative, zero or positive as `a` is older than, the same as or newer than `b`; missing numbers count as zero. */

@@ -1,6 +1,6 @@
 import type { LifecycleRules, ManagedKind, RemovalEvent } from '@certfleet/agent-core'
-import { type Fact, holds } from './fact.ts'
-import { type Os, type PlatformName, parseOs, systems } from './os.ts'
+import { type Fact, holds, says } from './fact.ts'
+import { type FactOverrides, type Os, type PlatformName, parseOs, systems } from './os.ts'
 
 /** `edited`: a change that forces a new request. The device replaces what it has, wherever it is. */
 export type LifecycleEvent = RemovalEvent | 'edited'
@@ -226,14 +226,16 @@ export function removalOf(
   event: LifecycleEvent,
   platform: PlatformName,
   osVersion: string,
+  overrides?: FactOverrides,
 ): Pick<RemovalRow, 'device' | 'ca'> {
-  return rowOf(kind, event, parseOs(platform, osVersion))
+  return rowOf(kind, event, parseOs(platform, osVersion, overrides))
 }
 
 function rowOf(kind: ManagedKind, event: LifecycleEvent, os: Os): RemovalRow {
-  const fact = removalFacts.find((row) => row.value.kinds.includes(kind) && row.value.events.includes(event) && holds(row, os))
-  if (fact === undefined) throw new Error(`no fact says what ${os.system} does with ${kind} when ${event}`)
-  return fact.value
+  const rows = removalFacts.filter((fact) => holds(fact, os)).map((fact) => says(fact, os))
+  const row = rows.find(({ kinds, events }) => kinds.includes(kind) && events.includes(event))
+  if (row === undefined) throw new Error(`no fact says what ${os.system} does with ${kind} when ${event}`)
+  return row
 }
 
 /** The rows as the agent reads them. */

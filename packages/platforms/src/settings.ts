@@ -1,4 +1,4 @@
-import { type Fact, holds } from './fact.ts'
+import { type Fact, holds, says } from './fact.ts'
 import type { Os } from './os.ts'
 
 /** Settings that not every system treats alike. */
@@ -160,5 +160,5 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
 export function treatmentOf(setting: Setting, os: Os): Treatment {
   const fact = settingFacts.find((candidate) => candidate.value.setting === setting && holds(candidate, os))
   if (fact === undefined) throw new Error(`no fact says what ${os.system} does with ${setting}`)
-  return fact.value.treatment
+  return says(fact, os).treatment
 }

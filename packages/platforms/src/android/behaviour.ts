@@ -1,23 +1,27 @@
 import type { Behaviour } from '../behaviour.ts'
-import { holds } from '../fact.ts'
+import { holds, says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import { androidFacts } from './facts.ts'
 
 export function androidBehaviour(os: Os): Behaviour {
-  const delayMs = androidFacts.pendingDelayMs.value
+  const delayMs = says(androidFacts.pendingDelayMs, os)
   return {
-    pendingSchedule: { polls: androidFacts.pendingPolls.value, firstDelayMs: delayMs, delayMs },
-    renewal: { begunBy: androidFacts.renewalBegunBy.value, onlyUnlocked: false, afterExpiry: androidFacts.renewalAfterExpiry.value },
-    allowsHttp: androidFacts.http.value,
+    pendingSchedule: { polls: says(androidFacts.pendingPolls, os), firstDelayMs: delayMs, delayMs },
+    renewal: {
+      begunBy: says(androidFacts.renewalBegunBy, os),
+      onlyUnlocked: false,
+      afterExpiry: says(androidFacts.renewalAfterExpiry, os),
+    },
+    allowsHttp: says(androidFacts.http, os),
     pfx: { readsLegacyAlone: holds(androidFacts.pfxLegacy, os) },
     habits: () => ({
-      order: androidFacts.order.value,
-      message: androidFacts.message.value,
-      urlSuffix: androidFacts.urlSuffix.value,
-      userAgent: androidFacts.userAgent.value.replace('{version}', os.version),
-      signerSubject: androidFacts.signer.value,
-      renewal: androidFacts.renewal.value,
-      urls: androidFacts.urls.value,
+      order: says(androidFacts.order, os),
+      message: says(androidFacts.message, os),
+      urlSuffix: says(androidFacts.urlSuffix, os),
+      userAgent: says(androidFacts.userAgent, os).replace('{version}', os.version),
+      signerSubject: says(androidFacts.signer, os),
+      renewal: says(androidFacts.renewal, os),
+      urls: says(androidFacts.urls, os),
     }),
   }
 }

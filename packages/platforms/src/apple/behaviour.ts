@@ -1,30 +1,32 @@
 import type { ScepHabits } from '@certfleet/agent-core'
 import type { Behaviour } from '../behaviour.ts'
+import { says } from '../fact.ts'
+import type { Os } from '../os.ts'
 import { appleFacts } from './facts.ts'
 
 /** What iOS and macOS do alike, around what each of them calls itself and asks first. */
-export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>): Behaviour {
+export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>, os: Os): Behaviour {
   return {
     pendingSchedule: {
-      polls: appleFacts.pendingPolls.value,
-      firstDelayMs: appleFacts.pendingFirstDelayMs.value,
-      delayMs: appleFacts.pendingDelayMs.value,
+      polls: says(appleFacts.pendingPolls, os),
+      firstDelayMs: says(appleFacts.pendingFirstDelayMs, os),
+      delayMs: says(appleFacts.pendingDelayMs, os),
     },
-    allowsHttp: appleFacts.http.value,
-    pfx: { maxCertificates: appleFacts.pfxCertificates.value },
+    allowsHttp: says(appleFacts.http, os),
+    pfx: { maxCertificates: says(appleFacts.pfxCertificates, os) },
     renewal: {
-      begunBy: appleFacts.renewalBegunBy.value,
-      onlyUnlocked: appleFacts.renewalUnlocked.value,
-      afterExpiry: appleFacts.renewalAfterExpiry.value,
+      begunBy: says(appleFacts.renewalBegunBy, os),
+      onlyUnlocked: says(appleFacts.renewalUnlocked, os),
+      afterExpiry: says(appleFacts.renewalAfterExpiry, os),
     },
-    defaultKeyBits: appleFacts.keyBits.value,
+    defaultKeyBits: says(appleFacts.keyBits, os),
     habits: (displayName) => ({
       ...own,
-      message: appleFacts.message.value.replace('{displayName}', () => displayName),
-      urlSuffix: appleFacts.urlSuffix.value,
-      signerSubject: appleFacts.signer.value,
-      renewal: appleFacts.renewal.value,
-      urls: appleFacts.urls.value,
+      message: says(appleFacts.message, os).replace('{displayName}', () => displayName),
+      urlSuffix: says(appleFacts.urlSuffix, os),
+      signerSubject: says(appleFacts.signer, os),
+      renewal: says(appleFacts.renewal, os),
+      urls: says(appleFacts.urls, os),
     }),
   }
 }

@@ -6,6 +6,7 @@ export const iosFacts = {
     platforms: ['ios'],
     effect: 'GetCACert comes before GetCACaps.',
     value: 'cert-first',
+    alternatives: ['caps-first'],
     source: 'ID-NDES iOS log; ID-DEL iOS log',
     confidence: 'V',
     singleLog: true,

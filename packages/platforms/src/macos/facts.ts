@@ -6,6 +6,7 @@ export const macosFacts = {
     platforms: ['macos'],
     effect: 'GetCACert is taken to come before GetCACaps, as on iOS.',
     value: 'cert-first',
+    alternatives: ['caps-first'],
     source: 'ID-NDES iOS log',
     confidence: 'I',
     singleLog: true,

@@ -1,6 +1,6 @@
 import { AgentError, type KeyStorageOption, type PfxSpec } from '@certfleet/agent-core'
 import type { KeyWish } from '../behaviour.ts'
-import { type Fact, holds } from '../fact.ts'
+import { type Fact, holds, says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import { windowsFacts } from './facts.ts'
 
@@ -12,7 +12,7 @@ export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
       refusePassport(wish, os)
       break
     case 'useTpmKspOtherwiseFail':
-      refuseLargeTpmKey(wish.keyBits)
+      refuseLargeTpmKey(wish.keyBits, os)
       break
   }
   return option
@@ -21,9 +21,9 @@ export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
 /** Where the key of a PFX goes. One that must not be exportable there: `ERR_UNSUPPORTED`. */
 export function windowsPfxKeyStorage({ keyStorage, exportable }: Pick<PfxSpec, 'keyStorage' | 'exportable'>, os: Os): KeyStorageOption {
   const { pfxKeyLocation, pfxExportable } = windowsFacts
-  const option = windowsKeyStorage({ option: keyStorage, keyBits: windowsFacts.passportKeyBits.value, hash: undefined }, os)
-  const location = 1 + pfxKeyLocation.value.indexOf(option)
-  if (exportable && location !== pfxExportable.value) {
+  const option = windowsKeyStorage({ option: keyStorage, keyBits: says(windowsFacts.passportKeyBits, os), hash: undefined }, os)
+  const location = 1 + says(pfxKeyLocation, os).indexOf(option)
+  if (exportable && location !== says(pfxExportable, os)) {
     refuse(pfxExportable, `the profile wants an exportable key in KeyLocation ${location}, where none can be`)
   }
   return option
@@ -31,29 +31,29 @@ export function windowsPfxKeyStorage({ keyStorage, exportable }: Pick<PfxSpec, '
 
 function effectiveOption(option: KeyStorageOption, os: Os): KeyStorageOption {
   const { phoneTpm } = windowsFacts
-  return option === 'useTpmKspOtherwiseUseSoftwareKsp' && holds(phoneTpm, os) ? phoneTpm.value : option
+  return option === 'useTpmKspOtherwiseUseSoftwareKsp' && holds(phoneTpm, os) ? says(phoneTpm, os) : option
 }
 
 function refusePassport({ option, keyBits, hash }: KeyWish, os: Os): void {
   const { passportRefused, passportKeyBits, passportHash } = windowsFacts
-  if (option === passportRefused.value && holds(passportRefused, os)) {
+  if (option === says(passportRefused, os) && holds(passportRefused, os)) {
     refuse(passportRefused, `Windows ${os.version} has no Passport for Work, which the profile demands`)
   }
-  if (keyBits !== passportKeyBits.value) {
-    refuse(passportKeyBits, `Passport for Work makes keys of ${passportKeyBits.value} bits, the profile asks for ${keyBits}`)
+  const onlyBits = says(passportKeyBits, os)
+  if (keyBits !== onlyBits) {
+    refuse(passportKeyBits, `Passport for Work makes keys of ${onlyBits} bits, the profile asks for ${keyBits}`)
   }
-  if (hash !== undefined && hash !== passportHash.value) {
-    refuse(passportHash, `Passport for Work signs with ${passportHash.value}, the profile asks for ${hash}`)
+  const onlyHash = says(passportHash, os)
+  if (hash !== undefined && hash !== onlyHash) {
+    refuse(passportHash, `Passport for Work signs with ${onlyHash}, the profile asks for ${hash}`)
   }
 }
 
-function refuseLargeTpmKey(keyBits: number): void {
+function refuseLargeTpmKey(keyBits: number, os: Os): void {
   const { largestTpmKeyBits } = windowsFacts
-  if (keyBits <= largestTpmKeyBits.value) return
-  refuse(
-    largestTpmKeyBits,
-    `the TPM makes keys of up to ${largestTpmKeyBits.value} bits, the profile asks for ${keyBits}; use the software provider`,
-  )
+  const largest = says(largestTpmKeyBits, os)
+  if (keyBits <= largest) return
+  refuse(largestTpmKeyBits, `the TPM makes keys of up to ${largest} bits, the profile asks for ${keyBits}; use the software provider`)
 }
 
 function refuse(fact: Fact, reason: string): never {

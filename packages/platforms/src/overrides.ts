@@ -1,0 +1,41 @@
+import { AgentError } from '@certfleet/agent-core'
+import type { Fact } from './fact.ts'
+import { facts } from './facts.ts'
+import { type FactOverrides, off } from './os.ts'
+
+/** Facts that rest on inference, on general knowledge or on a single capture: an embedder who knows better may say so. */
+export function isOverridable({ confidence, singleLog }: Fact): boolean {
+  return confidence !== 'V' || singleLog === true
+}
+
+/**
+ * Checks values that are to stand in for facts, by fact id: `{ 'android.pending.polls': 5, 'apple.pfx-applies': 'off' }`.
+ * An unknown fact, one that was read in its source, or a value that the fact cannot have: `ERR_UNSUPPORTED`.
+ */
+export function factOverrides(values: Readonly<Record<string, unknown>>): FactOverrides {
+  for (const [id, value] of Object.entries(values)) {
+    const fact = facts.find((candidate) => candidate.id === id)
+    if (fact === undefined) refuse(`there is no fact "${id.slice(0, 64)}"; certfleet facts lists them`)
+    if (!isOverridable(fact)) refuse(`the fact ${id} was read in its source and stands (${fact.source})`)
+    if (!canSay(fact, value)) refuse(`the fact ${id} cannot say ${JSON.stringify(value)}, ${possible(fact)}`)
+  }
+  return new Map(Object.entries(values))
+}
+
+function canSay({ value, alternatives }: Fact, said: unknown): boolean {
+  const switchable = typeof value === 'object' || typeof value === 'string'
+  if (alternatives !== undefined) return [value, ...alternatives].some((one) => JSON.stringify(one) === JSON.stringify(said))
+  if (said === off) return switchable
+  if (typeof value === 'number') return Number.isSafeInteger(said) && (said as number) >= 0
+  return typeof value !== 'object' && typeof said === typeof value
+}
+
+function possible({ value, alternatives }: Fact): string {
+  if (alternatives !== undefined) return `only ${[value, ...alternatives].map((one) => JSON.stringify(one)).join(' or ')}`
+  if (typeof value === 'object') return `only "${off}"`
+  return typeof value === 'number' ? 'only a whole number from 0' : `only a ${typeof value}`
+}
+
+function refuse(reason: string): never {
+  throw new AgentError('ERR_UNSUPPORTED', reason)
+}
