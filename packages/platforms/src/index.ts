@@ -7,5 +7,6 @@ export { compareVersions, type FactOverrides, type Os, off, type PlatformName, p
 export { factOverrides, isOverridable } from './overrides.ts'
 export { factsPage } from './page.ts'
 export { type LifecycleEvent, type RemovalRow, removalFacts, removalOf } from './removal.ts'
+export * from './rendering/index.ts'
 export { type Setting, type SettingTreatment, settingFacts, type Treatment, treatmentOf } from './settings.ts'
 export { sources } from './sources.ts'

@@ -1,0 +1,2 @@
+export { type DeliverySecrets, deliveryOf } from './deliver.ts'
+export type { Delivery, LostSetting, PfxDelivery, ReadDelivery, Rendering, Retries, RootDelivery, ScepDelivery } from './delivery.ts'
