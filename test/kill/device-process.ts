@@ -1,19 +1,20 @@
-import { createPrivateKey } from 'node:crypto'
 import { writeSync } from 'node:fs'
 import {
   type Device,
   type Disk,
   httpTransport,
-  type KeyStorageProvider,
+  managementIdentity,
+  managementKeyLabel,
   openStateFolder,
+  type PfxSource,
   policyService,
   reconcile,
-  type StateFolder,
   systemClock,
 } from '@certfleet/agent-core'
 import { platformAdapter } from '@certfleet/platforms'
 import { systemDisk } from '#agent-core/state/disk.ts'
 import { stepping } from '../fakes/crashing.ts'
+import { givenKeys } from './given-keys.ts'
 import { type DeviceStart, deviceId, folderSecret, type Order, type Settled } from './life.ts'
 
 // One process of a device: it names each step of each of its ports on stdout, and ends itself, without a word, at the step it is told.
@@ -35,22 +36,6 @@ function onStep(call: string): void {
 
 const port = <T extends object>(port: T, name: string): T => stepping(port, name, onStep)
 
-/** Keys go to the folder like any others; making them would take most of the time. */
-async function keysOf(folder: StateFolder): Promise<KeyStorageProvider> {
-  const keys = await folder.softwareKeys(folderSecret)
-  const fresh = start.keys.values()
-  return {
-    ...keys,
-    async generate(_spec, label) {
-      const { value } = fresh.next()
-      if (value === undefined || !keys.import) throw new Error('no key is left')
-      return keys.import(createPrivateKey({ key: Buffer.from(value, 'base64'), format: 'der', type: 'pkcs8' }), label, {
-        exportable: false,
-      })
-    },
-  }
-}
-
 /** A write that a kill can fall into. */
 const disk: Disk = {
   ...systemDisk,
@@ -65,18 +50,23 @@ const folder = await openStateFolder(start.folder, { disk: port(disk, 'disk') })
 const network = httpTransport({ allowLoopback: true })
 const transport = port(network, 'transport')
 const cache = port(folder.policyCache, 'policy cache')
-const { policyUrl, credential } = start
-const { policySource, challengeSource, reporter } = policyService({ policyUrl, deviceId, credential, transport, cache })
+const { policyUrl, credential, managementKey } = start
+const fresh = start.keys.values()
+const keyFor = (label: string) => (label === managementKeyLabel ? managementKey : fresh.next().value)
+const keys = port(givenKeys(await folder.softwareKeys(folderSecret), keyFor), 'keys')
+const management = await managementIdentity(keys)
+const service = policyService({ policyUrl, deviceId, credential, transport, cache, management })
 const device: Device = {
   clock,
   jitter,
-  policySource: port(policySource, 'policy source'),
-  challengeSource: port(challengeSource, 'challenge source'),
-  reporter: port(reporter, 'reporter'),
+  policySource: port(service.policySource, 'policy source'),
+  challengeSource: port(service.challengeSource, 'challenge source'),
+  pfxSource: port(service.pfxSource as PfxSource, 'PFX source'),
+  reporter: port(service.reporter, 'reporter'),
   state: port(folder.state, 'state'),
   platform: platformAdapter('windows', {
     osVersion: '11',
-    keyStorageProviders: [port(await keysOf(folder), 'keys')],
+    keyStorageProviders: [keys],
     certificateStores: port(folder.certificateStores, 'stores'),
     identities: port(folder.identities, 'identities'),
     transport,

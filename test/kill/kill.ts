@@ -51,7 +51,7 @@ const shareWhileRecovering = 0.2
  * recovers, and started anew until the device has settled. What is lost is a problem.
  */
 export async function runKills({ runs, seed, folder, parallel, only, onProgress = () => {} }: KillOptions): Promise<Tally> {
-  const shared = await share(await cheapKeys(keysOfALife))
+  const shared = await share(await cheapKeys(1 + keysOfALife))
   const courses = await rehearse(join(folder, 'rehearsal'), shared)
   const kills: Kill[] = []
   const problems: string[] = []

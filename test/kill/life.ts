@@ -1,5 +1,6 @@
 import type { Instant, PolicyDocument } from '@certfleet/agent-core'
 import type { Approval, ApprovalRequest } from '@certfleet/emulator/lab'
+import type { PfxRequest } from '@certfleet/emulator/tenant'
 import { policyDocument } from '../fakes/policy-document.ts'
 
 const hour = 3_600_000
@@ -18,17 +19,51 @@ export interface Stage {
   readonly policy: Pick<PolicyDocument, 'revision'> & { readonly profile?: 'as it was' | 'renamed'; readonly otherRoot?: 'old' | 'new' }
   /** Each request waits for one poll. */
   readonly isPending?: boolean
-  /** Certificates issued by its end, in all. */
+  /** Certificates issued by its end, in all: by SCEP, and in a PFX. */
   readonly certificates: number
 }
 
 /** Everything that a device goes through, in order. */
 export const stages: readonly Stage[] = [
-  { name: 'enrolment', afterMs: 0, policy: { revision: 1, profile: 'as it was', otherRoot: 'old' }, certificates: 1 },
-  { name: 'renewal', afterMs: 85 * day, policy: { revision: 1, profile: 'as it was', otherRoot: 'old' }, isPending: true, certificates: 2 },
-  { name: 'change', afterMs: hour, policy: { revision: 2, profile: 'renamed', otherRoot: 'new' }, certificates: 3 },
-  { name: 'removal', afterMs: hour, policy: { revision: 3 }, certificates: 3 },
+  { name: 'enrolment', afterMs: 0, policy: { revision: 1, profile: 'as it was', otherRoot: 'old' }, certificates: 2 },
+  { name: 'renewal', afterMs: 85 * day, policy: { revision: 1, profile: 'as it was', otherRoot: 'old' }, isPending: true, certificates: 4 },
+  { name: 'change', afterMs: hour, policy: { revision: 2, profile: 'renamed', otherRoot: 'new' }, certificates: 6 },
+  { name: 'removal', afterMs: hour, policy: { revision: 3 }, certificates: 6 },
 ]
+
+type WirePfx = NonNullable<PolicyDocument['pfxProfiles']>[number]
+
+const mail: WirePfx = {
+  id: 'mail',
+  displayName: 'Mail',
+  principal: 'device',
+  assignedTo: ['device'],
+  rootProfileId: 'root',
+  renewalThresholdPercent: 20,
+  kind: 'pkcs',
+  certificateRevision: 'v1',
+  keyStorage: 'useSoftwareKsp',
+}
+
+/** What the connector delivers meanwhile. */
+export function pfxRequestsOf({ policy }: Stage): readonly PfxRequest[] {
+  if (!policy.profile) return []
+  return [
+    {
+      kind: 'pkcs',
+      profileId: mail.id,
+      principal: mail.principal,
+      certificateTemplateName: 'CertfleetDevice',
+      certificationAuthority: 'ca.lab.example',
+      certificationAuthorityName: 'Lab',
+      subject: `CN=${policy.profile === 'renamed' ? 'renamed' : deviceId}`,
+      subjectAltNames: [],
+      keyBits: 2048,
+      extendedKeyUsages: [],
+      validity: { value: 100, scale: 'days' },
+    },
+  ]
+}
 
 export interface LifeRoots {
   readonly lab: Uint8Array
@@ -48,6 +83,7 @@ export function policyOf({ policy }: Stage, roots: LifeRoots, scepUrl: string): 
     scepProfiles: profile
       ? document.scepProfiles.map((wifi) => ({ ...wifi, scepUrls: [scepUrl], ...(profile === 'renamed' && renamed) }))
       : [],
+    pfxProfiles: profile ? [{ ...mail, ...(profile === 'renamed' && { certificateRevision: 'v2' }) }] : [],
   }
 }
 
@@ -74,6 +110,8 @@ export interface DeviceStart extends Order {
   readonly credential: string
   /** RSA keys that it will make, PKCS #8 in base64: nobody made them before. */
   readonly keys: readonly string[]
+  /** The same of the key that passwords of its PFX are encrypted to. */
+  readonly managementKey: string
 }
 
 /** The device has nothing left to do. */
