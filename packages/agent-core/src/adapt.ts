@@ -3,14 +3,25 @@ import { AgentError } from './errors.ts'
 import type { PlatformAdapter } from './ports.ts'
 import type { CertificateProfile, DevicePolicy, FailedProfile } from './types.ts'
 
-/** The policy as this OS takes it: its own stores and requests; what it refuses fails, and nothing else does. */
+const adapted = new WeakMap<DevicePolicy, { readonly platform: PlatformAdapter; readonly policy: DevicePolicy }>()
+
+/** The policy as this OS takes it, worked out when it is first seen: most passes find the one of the pass before. */
 export function adapt(policy: DevicePolicy, platform: PlatformAdapter): DevicePolicy {
+  const known = adapted.get(policy)
+  if (known?.platform === platform) return known.policy
+  const fresh = { platform, policy: adaptTo(platform, policy) }
+  adapted.set(policy, fresh)
+  return fresh.policy
+}
+
+/** Its own stores and requests; what it refuses fails, and nothing else does. */
+function adaptTo(platform: PlatformAdapter, policy: DevicePolicy): DevicePolicy {
   if (policy.lifecycle) return { ...policy, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
   const failedProfiles = [...policy.failedProfiles]
   const take = <P extends CertificateProfile>(profile: P, requestFor: (profile: P) => P['request']): P[] => {
     try {
-      const adapted = { ...profile, request: requestFor(profile), ignoredSettings: platform.ignoredSettings(profile) }
-      return [{ ...adapted, digest: digestOf(adapted, policy) }]
+      const taken = { ...profile, request: requestFor(profile), ignoredSettings: platform.ignoredSettings(profile) }
+      return [{ ...taken, digest: digestOf(taken, policy) }]
     } catch (error) {
       failedProfiles.push(refused(profile, error))
       return []

@@ -255,7 +255,10 @@ export interface PfxRules {
   readonly maxCertificates?: number
 }
 
-/** Everything one OS provides, bound together. The core asks it; it never compares a platform's name. */
+/**
+ * Everything one OS provides, bound together. The core asks it; it never compares a platform's name. What it says of a profile never changes:
+ * it is asked once for each policy.
+ */
 export interface PlatformAdapter {
   /** Shown in reports, never compared. */
   readonly name: string

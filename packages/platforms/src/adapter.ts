@@ -99,18 +99,7 @@ function storeFor(root: TrustedRootProfile, os: Os): StoreName {
   return isReadableRoot(root.certificate) ? 'computer-root' : 'computer-intermediate'
 }
 
-const selfSigned = new WeakMap<Uint8Array, boolean>()
-
-/** Each root is judged once: every pass asks. */
 function isReadableRoot(der: Uint8Array): boolean {
-  const known = selfSigned.get(der)
-  if (known !== undefined) return known
-  const judged = judgeRoot(der)
-  selfSigned.set(der, judged)
-  return judged
-}
-
-function judgeRoot(der: Uint8Array): boolean {
   try {
     return isSelfSigned(parseCertificate(der))
   } catch (error) {
