@@ -46,8 +46,10 @@ function copyOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof Uint8Array) return new Uint8Array(value)
   if (Array.isArray(value)) return value.map((element) => copyOf(element))
-  // Not by assignment: a member named __proto__, which JSON may bring, would become the prototype.
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copyOf(member)]))
+  // Spread first: a member named __proto__, which JSON may bring, is one of the copy's own by then, and no assignment changes the prototype.
+  const copy: Record<string, unknown> = { ...value }
+  for (const name of Object.keys(copy)) copy[name] = copyOf(copy[name])
+  return copy
 }
 
 type Tables = Map<keyof LabTables, Map<string, unknown>>
