@@ -80,26 +80,21 @@ export function createAgent(options: AgentOptions): Agent {
 
   async function loop(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted; ) {
-      const woken = new Promise<void>((resolve) => {
-        wake = resolve
-      })
+      // Made before the pass: who is woken during it does not sleep after it.
+      const nap = new AbortController()
+      wake = () => nap.abort()
       const next = await check(failures, signal)
       failures = next.failures
-      await pause(next.delayMs, woken, signal)
+      await pause(next.delayMs, nap.signal)
     }
   }
 
-  async function pause(delayMs: number, woken: Promise<void>, signal: AbortSignal): Promise<void> {
-    // A listener of the pass may have stopped the agent already: an abort that has been is not told again.
-    if (signal.aborted) return
-    const nap = new AbortController()
-    const end = () => nap.abort()
-    signal.addEventListener('abort', end, { once: true })
-    void woken.then(end)
-    await clock.sleep(delayMs, nap.signal).catch((error: unknown) => {
-      if (!nap.signal.aborted) throw error
+  async function pause(delayMs: number, nap: AbortSignal): Promise<void> {
+    // An abort that has been is not told again.
+    if (nap.aborted) return
+    await clock.sleep(delayMs, nap).catch((error: unknown) => {
+      if (!nap.aborted) throw error
     })
-    signal.removeEventListener('abort', end)
   }
 
   return {
@@ -116,6 +111,7 @@ export function createAgent(options: AgentOptions): Agent {
       const ending = running
       running = undefined
       ending?.abort.abort()
+      wake()
       await ending?.loop
     },
     runOnce,
