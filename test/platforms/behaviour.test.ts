@@ -1,4 +1,4 @@
-import { behaviourOf, habitsOf, type PlatformName } from '@certfleet/platforms'
+import { behaviourOf, factOverrides, habitsOf, type PlatformName, parseOs, pendingScheduleOf } from '@certfleet/platforms'
 import t from 'tap'
 
 const ios = habitsOf('ios', '17.4', 'Corporate Wi-Fi')
@@ -79,6 +79,38 @@ for (const [factIds, platform, osVersion, expected] of schedules) {
     t.same(behaviourOf(platform, osVersion).pendingSchedule, expected)
   })
 }
+
+const named: readonly (readonly [
+  factIds: string,
+  platform: PlatformName,
+  retries: { count?: number; delayMs?: number },
+  expected: readonly [polls: number, firstDelayMs: number, delayMs: number],
+])[] = [
+  ['windows.pending.most-polls', 'windows', { count: -1 }, [0, 5 * minutes, 5 * minutes]],
+  ['windows.pending.most-polls', 'windows', { count: 0 }, [0, 5 * minutes, 5 * minutes]],
+  ['windows.pending.most-polls', 'windows', { count: 1, delayMs: 2 * minutes }, [1, 2 * minutes, 2 * minutes]],
+  ['windows.pending.most-polls', 'windows', { count: 30 }, [30, 5 * minutes, 5 * minutes]],
+  ['windows.pending.most-polls', 'windows', { count: 31 }, [30, 5 * minutes, 5 * minutes]],
+  ['windows.pending.most-polls', 'windows', { count: 99 }, [30, 5 * minutes, 5 * minutes]],
+  ['windows.pending.least-delay', 'windows', { delayMs: 0 }, [3, minutes, minutes]],
+  ['windows.pending.least-delay', 'windows', { delayMs: minutes }, [3, minutes, minutes]],
+  ['apple.pending.polls, apple.pending.first-delay', 'ios', { count: 99, delayMs: 30 * seconds }, [99, 0, 30 * seconds]],
+  ['apple.pending.polls, apple.pending.first-delay', 'macos', { count: 0 }, [0, 0, 10 * seconds]],
+  ['android.pending.polls', 'android', { count: 5 }, [5, minutes, minutes]],
+  ['android.pending.delay', 'android', { delayMs: 7 * minutes }, [3, 7 * minutes, 7 * minutes]],
+]
+
+for (const [factIds, platform, retries, [polls, firstDelayMs, delayMs]] of named) {
+  t.test(`${factIds}: ${platform} told ${JSON.stringify(retries)}`, async (t) => {
+    t.same(pendingScheduleOf(parseOs(platform, '10'), retries), { polls, firstDelayMs, delayMs })
+  })
+}
+
+t.test('what a delivery does not say comes from the facts, overridden ones included', async (t) => {
+  const os = parseOs('android', '13', factOverrides({ 'android.pending.polls': 7, 'android.pending.delay': 1000 }))
+  t.same(pendingScheduleOf(os, { count: 2 }), { polls: 2, firstDelayMs: 1000, delayMs: 1000 })
+  t.same(pendingScheduleOf(os), { polls: 7, firstDelayMs: 1000, delayMs: 1000 })
+})
 
 const defaults: readonly (readonly [platform: PlatformName, osVersion: string, keyBits: number | undefined])[] = [
   ['ios', '17.4', 1024],

@@ -7,6 +7,7 @@ import { keySizeFacts, keyTypeFact } from './key-sizes.ts'
 import { macosFacts } from './macos/facts.ts'
 import { type PlatformName, parseOs } from './os.ts'
 import { removalFacts, removalNotes } from './removal.ts'
+import { retryFacts } from './retries.ts'
 import { settingFacts } from './settings.ts'
 import { windowsFacts } from './windows/facts.ts'
 
@@ -23,6 +24,7 @@ export const facts: readonly Fact[] = [
   ...Object.values(macosFacts),
   ...Object.values(androidFacts),
   ...Object.values(windowsFacts),
+  ...Object.values(retryFacts),
 ]
 
 /** The facts that hold for a platform at one OS version, in the order of `facts`. */

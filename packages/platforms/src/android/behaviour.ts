@@ -1,12 +1,12 @@
 import type { Behaviour } from '../behaviour.ts'
 import { holds, says } from '../fact.ts'
 import type { Os } from '../os.ts'
+import { pendingScheduleOf } from '../retries.ts'
 import { androidFacts } from './facts.ts'
 
 export function androidBehaviour(os: Os): Behaviour {
-  const delayMs = says(androidFacts.pendingDelayMs, os)
   return {
-    pendingSchedule: { polls: says(androidFacts.pendingPolls, os), firstDelayMs: delayMs, delayMs },
+    pendingSchedule: pendingScheduleOf(os),
     renewal: {
       begunBy: says(androidFacts.renewalBegunBy, os),
       onlyUnlocked: false,

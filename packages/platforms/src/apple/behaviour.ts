@@ -2,16 +2,13 @@ import type { ScepHabits } from '@certfleet/agent-core'
 import type { Behaviour } from '../behaviour.ts'
 import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
+import { pendingScheduleOf } from '../retries.ts'
 import { appleFacts } from './facts.ts'
 
 /** What iOS and macOS do alike, around what each of them calls itself and asks first. */
 export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>, os: Os): Behaviour {
   return {
-    pendingSchedule: {
-      polls: says(appleFacts.pendingPolls, os),
-      firstDelayMs: says(appleFacts.pendingFirstDelayMs, os),
-      delayMs: says(appleFacts.pendingDelayMs, os),
-    },
+    pendingSchedule: pendingScheduleOf(os),
     allowsHttp: says(appleFacts.http, os),
     pfx: { maxCertificates: says(appleFacts.pfxCertificates, os) },
     renewal: {

@@ -1,14 +1,14 @@
 import type { Behaviour } from '../behaviour.ts'
 import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
+import { pendingScheduleOf } from '../retries.ts'
 import { windowsFacts } from './facts.ts'
 import { windowsKeyStorage, windowsPfxKeyStorage } from './key-storage.ts'
 
 /** Windows 8.1 and later, and Windows Phone, which is taken to speak the same on the wire. */
 export function windowsBehaviour(os: Os): Behaviour {
-  const delayMs = says(windowsFacts.pendingDelayMs, os)
   return {
-    pendingSchedule: { polls: says(windowsFacts.pendingPolls, os), firstDelayMs: delayMs, delayMs },
+    pendingSchedule: pendingScheduleOf(os),
     renewal: {
       begunBy: says(windowsFacts.renewalBegunBy, os),
       onlyUnlocked: false,
