@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { LifecycleRules } from './lifecycle.ts'
-import type { Report } from './report.ts'
+import type { ProfileStatus, Report } from './report.ts'
 import type {
   AgentState,
   CertificateProfile,
@@ -255,6 +255,20 @@ export interface PfxRules {
   readonly maxCertificates?: number
 }
 
+/** Where one profile stands, for an OS to put into its own words. */
+export interface ProfileStanding {
+  readonly status: Pick<ProfileStatus, 'state' | 'code' | 'message'>
+  /** Its key comes ready-made. */
+  readonly isPfx: boolean
+  /** What is installed, DER. */
+  readonly certificate?: Uint8Array
+  /** The key of that is there and belongs to it. */
+  readonly keyUsable: boolean
+  /** The SCEP server that answered, where that is known. */
+  readonly respondentUrl?: string
+  readonly at: Instant
+}
+
 /**
  * Everything one OS provides, bound together. The core asks it; it never compares a platform's name. What it says of a profile never changes:
  * it is asked once for each policy.
@@ -279,6 +293,8 @@ export interface PlatformAdapter {
   /** The protocol client for one profile, with this OS's wire habits. */
   protocolFor(profile: ScepProfile, root: Uint8Array): EnrollmentProtocol
   isLocked(): Promise<boolean>
+  /** What this OS itself would show of a profile: goes into the report as it is, and nothing reads it. Absent: nothing is known of it. */
+  shownOf?(standing: ProfileStanding): Readonly<Record<string, unknown>>
   /** How certificates are renewed here, and what becomes of them when their profile or the management ends. */
   readonly lifecycle: LifecycleRules
 }

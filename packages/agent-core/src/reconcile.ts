@@ -51,7 +51,7 @@ export async function reconcile(device: Device, signal: AbortSignal, onResult: O
 
   const at = device.clock.now()
   const identities = await device.platform.identities.list()
-  const report = summarize({ policy, platform: device.platform.name, results, state: between, identities, plan: tidying, at })
+  const report = summarize({ policy, platform: device.platform, results, state: between, identities, plan: tidying, at })
   await device.reporter.send(report, signal)
   return { report, ...(tidying.wakeAt !== undefined && { wakeAt: tidying.wakeAt }) }
 }

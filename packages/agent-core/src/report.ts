@@ -3,6 +3,7 @@ import { specOf } from './keys/key-handle.ts'
 import { type Certificate, fingerprintOf, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
 import { certificateOf } from './pki/installed.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
+import type { PlatformAdapter } from './ports.ts'
 import {
   type CertificateProfile,
   type DevicePolicy,
@@ -70,6 +71,8 @@ export interface ProfileStatus {
   readonly message?: string
   /** When the agent tries again, where it waits. */
   readonly retryAt?: Instant
+  /** What its OS itself would show. Absent where the platform adapter knows of nothing. */
+  readonly os?: Readonly<Record<string, unknown>>
 }
 
 export interface RootStatus {
@@ -123,7 +126,7 @@ const stateByCode: Partial<Record<AgentErrorCode, IssuanceState>> = {
 
 export interface PassFacts {
   readonly policy: DevicePolicy
-  readonly platform: string
+  readonly platform: Pick<PlatformAdapter, 'name' | 'shownOf'>
   readonly results: readonly ActionResult[]
   /** As observed after the actions. */
   readonly state: DeviceState
@@ -138,7 +141,7 @@ export function summarize(facts: PassFacts): Report {
   return {
     revision: policy.revision,
     at,
-    platform,
+    platform: platform.name,
     results,
     roots: policy.trustedRoots.map(({ id, destinationStore: store, fingerprint }) => ({
       profileId: id,
@@ -177,7 +180,7 @@ function profileStatus(profile: CertificateProfile | FailedProfile, facts: PassF
   const key = identityKey(profile.principal, profile.id)
   const failure = failureOf(key, facts)
   const identity = facts.identities.find((candidate) => identityKey(candidate.principal, candidate.profileId) === key)
-  return {
+  const status: ProfileStatus = {
     profileId: profile.id,
     displayName: profile.displayName,
     principal: profile.principal,
@@ -186,6 +189,14 @@ function profileStatus(profile: CertificateProfile | FailedProfile, facts: PassF
     ...ignoredSettings(profile),
     ...failure,
   }
+  const os = facts.platform.shownOf?.({
+    status,
+    isPfx: 'request' in profile && 'kind' in profile.request,
+    ...(identity && { certificate: identity.chain[0] as Uint8Array }),
+    keyUsable: facts.state.identities.get(key)?.keyUsable ?? false,
+    at: facts.at,
+  })
+  return os ? { ...status, os } : status
 }
 
 function ignoredSettings(profile: CertificateProfile | FailedProfile): Pick<ProfileStatus, 'ignoredSettings'> {

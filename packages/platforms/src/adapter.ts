@@ -27,6 +27,7 @@ import { macosBehaviour } from './macos/behaviour.ts'
 import { type FactOverrides, type Os, type PlatformName, parseOs } from './os.ts'
 import { removalRules } from './removal.ts'
 import { treatmentOf } from './settings.ts'
+import { osStatusOf } from './status/index.ts'
 import { windowsBehaviour } from './windows/behaviour.ts'
 
 /** What one device brings along. */
@@ -89,6 +90,7 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     ignoredSettings: (profile) => ignoredSettings(profile, os),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
     isLocked,
+    shownOf: (standing) => osStatusOf(standing, os),
     lifecycle: { renewal: behaviour.renewal, removal: removalRules(os) },
   }
 }

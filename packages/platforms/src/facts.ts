@@ -9,6 +9,7 @@ import { type PlatformName, parseOs } from './os.ts'
 import { removalFacts, removalNotes } from './removal.ts'
 import { retryFacts } from './retries.ts'
 import { settingFacts } from './settings.ts'
+import { statusFacts } from './status/index.ts'
 import { windowsFacts } from './windows/facts.ts'
 
 /** Every fact: what concerns several systems first, then each system's own. */
@@ -25,6 +26,7 @@ export const facts: readonly Fact[] = [
   ...Object.values(androidFacts),
   ...Object.values(windowsFacts),
   ...Object.values(retryFacts),
+  ...statusFacts,
 ]
 
 /** The facts that hold for a platform at one OS version, in the order of `facts`. */

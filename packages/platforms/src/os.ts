@@ -8,6 +8,15 @@ export type PlatformName = (typeof platformNames)[number]
 export const systems = [...platformNames, 'windows-phone'] as const
 export type System = (typeof systems)[number]
 
+/** As they are written. */
+export const systemTitles = {
+  ios: 'iOS',
+  macos: 'macOS',
+  android: 'Android',
+  windows: 'Windows',
+  'windows-phone': 'Windows Phone',
+} as const satisfies Record<System, string>
+
 /** In place of a fact's value: the fact does not hold. */
 export const off = 'off'
 

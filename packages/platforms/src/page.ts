@@ -1,15 +1,7 @@
 import type { Fact } from './fact.ts'
 import { facts } from './facts.ts'
-import { type System, systems } from './os.ts'
+import { type System, systems, systemTitles } from './os.ts'
 import { sources } from './sources.ts'
-
-const titles = {
-  ios: 'iOS',
-  macos: 'macOS',
-  android: 'Android',
-  windows: 'Windows',
-  'windows-phone': 'Windows Phone',
-} as const satisfies Record<System, string>
 
 /** The facts as a Markdown page, one table a system. */
 export function factsPage(): string {
@@ -26,7 +18,7 @@ A **1** behind it: the source is the log or capture of a single device. Nothing 
 function systemSection(system: System): string {
   const rows = facts.filter((fact) => fact.platforms.includes(system)).map(factRow)
   return [
-    `## ${titles[system]}`,
+    `## ${systemTitles[system]}`,
     '',
     '| Fact | Versions | What it does | Value | Source | Sure |',
     '|---|---|---|---|---|---|',
