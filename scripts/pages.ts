@@ -2,11 +2,13 @@ import { factsPage } from '@certfleet/platforms'
 import { errorsPage } from './errors-page.ts'
 import { keyStoragePage } from './key-storage-page.ts'
 import { lifecyclePage } from './lifecycle-page.ts'
+import { osErrorsPage } from './os-errors-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsPage,
   'docs/key-storage.md': keyStoragePage,
   'docs/lifecycle.md': lifecyclePage,
+  'docs/os-errors.md': osErrorsPage,
   'docs/platforms.md': factsPage,
 }

@@ -96,6 +96,7 @@ t.test('as one document', async (t) => {
     serialNumber: /^[0-9a-f]+$/,
     caFingerprint: lab.caFingerprint,
     files: { certificate: join(out, 'cert.pem'), chain: join(out, 'chain.pem'), key: join(out, 'key.pem') },
+    os: { Status: 1, ErrorCode: 0, CertThumbprint: /^[0-9A-F]{40}$/, RespondentServerUrl: `${url}/pkiclient.exe` },
   })
   t.match(requests.at(-1)?.url, '/pkiclient.exe', 'the platform shows on the wire')
 })
@@ -118,10 +119,10 @@ t.test('what goes wrong is told, and nothing is written', async (t) => {
       'a wrong challenge',
       ['--challenge', 'not-that-one'],
       1,
-      /failInfo badRequest.*nothing was written\n {2}usual causes: a challenge/,
-      { status: 'rejected', failInfo: 'badRequest' },
+      /failInfo badRequest.*nothing was written\n {2}usual causes: a challenge.*\n {2}iOS would show: MCSCEPErrorDomain 22013, /,
+      { status: 'rejected', failInfo: 'badRequest', os: { Status: 'Error', ErrorChain: Array } },
     ],
-    ['no challenge', [], 1, /failInfo badRequest/, { status: 'rejected' }],
+    ['no challenge', ['--platform', 'windows'], 1, /failInfo badRequest[\s\S]*ErrorCode 0x80070057\n/, { os: { hresult: '0x80070057' } }],
     [
       'a CA of another fingerprint',
       ['--ca-fingerprint', 'ab'.repeat(32)],
@@ -140,8 +141,8 @@ t.test('what goes wrong is told, and nothing is written', async (t) => {
       'the same as windows',
       ['--url', `${url}/other`, '--platform', 'windows'],
       1,
-      /appends \/pkiclient\.exe/,
-      { error: { code: 'ERR_HTTP_STATUS' } },
+      /appends \/pkiclient\.exe.*\n {2}Windows would show: Status 16, ErrorCode 0x80190001\n/,
+      { error: { code: 'ERR_HTTP_STATUS' }, os: { Status: 16, hresult: '0x80190001' } },
     ],
     ['nobody there', ['--url', 'http://127.0.0.1:1/scep'], 1, /ERR_NETWORK: to be put right between/, { error: { code: 'ERR_NETWORK' } }],
     [

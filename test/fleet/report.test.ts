@@ -13,11 +13,13 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   failures: [],
   keys: [],
   ignoredSettings: [],
+  profiles: [],
   ...facts,
 })
 const rejected = { subject: 'user/wifi', code: 'ERR_ENROLLMENT_REJECTED', message: 'the CA rejected "Wi-Fi" (badRequest)' } as const
 const offline = { code: 'ERR_NETWORK', message: 'no connection to lab' } as const
 const key = (protection: KeyPlacement['protection'], reason: KeyPlacement['reason']) => ({ protection, provider: 'a provider', reason })
+const stuck = { profileId: 'wifi', principal: 'user', state: 'issueFailed', os: { Status: 16 } } as const
 const fleet = [
   device({ keys: [key('software', 'setting-ignored')], ignoredSettings: ['keyStorage'] }),
   device({ deviceId: 'ios-2', enrollmentMs: [300], keys: [key('software', 'software-ready')] }),
@@ -31,7 +33,7 @@ const fleet = [
     failures: [rejected],
   }),
   device({ deviceId: 'win-2', platform: 'windows', rootsInstalled: 0, certificatesInstalled: 0, enrollmentMs: [], failures: [offline] }),
-  device({ deviceId: 'win-3', platform: 'windows', certificatesInstalled: 0, enrollmentMs: [], failures: [rejected] }),
+  device({ deviceId: 'win-3', platform: 'windows', certificatesInstalled: 0, enrollmentMs: [], failures: [rejected], profiles: [stuck] }),
 ]
 
 t.test('resultsOf', async (t) => {
@@ -71,6 +73,7 @@ t.test('resultsOf', async (t) => {
   t.strictSame(results.ignoredSettings, { keyStorage: 1 })
   t.match(results.platforms.windows, { devices: 3, rootsInstalled: 3, certificatesInstalled: 2, failed: 3, latencyMs: { p50: 1000 } })
   t.strictSame(results.failures[1], { device: 'win-2', platform: 'windows', ...offline })
+  t.strictSame(results.profiles, [{ device: 'win-3', platform: 'windows', ...stuck }])
   t.equal(isGood(results), false)
 })
 

@@ -57,6 +57,8 @@ t.test('every device enrols once, and its certificates are kept', async (t) => {
   for (const device of outcome.devices) {
     t.match(device, { rootsInstalled: 1, certificatesInstalled: 1, pending: 0, failures: [] })
     t.equal(device.enrollmentMs.length, 1)
+    const os = device.platform === 'ios' ? { Status: 'Acknowledged' } : { state: 'CERT_ACCESS_GRANTED' }
+    t.match(device.profiles, [{ principal: 'user', state: 'installed', os }])
   }
   t.strictSame(kept.sort(), ['android-000001 3', 'ios-000001 3', 'ios-000002 3'])
   t.equal(ended.length, 3)

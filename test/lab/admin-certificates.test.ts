@@ -132,10 +132,10 @@ t.test(
       t.match(await refused('POST', 'deviceManagement/issuedCertificates/ff/revoke'), '404 ResourceNotFound: no issued certificate')
       t.equal(store.get('revocations', serialNumber), undefined)
       t.equal((await send('POST', path, { reason: 'certificateHold' })).status, 204)
-      t.match((await ask('GET', states)).value, [{ certificateRevokeStatus: 'revoked', certificateIssuanceState: 'installed' }])
+      t.match((await ask('GET', states)).value, [{ certificateRevokeStatus: 'revoked', certificateIssuanceState: 'revoked' }])
       t.match(await ask('GET', 'deviceManagement/certificateSummary?expiringWithinDays=366'), { revoked: 1, expiringSoon: 0 })
       t.equal((await send('POST', path, { reason: 'removeFromCRL' })).status, 204)
-      t.match((await ask('GET', states)).value, [{ certificateRevokeStatus: 'none' }])
+      t.match((await ask('GET', states)).value, [{ certificateRevokeStatus: 'none', certificateIssuanceState: 'installed' }])
     })
 
     await t.test('retired', async (t) => {
@@ -222,6 +222,16 @@ t.test('the state is the newer of what the device said and what the lab saw', as
       [{ report: { state: 'installed', serialNumber: 'ab' } }, { event: 'challenge-issued' }],
       { certificateIssuanceState: 'renewalRequested', certificateSerialNumber: 'ab' },
     ],
+    [
+      'installed, then another server validated',
+      [{ report: { state: 'installed', serialNumber: 'ab' } }, { event: 'validated' }],
+      { certificateIssuanceState: 'renewVerified' },
+    ],
+    [
+      'failed, and its OS has a number for that',
+      [{ report: { ...failed, os: { Status: 16, ErrorCode: -2146885620 } } }],
+      { certificateErrorCode: -2146885620, '@certfleet.errorCode': failed.code },
+    ],
     ['events of no profile’s', [{ event: 'revoked' }, { event: 'issued' }], { certificateIssuanceState: 'issued' }],
   ]
   for (const [name, facts, expected] of rows) {
@@ -246,6 +256,8 @@ t.test('a device’s report is not believed in what it cannot be', async (t) => 
       { certificateProfileDisplayName: null, certificateSerialNumber: null },
     ],
     ['a name without end', { state: 'installed', displayName: 'a'.repeat(501) }, { certificateProfileDisplayName: 'a'.repeat(500) }],
+    ['a number that is none', { state: 'issueFailed', code: 'E', os: { ErrorCode: 2 ** 31 } }, { certificateErrorCode: -2_147_467_259 }],
+    ['no number', { state: 'issueFailed', code: 'E', os: null }, { certificateErrorCode: -2_147_467_259 }],
     ['a key of no size', { state: 'installed', keyBits: -1 }, { certificateKeyLength: 0 }],
   ]
   for (const [name, status, expected] of rows) {

@@ -17,6 +17,7 @@ import { systemJitter } from '@certfleet/agent-core/system'
 import { behaviourOf } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { witnessCa } from './ca-witness.ts'
+import { osVersions } from './enroll-os.ts'
 
 export interface EnrollmentWish {
   readonly url: string
@@ -50,9 +51,6 @@ export interface Rejection {
   readonly failInfo: string
   readonly text?: string
 }
-
-/** Releases that the platforms' rules are written for; any other would look the same on the wire. */
-const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 
 /**
  * One SCEP enrolment as the platform's client does it: CSR, request, polls by the platform's schedule, and the certificate

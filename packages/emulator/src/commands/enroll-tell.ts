@@ -6,11 +6,13 @@ import type { FleetPlatform } from '../scenario/schema.ts'
 import type { EnrolledPaths } from './enroll-files.ts'
 import type { KeyStorageFacts } from './enroll-key.ts'
 import type { Enrolled, Rejection } from './enroll-once.ts'
+import { shownOfFailure, shownOfIssued, shownOfRejection } from './enroll-os.ts'
 import type { ExitCode, Io } from './io.ts'
 import { tellProblem } from './tell.ts'
 
 interface TellOptions {
   readonly platform: FleetPlatform
+  readonly url: string
   readonly json?: true
 }
 
@@ -23,12 +25,13 @@ export function warnOfFirstUse(anchor: Uint8Array, trust: unknown, io: Io): void
 }
 
 export function tellIssued(
-  { leaf, chain }: Enrolled,
+  enrolled: Enrolled,
   storage: KeyStorageFacts | undefined,
   paths: EnrolledPaths,
-  { json }: TellOptions,
+  options: TellOptions,
   io: Io,
 ): void {
+  const { leaf, chain } = enrolled
   const facts = {
     status: 'issued',
     subject: formatName(leaf.subject),
@@ -40,8 +43,9 @@ export function tellIssued(
     caFingerprint: fingerprintOf(chain.at(-1) as Uint8Array),
     ...(storage && { keyStorage: storage }),
     files: paths,
+    os: shownOfIssued(enrolled, options),
   }
-  if (json) {
+  if (options.json) {
     io.out(`${JSON.stringify(facts)}\n`)
     return
   }
@@ -63,19 +67,23 @@ const adviceByFailInfo: ReadonlyMap<string, string> = new Map([
   ['badCertId', 'the server knows no such request or certificate'],
 ])
 
-export function tellRejection({ failInfo, text }: Rejection, ended: string, { json }: TellOptions, io: Io): ExitCode {
+export function tellRejection(rejection: Rejection, ended: string, options: TellOptions, io: Io): ExitCode {
+  const { failInfo, text } = rejection
   const advice = adviceByFailInfo.get(failInfo)
+  const shown = shownOfRejection(rejection, options)
   io.err(
     printable(
-      `certfleet: the CA rejected the request: failInfo ${failInfo}${text ? `, "${text}"` : ''}; ${ended}\n${advice ? `  ${advice}\n` : ''}`,
+      `certfleet: the CA rejected the request: failInfo ${failInfo}${text ? `, "${text}"` : ''}; ${ended}\n${advice ? `  ${advice}\n` : ''}  ${shown.text}\n`,
     ),
   )
-  if (json) io.out(`${JSON.stringify({ status: 'rejected', failInfo, ...(text && { failInfoText: text }), ...(advice && { advice }) })}\n`)
+  const facts = { status: 'rejected', failInfo, ...(text && { failInfoText: text }), ...(advice && { advice }), os: shown.os }
+  if (options.json) io.out(`${JSON.stringify(facts)}\n`)
   return 1
 }
 
 export function tellFailure({ code, message }: AgentError, ended: string, options: TellOptions, io: Io): ExitCode {
-  tellProblem({ code, message: `${message}; ${ended}`, advice: adviceOn(code, options) }, options.json === true, io)
+  const shown = shownOfFailure({ code, message }, options.platform)
+  tellProblem({ code, message: `${message}; ${ended}`, advice: adviceOn(code, options) }, options.json === true, io, shown)
   return 1
 }
 

@@ -1,4 +1,5 @@
 import { printable } from '../report/printable.ts'
+import type { ShownByOs } from './enroll-os.ts'
 import type { Io } from './io.ts'
 
 /** What went wrong, for people and for programs. */
@@ -10,9 +11,9 @@ export interface Problem {
   readonly advice?: string
 }
 
-/** On stderr, and with `--json` as the one document on stdout. */
-export function tellProblem(problem: Problem, json: boolean, io: Io): void {
+/** On stderr, and with `--json` as the one document on stdout; with what an OS would show of it, where one was acted like. */
+export function tellProblem(problem: Problem, json: boolean, io: Io, shown?: ShownByOs): void {
   const advice = problem.advice === undefined ? '' : `  ${problem.code}: ${problem.advice}\n`
-  io.err(printable(`certfleet: ${problem.message}\n${advice}`))
-  if (json) io.out(`${JSON.stringify({ error: problem })}\n`)
+  io.err(printable(`certfleet: ${problem.message}\n${advice}${shown ? `  ${shown.text}\n` : ''}`))
+  if (json) io.out(`${JSON.stringify({ error: problem, ...(shown && { os: shown.os }) })}\n`)
 }

@@ -1,4 +1,4 @@
-import type { AgentErrorCode, KeyPlacement } from '@certfleet/agent-core'
+import type { AgentErrorCode, KeyPlacement, ProfileStatus } from '@certfleet/agent-core'
 import type { FleetPlatform } from '../scenario/schema.ts'
 
 export interface DeviceFailure {
@@ -7,6 +7,9 @@ export interface DeviceFailure {
   readonly code: AgentErrorCode
   readonly message: string
 }
+
+/** Where one profile stands, in Graph's words and in those of its OS. */
+export type ProfileOutcome = Pick<ProfileStatus, 'profileId' | 'principal' | 'state' | 'os'>
 
 /** How one device ended. */
 export interface DeviceOutcome {
@@ -23,6 +26,8 @@ export interface DeviceOutcome {
   readonly keys: readonly KeyPlacement[]
   /** Settings of its profiles that have no effect on its OS, once a profile. */
   readonly ignoredSettings: readonly string[]
+  /** By its last report. */
+  readonly profiles: readonly ProfileOutcome[]
 }
 
 /** How the fleet ended. */

@@ -98,6 +98,7 @@ async function checkedIn(spec: DeviceSpec, device: EmulatedDevice, options: Flee
     failures: [...failures, ...watch.failures()],
     keys: identities.map(({ placement }) => placement),
     ignoredSettings: watch.ignoredSettings(),
+    profiles: watch.profiles(),
   }
 }
 
@@ -111,6 +112,7 @@ const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
   failures: [],
   keys: [],
   ignoredSettings: [],
+  profiles: [],
 })
 
 /** Passes until nothing is pending; what failed is not waited for. */

@@ -1,5 +1,5 @@
 import type { ActionResult, Agent, AgentErrorCode, Clock, Instant } from '@certfleet/agent-core'
-import type { DeviceFailure } from './outcome.ts'
+import type { DeviceFailure, ProfileOutcome } from './outcome.ts'
 
 export interface DeviceWatch {
   /** What still stands failed, one a subject. */
@@ -8,6 +8,8 @@ export interface DeviceWatch {
   enrollmentMs(): readonly number[]
   /** By the last pass, once a profile. */
   ignoredSettings(): readonly string[]
+  /** By the last pass. */
+  profiles(): readonly ProfileOutcome[]
 }
 
 /** Follows what an agent does, pass after pass. */
@@ -16,6 +18,7 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
   const startedAt = new Map<string, Instant>()
   const enrollmentMs: number[] = []
   let ignoredSettings: readonly string[] = []
+  let profiles: readonly ProfileOutcome[] = []
 
   agent.on('result', ({ kind, subject, status, durationMs, code, message }: ActionResult) => {
     if (status === 'failed') failures.set(subject, { subject, code: code as AgentErrorCode, message: message ?? '' })
@@ -30,7 +33,13 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
 
   agent.on('pass', ({ report }) => {
     ignoredSettings = report.profiles.flatMap((profile) => profile.ignoredSettings ?? [])
+    profiles = report.profiles.map(({ profileId, principal, state, os }) => ({ profileId, principal, state, ...(os && { os }) }))
   })
 
-  return { failures: () => [...failures.values()], enrollmentMs: () => enrollmentMs, ignoredSettings: () => ignoredSettings }
+  return {
+    failures: () => [...failures.values()],
+    enrollmentMs: () => enrollmentMs,
+    ignoredSettings: () => ignoredSettings,
+    profiles: () => profiles,
+  }
 }

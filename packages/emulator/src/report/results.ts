@@ -1,6 +1,6 @@
 import type { AgentErrorCode, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
 import { build } from 'hdr-histogram-js'
-import type { DeviceFailure, DeviceOutcome, FleetOutcome } from '../fleet/outcome.ts'
+import type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from '../fleet/outcome.ts'
 import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
 
 /** Enrolment latency in milliseconds, to three significant digits; null where nothing was enrolled. */
@@ -32,6 +32,11 @@ export interface PlatformResults extends KeyResults {
   readonly latencyMs: LatencyMs
 }
 
+interface OfDevice {
+  readonly device: string
+  readonly platform: FleetPlatform
+}
+
 /** What `results.json` holds and `certfleet run --json` prints. */
 export interface RunResults extends KeyResults {
   readonly seed: Seed
@@ -53,7 +58,9 @@ export interface RunResults extends KeyResults {
   readonly latencyMs: LatencyMs
   /** Platforms that had a device. */
   readonly platforms: Readonly<Partial<Record<FleetPlatform, PlatformResults>>>
-  readonly failures: readonly ({ readonly device: string; readonly platform: FleetPlatform } & DeviceFailure)[]
+  readonly failures: readonly (OfDevice & DeviceFailure)[]
+  /** Where each profile stands on each device, by the words of the OS too. */
+  readonly profiles: readonly (OfDevice & ProfileOutcome)[]
 }
 
 export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome): RunResults {
@@ -74,11 +81,12 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
     platforms: Object.fromEntries(
       present.map((platform) => [platform, platformResults(devices.filter((device) => device.platform === platform))]),
     ),
-    failures: devices.flatMap((device) =>
-      device.failures.map((failure) => ({ device: device.deviceId, platform: device.platform, ...failure })),
-    ),
+    failures: devices.flatMap((device) => device.failures.map((failure) => ({ ...ofDevice(device), ...failure }))),
+    profiles: devices.flatMap((device) => device.profiles.map((profile) => ({ ...ofDevice(device), ...profile }))),
   }
 }
+
+const ofDevice = ({ deviceId: device, platform }: DeviceOutcome): OfDevice => ({ device, platform })
 
 /** Whether everything that was asked for is there. */
 export function isGood({ outcomes, interrupted }: RunResults): boolean {

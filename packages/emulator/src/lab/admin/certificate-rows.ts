@@ -15,6 +15,8 @@ export interface CertificateRow {
   /** Why it failed: an error code of the device's, or one of the validation API's. */
   readonly code?: string | undefined
   readonly message?: string | undefined
+  /** What the device's OS shows for the code: an HRESULT, signed. */
+  readonly errorCode?: number | undefined
   /** Of what the lab issued, or else of what the device says that it has. */
   readonly serialNumber?: string | undefined
   readonly notBefore?: Instant | undefined
@@ -37,6 +39,13 @@ const stateByEvent: Partial<Record<AuditEntry['event'], CertificateState>> = {
   issued: 'issued',
   'issued-elsewhere': 'issued',
   'failed-elsewhere': 'issueFailed',
+}
+
+/** The same of a device that has a certificate. */
+const renewalStateByEvent: Partial<Record<AuditEntry['event'], CertificateState>> = {
+  'challenge-issued': 'renewalRequested',
+  pending: 'renewalRequested',
+  validated: 'renewVerified',
 }
 
 export const failedStates: ReadonlySet<CertificateState> = new Set([
@@ -114,23 +123,29 @@ function rowOf(deviceId: string, profileId: string, { issued: latest, event, rep
   const record = isDeviceNewer && status?.serialNumber !== undefined ? told : (latest ?? told)
   const serialNumber = record?.serialNumber ?? status?.serialNumber
   const fromDevice = record === undefined || record === told
+  const isRevoked = serialNumber !== undefined && index.revocations.has(serialNumber)
+  const said = isDeviceNewer ? deviceSays(reported.status, reported.at) : labSays(event, latest, status, index.reports.get(deviceId)?.at)
   return {
     deviceId,
     profileId,
-    ...(isDeviceNewer ? deviceSays(reported.status, reported.at) : labSays(event, latest, status, index.reports.get(deviceId)?.at)),
+    ...said,
+    state: isRevoked && isInForce(said.state) ? 'revoked' : said.state,
     displayName: status?.displayName,
     keyBits: fromDevice ? status?.keyBits : undefined,
     serialNumber,
     notBefore: record?.notBefore ?? status?.notBefore,
     notAfter: record?.notAfter ?? status?.notAfter,
-    isRevoked: serialNumber !== undefined && index.revocations.has(serialNumber),
+    isRevoked,
   }
 }
 
-type Standing = Pick<CertificateRow, 'state' | 'at' | 'code' | 'message'>
+/** What a revocation ends; of another request, or of what is gone, it says nothing. */
+const isInForce = (state: CertificateState): boolean => state === 'issued' || state === 'installed'
 
-function deviceSays({ state, code, message }: ReportedStatus, at: Instant): Standing {
-  return { state, at, code, message }
+type Standing = Pick<CertificateRow, 'state' | 'at' | 'code' | 'message' | 'errorCode'>
+
+function deviceSays({ state, code, message, errorCode }: ReportedStatus, at: Instant): Standing {
+  return { state, at, code, message, errorCode }
 }
 
 function labSays(
@@ -144,8 +159,8 @@ function labSays(
   if (status === undefined && lastReportAt !== undefined && lastReportAt > at && latest !== undefined)
     return { state: 'deleted', at: lastReportAt }
   if (event === undefined) return { state: 'issued', at }
-  const isRenewing = status?.serialNumber !== undefined && (event.event === 'challenge-issued' || event.event === 'pending')
+  const renewing = status?.serialNumber === undefined ? undefined : renewalStateByEvent[event.event]
   const refused = event.code === undefined ? 'issueFailed' : 'challengeValidationFailed'
-  const state = isRenewing ? 'renewalRequested' : (stateByEvent[event.event] ?? refused)
+  const state = renewing ?? stateByEvent[event.event] ?? refused
   return { state, at, code: event.code ?? (failedStates.has(state) ? event.failInfo : undefined) }
 }

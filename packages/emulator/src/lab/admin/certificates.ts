@@ -78,7 +78,7 @@ async function revoke(call: Call, services: MonitoringServices) {
   return empty(204)
 }
 
-/** E_FAIL: Graph's number for what an agent tells by a code of its own. */
+/** E_FAIL: Graph's number for what an agent tells by a code of its own, and its OS by no number. */
 const failure = -2_147_467_259
 
 /** `managedDeviceCertificateState`. */
@@ -96,7 +96,7 @@ function graphStateOf(row: CertificateRow, { policies, store }: AdminServices): 
     certificateLastIssuanceStateChangedDateTime: moment(row.at),
     lastCertificateStateChangeDateTime: moment(row.at),
     certificateRevokeStatus: row.isRevoked ? 'revoked' : 'none',
-    certificateErrorCode: row.code === undefined ? 0 : failure,
+    certificateErrorCode: row.code === undefined ? 0 : (row.errorCode ?? failure),
     certificateSerialNumber: row.serialNumber ?? null,
     certificateIssuanceDateTime: moment(row.notBefore),
     certificateExpirationDateTime: moment(row.notAfter),

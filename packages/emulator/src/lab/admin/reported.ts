@@ -1,22 +1,9 @@
 import type { Instant, ProfileStatus } from '@certfleet/agent-core'
+import type { IssuanceStateOf } from '@certfleet/platforms'
 import type { DeviceReport } from '../records.ts'
 
-/** Graph's `certificateIssuanceStates`, those that device and lab can know between them; their order in time is certfleet's own. */
-export type CertificateState =
-  | 'unknown'
-  | 'challengeIssued'
-  | 'challengeIssueFailed'
-  | 'requestCreationFailed'
-  | 'requestSubmitFailed'
-  | 'challengeValidationSucceeded'
-  | 'challengeValidationFailed'
-  | 'issueFailed'
-  | 'issuePending'
-  | 'issued'
-  | 'responseProcessingFailed'
-  | 'installed'
-  | 'renewalRequested'
-  | 'deleted'
+/** Graph's `certificateIssuanceStates`, those that device and lab can know between them. */
+export type CertificateState = IssuanceStateOf<'device' | 'service'>
 
 /** Where a profile stands, as its device says. */
 export interface ReportedStatus {
@@ -24,13 +11,15 @@ export interface ReportedStatus {
   readonly displayName?: string
   readonly code?: string
   readonly message?: string
+  /** What its OS shows for the code: an HRESULT, signed. */
+  readonly errorCode?: number
   readonly serialNumber?: string
   readonly notBefore?: Instant
   readonly notAfter?: Instant
   readonly keyBits?: number
 }
 
-const reportedStates: ReadonlySet<string> = new Set<ProfileStatus['state']>([
+const reportedStates: ReadonlySet<CertificateState> = new Set<ProfileStatus['state']>([
   ...(['requestCreationFailed', 'requestSubmitFailed', 'issueFailed', 'issuePending', 'responseProcessingFailed'] as const),
   ...(['installed', 'renewalRequested'] as const),
 ])
@@ -48,8 +37,13 @@ export function statusesOf({ report }: DeviceReport): ReadonlyMap<string, Report
 function statusOf(status: ProfileStatus): ReportedStatus {
   const { state } = status
   return {
-    state: reportedStates.has(state) ? (state as CertificateState) : 'unknown',
-    ...pick({ displayName: textIn(status.displayName), code: textIn(status.code), message: textIn(status.message) }),
+    state: reportedStates.has(state) ? state : 'unknown',
+    ...pick({
+      displayName: textIn(status.displayName),
+      code: textIn(status.code),
+      message: textIn(status.message),
+      errorCode: errorCodeIn(status.os),
+    }),
     ...pick({ serialNumber: textIn(status.serialNumber), keyBits: numberIn(status.keyBits, 65_536) }),
     ...pick({ notBefore: numberIn(status.notBefore, maxInstant), notAfter: numberIn(status.notAfter, maxInstant) }),
   }
@@ -65,6 +59,12 @@ function textIn(value: unknown): string | undefined {
 
 function numberIn(value: unknown, max: number): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined
+}
+
+/** As Windows tells it; other systems tell no number of 32 bits. */
+function errorCodeIn(os: unknown): number | undefined {
+  const code: unknown = os && typeof os === 'object' && 'ErrorCode' in os ? os.ErrorCode : undefined
+  return typeof code === 'number' && code !== 0 && (code | 0) === code ? code : undefined
 }
 
 /** Without the members that are not there. */

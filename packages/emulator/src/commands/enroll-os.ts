@@ -1,0 +1,39 @@
+import type { ProfileStanding } from '@certfleet/agent-core'
+import { habitsOf, type OsStatus, osStatusOf, osStatusText, parseOs } from '@certfleet/platforms'
+import type { FleetPlatform } from '../scenario/schema.ts'
+import type { Enrolled, Rejection } from './enroll-once.ts'
+
+/** Releases that the platforms' rules are written for; any other would look the same on the wire. */
+export const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+
+/** What the OS that was acted like would show. */
+export interface ShownByOs {
+  readonly os: OsStatus
+  /** The same for people. */
+  readonly text: string
+}
+
+interface Asked {
+  readonly platform: FleetPlatform
+  readonly url: string
+}
+
+export function shownOfIssued({ leaf }: Enrolled, { platform, url }: Asked): OsStatus {
+  const respondentUrl = url + habitsOf(platform, osVersions[platform], '').urlSuffix
+  return shownOf({ status: { state: 'installed' }, certificate: leaf.raw, respondentUrl, at: leaf.notBefore }, platform).os
+}
+
+export function shownOfRejection({ failInfo, text = '' }: Rejection, { platform }: Asked): ShownByOs {
+  const code = failInfo === 'badTime' ? 'ERR_CLOCK_SKEW' : 'ERR_ENROLLMENT_REJECTED'
+  return shownOfFailure({ code, message: text }, platform)
+}
+
+export function shownOfFailure(failure: Pick<ProfileStanding['status'], 'code' | 'message'>, platform: FleetPlatform): ShownByOs {
+  return shownOf({ status: { state: 'unknown', ...failure }, at: 0 }, platform)
+}
+
+function shownOf(known: Omit<ProfileStanding, 'isPfx' | 'keyUsable'>, platform: FleetPlatform): ShownByOs {
+  const standing = { ...known, isPfx: false, keyUsable: true }
+  const os = parseOs(platform, osVersions[platform])
+  return { os: osStatusOf(standing, os), text: osStatusText(standing, os) }
+}
