@@ -71,6 +71,23 @@ export async function stateStoreContract(t: Test, make: (t: Test) => Promise<Sta
     ])
     t.same(second, first)
   })
+  await t.test(
+    'what was issued is kept with its attempt and ends its poll, after a restart too; without an attempt it is not kept',
+    async (t) => {
+      const { store, restart } = await make(t)
+      const issued = [new Uint8Array([0x30, 0x00]), new Uint8Array([0x30, 0x01, 0xff])]
+      await store.beginAttempt('device/wifi', sampleAttempt)
+      await store.recordPending('device/wifi', pending)
+      await store.recordIssued('device/wifi', issued)
+      await store.recordIssued('user/vpn', issued)
+      const expected = { attempts: new Map([['device/wifi', { ...sampleAttempt, issued }]]), pending: new Map(), failures: new Map() }
+      t.same(await store.load(), expected)
+      const next = await restart()
+      t.same(await next.load(), expected)
+      await next.endAttempt('device/wifi', { clearFailure: false })
+      t.same((await next.load()).attempts, new Map())
+    },
+  )
   await t.test('the device and its user have attempts of their own', async (t) => {
     const { store } = await make(t)
     await store.beginAttempt('device/wifi', sampleAttempt)

@@ -11,6 +11,7 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   pending: 0,
   enrollmentMs: [100],
   failures: [],
+  waitingForUser: [],
   keys: [],
   ignoredSettings: [],
   profiles: [],
@@ -18,6 +19,7 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
 })
 const rejected = { subject: 'user/wifi', code: 'ERR_ENROLLMENT_REJECTED', message: 'the CA rejected "Wi-Fi" (badRequest)' } as const
 const offline = { code: 'ERR_NETWORK', message: 'no connection to lab' } as const
+const waiting = { subject: 'user/wifi', code: 'ERR_USER_ACTION_REQUIRED', message: 'the user has not let "Wi-Fi" be installed' } as const
 const key = (protection: KeyPlacement['protection'], reason: KeyPlacement['reason']) => ({ protection, provider: 'a provider', reason })
 const stuck = { profileId: 'wifi', principal: 'user', state: 'issueFailed', os: { Status: 16 } } as const
 const fleet = [
@@ -83,12 +85,23 @@ t.test('a run with nothing in it divides by nothing', async (t) => {
   t.match(renderResults(results), /interrupted/)
 })
 
+t.test('what waits for its user is told apart from failures', async (t) => {
+  const results = resultsOf(1, { devices: [device({ waitingForUser: [waiting] })], durationMs: 1, interrupted: false })
+  t.match(results, { outcomes: { failed: 0, waitingForUser: 1 }, failuresByCode: {}, failures: [] })
+  t.strictSame(results.waitingForUser, [{ device: 'ios-1', platform: 'ios', ...waiting }])
+  t.match(
+    renderResults(results),
+    /^1 waiting for the user\n {2}first: ios-1, user\/wifi: the user has not .*\n {2}to be put right by the user/m,
+  )
+})
+
 t.test('isGood', async (t) => {
   const of = (facts: Partial<DeviceOutcome>, interrupted = false) =>
     isGood(resultsOf(1, { devices: [device(facts)], durationMs: 1, interrupted }))
   t.equal(of({}), true)
   t.equal(of({ failures: [offline] }), false, 'a failure')
   t.equal(of({ pending: 1 }), false, 'a request that is pending')
+  t.equal(of({ waitingForUser: [waiting] }), false, 'a user who has not answered')
   t.equal(of({}, true), false, 'an interruption')
 })
 

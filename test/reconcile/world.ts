@@ -24,7 +24,7 @@ import {
   softwareKeys,
 } from '@certfleet/agent-core'
 import { createLab, type Lab, type LabOptions, type LabStore, memoryLabStore } from '@certfleet/emulator/lab'
-import { type PlatformName, platformAdapter } from '@certfleet/platforms'
+import { type PlatformBindings, type PlatformName, platformAdapter } from '@certfleet/platforms'
 import { FakeClock } from '../fakes/clock.ts'
 import { type CrashBudget, crashing } from '../fakes/crashing.ts'
 import { type PfxConnector, pfxConnector } from '../fakes/pfx-connector.ts'
@@ -95,6 +95,8 @@ export interface WorldOptions {
   readonly isLocked?: () => Promise<boolean>
   /** What the device has to keep keys in. Default: the pool. */
   readonly keyStorageProviders?: readonly KeyStorageProvider[]
+  /** How it is managed, and what its user says. Default: managed as usual. */
+  readonly enrolled?: Pick<PlatformBindings, 'management' | 'userConsent' | 'fullDiskEncryption'>
   /** Where the device insists on keeping keys. */
   readonly keyStorage?: KeyProtection
 }
@@ -115,6 +117,7 @@ export async function world({
   isLocked,
   keyStorageProviders,
   keyStorage,
+  enrolled = {},
 }: WorldOptions): Promise<World> {
   const clock = new FakeClock(start)
   const store = memoryLabStore()
@@ -146,6 +149,7 @@ export async function world({
     deviceId: 'dev-1',
     platform,
     osVersion,
+    ...(enrolled.management && { management: enrolled.management }),
     managementCertificate: management.certificate,
   })
 
@@ -179,6 +183,7 @@ export async function world({
         jitter,
         allowHttp: true,
         legacyPfx,
+        ...enrolled,
         ...(isLocked && { isLocked }),
       })
       return {

@@ -22,12 +22,14 @@ export async function renew(profile: ScepProfile, context: PassContext): Promise
  * keygen → CSR → enrol → verify → install.
  *
  * The attempt is recorded before its key exists, and an unfinished attempt hands back its key, so a crash anywhere below resumes with
- * the same key: the transactionID is its hash, so the CA sees a resend and not a second request.
+ * the same key: the transactionID is its hash, so the CA sees a resend and not a second request. What was issued and waits for the user is
+ * with the attempt, and nothing is sent for it.
  */
 async function obtain(profile: ScepProfile, current: EnrollmentRequest['current'], context: PassContext): Promise<'done' | 'pending'> {
   const { device, signal } = context
   const protocol = await protocolFor(profile, context)
   const { begun, key } = await begin(profile, device)
+  if (begun.issued) return settle({ status: 'issued', chain: begun.issued }, profile, { key, placement: begun.placement }, context)
   const challenge = await device.challengeSource.challengeFor(profile.id, begun.id, signal)
   const csr = await createCsr({ ...profile.request, key, hash: profile.hash ?? 'sha256', ...(challenge !== undefined && { challenge }) })
   const outcome = await protocol.request({ csr, key, ...(current && { current }) }, signal)
@@ -87,7 +89,11 @@ function rejected(profile: ScepProfile, outcome: Extract<EnrollmentOutcome, { st
 async function install(profile: ScepProfile, issued: readonly Uint8Array[], held: HeldKey, { device, policy }: PassContext): Promise<void> {
   const { certificate: root } = rootOf(profile, policy)
   const verified = verifyIssued({ issued, request: profile.request, key: held.key, root, at: device.clock.now() })
-  await installIdentity(profile, { ...verified, ...held }, device)
+  await installIdentity(profile, { ...verified, ...held }, device).catch(async (error: unknown) => {
+    const isWaiting = error instanceof AgentError && error.code === 'ERR_USER_ACTION_REQUIRED'
+    if (isWaiting) await device.state.recordIssued(keyOfProfile(profile), issued)
+    throw error
+  })
 }
 
 async function recordPending(profile: ScepProfile, transactionId: string, { state, clock, platform }: Device): Promise<void> {

@@ -29,6 +29,6 @@ export async function installIdentity(
     requested: profile.request,
     renewalJitterMs: Math.floor(device.jitter.between(0, windowMs * jitterShareOfWindow)),
   }
-  await device.platform.identities.install(identity)
+  await device.platform.identities.install(identity, profile.displayName)
   await device.state.endAttempt(keyOfProfile(profile), { clearFailure: true })
 }

@@ -174,9 +174,10 @@ export interface CertificateStores {
   list(): Promise<readonly InstalledRoot[]>
   /**
    * Only CA certificates enter (S6); `computer-root` takes only self-signed ones (W-CS). Otherwise `ERR_CERTIFICATE_REFUSED`.
-   * One entry per fingerprint and store: installing what is there is not an error.
+   * One entry per fingerprint and store: installing what is there is not an error. `displayName` is for an OS that asks its user, by which
+   * an installation can fail with `ERR_USER_ACTION_REQUIRED`.
    */
-  install(store: StoreName, certificate: Uint8Array): Promise<void>
+  install(store: StoreName, certificate: Uint8Array, displayName?: string): Promise<void>
   /** Removing what is not there is not an error. */
   remove(root: InstalledRoot): Promise<void>
 }
@@ -184,8 +185,11 @@ export interface CertificateStores {
 /** Certificates bound to their private keys, one per profile and principal. */
 export interface IdentityStore {
   list(): Promise<readonly Identity[]>
-  /** Replaces the identity of the same profile and principal, at once or not at all. */
-  install(identity: Identity): Promise<void>
+  /**
+   * Replaces the identity of the same profile and principal, at once or not at all. `displayName` is for an OS that asks its user, by which
+   * an installation can fail with `ERR_USER_ACTION_REQUIRED`; the agent then keeps what was issued and installs it at a later pass.
+   */
+  install(identity: Identity, displayName?: string): Promise<void>
   /** Removing what is not there is not an error. */
   remove(key: IdentityKey): Promise<void>
 }
@@ -220,6 +224,8 @@ export interface StateStore {
   /** Records `attempt` unless one is unfinished; returns the one that is on record. */
   beginAttempt(key: IdentityKey, attempt: EnrollmentAttempt): Promise<EnrollmentAttempt>
   recordPending(key: IdentityKey, pending: PendingEnrollment): Promise<void>
+  /** Keeps with the unfinished attempt what was issued, and forgets its pending poll. Without an attempt nothing is kept. */
+  recordIssued(key: IdentityKey, issued: readonly Uint8Array[]): Promise<void>
   recordFailure(key: IdentityKey, failure: Failure): Promise<void>
   /** Forgets the attempt and its pending poll; `clearFailure` forgets the failure too. */
   endAttempt(key: IdentityKey, options: { clearFailure: boolean }): Promise<void>

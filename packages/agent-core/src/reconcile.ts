@@ -10,7 +10,7 @@ import { observe } from './observe.ts'
 import { type Action, type Plan, planActions } from './plan/plan.ts'
 import type { PlatformAdapter } from './ports.ts'
 import { type ActionResult, type Report, summarize } from './report.ts'
-import { type IdentityKey, type Instant, identityKey, keyOfProfile } from './types.ts'
+import { type IdentityKey, type Instant, identityKey, keyOfProfile, type TrustedRootProfile } from './types.ts'
 
 export interface Pass {
   readonly report: Report
@@ -31,9 +31,10 @@ type Observer = (result: ActionResult) => void
 export async function reconcile(device: Device, signal: AbortSignal, onResult: Observer = () => {}): Promise<Pass> {
   const policy = adapt(await device.policySource.fetch(signal), device.platform)
   const results: ActionResult[] = []
+  const missingRoots: PassContext['missingRoots'] = new Map()
   const run = async (plan: Plan, state: Awaited<ReturnType<typeof observe>>, isWanted: (action: Action) => boolean) => {
     for (const action of plan.actions.filter(isWanted)) {
-      const result = await attempt(action, { device, policy, failures: state.failures, signal })
+      const result = await attempt(action, { device, policy, failures: state.failures, missingRoots, signal })
       results.push(result)
       onResult(result)
     }
@@ -80,7 +81,7 @@ async function perform(action: Action, context: PassContext): Promise<'done' | '
   const { platform, state } = context.device
   switch (action.kind) {
     case 'install-root':
-      await platform.certificateStores.install(action.root.destinationStore, action.root.certificate)
+      await installRoot(action.root, context)
       return 'done'
     case 'remove-root':
       await platform.certificateStores.remove(action.root)
@@ -109,6 +110,18 @@ async function perform(action: Action, context: PassContext): Promise<'done' | '
       await importPfx(action.profile, action.reason, context)
       return 'done'
   }
+}
+
+/** What hinders a root hinders what depends on it: noted for the rest of the pass. */
+async function installRoot(
+  { destinationStore, certificate, fingerprint, displayName }: TrustedRootProfile,
+  context: PassContext,
+): Promise<void> {
+  const { certificateStores } = context.device.platform
+  await certificateStores.install(destinationStore, certificate, displayName).catch((error: unknown) => {
+    if (error instanceof AgentError) context.missingRoots.set(fingerprint, error)
+    throw error
+  })
 }
 
 async function release(key: IdentityKey, releasedBy: RemovalEvent, { identities }: PlatformAdapter): Promise<void> {

@@ -28,6 +28,7 @@ export type IssuanceState =
   | 'requestSubmitFailed'
   | 'issueFailed'
   | 'issuePending'
+  | 'issued'
   | 'responseProcessingFailed'
   | 'installed'
   | 'renewalRequested'
@@ -80,6 +81,8 @@ export interface RootStatus {
   readonly store: StoreName
   readonly fingerprint: string
   readonly installed: boolean
+  /** It is installed, and TLS trusts nothing by it until the user says so. Default false. */
+  readonly awaitsTrust?: true
 }
 
 /** What one pass did and where every profile stands. No secrets by construction. */
@@ -137,7 +140,7 @@ export interface PassFacts {
 
 export function summarize(facts: PassFacts): Report {
   const { policy, platform, results, state, at } = facts
-  const installed = new Set(state.roots.map((root) => `${root.store} ${root.fingerprint}`))
+  const installed = new Map(state.roots.map((root) => [`${root.store} ${root.fingerprint}`, root]))
   return {
     revision: policy.revision,
     at,
@@ -148,6 +151,7 @@ export function summarize(facts: PassFacts): Report {
       store,
       fingerprint,
       installed: installed.has(`${store} ${fingerprint}`),
+      ...(installed.get(`${store} ${fingerprint}`)?.awaitsTrust && { awaitsTrust: true }),
     })),
     profiles: [...policy.scepProfiles, ...policy.pfxProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
     keyStorage: state.keyStorage,
@@ -207,6 +211,7 @@ function ignoredSettings(profile: CertificateProfile | FailedProfile): Pick<Prof
 function issuanceState(key: IdentityKey, { state }: PassFacts, code: AgentErrorCode | undefined, installed: boolean): IssuanceState {
   if (state.pending.has(key)) return installed ? 'renewalRequested' : 'issuePending'
   if (installed) return state.attempts.has(key) ? 'renewalRequested' : 'installed'
+  if (state.attempts.get(key)?.issued) return 'issued'
   if (code) return stateByCode[code] ?? 'requestCreationFailed'
   return 'unknown'
 }

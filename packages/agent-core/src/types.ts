@@ -199,6 +199,8 @@ export interface EnrollmentAttempt {
   /** Of a PFX's key: where one of the usual size would go. */
   readonly placement: KeyPlacement
   readonly requested: CertificateSpec
+  /** What the CA issued, DER, where the OS could not install it yet: it waits here for the user, and nothing is asked for again. */
+  readonly issued?: readonly Uint8Array[]
 }
 
 /** The CA said PENDING: when to ask again, and how often still. */
@@ -234,6 +236,8 @@ export interface InstalledRoot {
   readonly store: StoreName
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string
+  /** It is in its store, and TLS trusts nothing by it until the user says so. Default false. */
+  readonly awaitsTrust?: true
 }
 
 /** One key storage provider; with a code where it did not answer. */

@@ -20,11 +20,15 @@ import {
 } from '@certfleet/agent-core'
 import { isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
 import { androidBehaviour } from './android/behaviour.ts'
+import { storageFacts } from './android/modes-facts.ts'
 import type { Behaviour } from './behaviour.ts'
+import { identitiesByConsent, keysBehindPin, storesByConsent, type UserConsent } from './consent.ts'
+import { holds } from './fact.ts'
+import { installationOf } from './installation.ts'
 import { iosBehaviour } from './ios/behaviour.ts'
 import { supportedKeyBits } from './key-sizes.ts'
 import { macosBehaviour } from './macos/behaviour.ts'
-import { type FactOverrides, type Os, type PlatformName, parseOs } from './os.ts'
+import { type FactOverrides, type Management, type Os, type PlatformName, parseOs } from './os.ts'
 import { removalRules } from './removal.ts'
 import { treatmentOf } from './settings.ts'
 import { osStatusOf } from './status/index.ts'
@@ -41,6 +45,12 @@ export interface PlatformBindings {
   readonly clock: Clock
   /** Orders the SCEP URLs where the device itself shuffles them. */
   readonly jitter: Jitter
+  /** What the device is enrolled as. Default: Samsung Knox for Android, managed elsewhere. One that the platform lacks: `ERR_UNSUPPORTED`. */
+  readonly management?: Management
+  /** Asks the user where the OS does. Default: nobody answers, and what needs an answer waits with `ERR_USER_ACTION_REQUIRED`. */
+  readonly userConsent?: UserConsent
+  /** The storage of an Android device is encrypted as a whole, so that its keys need a PIN. Default: by file, and they need none. */
+  readonly fullDiskEncryption?: { hasPin(): Promise<boolean> }
   /** Default: never locked. */
   readonly isLocked?: () => Promise<boolean>
   /** Read replies in single DES. Default false. */
@@ -74,14 +84,12 @@ export function habitsOf(platform: PlatformName, osVersion: string, displayName:
 
 /** Binds a platform's behaviour to one device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
 export function platformAdapter(platform: PlatformName, bindings: PlatformBindings): PlatformAdapter {
-  const os = parseOs(platform, bindings.osVersion, bindings.overrides)
+  const os = parseOs(platform, bindings.osVersion, bindings.overrides, bindings.management)
   const behaviour = behaviours[platform](os)
-  const { keyStorageProviders, certificateStores, identities, isLocked = async () => false } = bindings
+  const { isLocked = async () => false } = bindings
   return {
     name: platform,
-    keyStorageProviders,
-    certificateStores,
-    identities,
+    ...boundStorage(os, bindings),
     pendingSchedule: behaviour.pendingSchedule,
     storeFor: (root) => storeFor(root, os),
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
@@ -94,6 +102,25 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     lifecycle: { renewal: behaviour.renewal, removal: removalRules(os) },
   }
 }
+
+/** What the device keeps, with a word of its user wherever the OS asks for one. */
+function boundStorage(
+  os: Os,
+  { keyStorageProviders, certificateStores, identities, fullDiskEncryption, userConsent = nobodyAnswers }: PlatformBindings,
+): Pick<PlatformAdapter, 'keyStorageProviders' | 'certificateStores' | 'identities'> {
+  const installation = installationOf(os)
+  const asksForRoots = installation.root !== 'silent' || installation.trust !== 'at-once'
+  const needsPin = fullDiskEncryption && holds(storageFacts.fullDiskPin, os)
+  return {
+    keyStorageProviders: needsPin
+      ? keyStorageProviders.map((provider) => keysBehindPin(provider, () => fullDiskEncryption.hasPin(), os))
+      : keyStorageProviders,
+    certificateStores: asksForRoots ? storesByConsent(certificateStores, installation, userConsent) : certificateStores,
+    identities: installation.identity === 'prompt' ? identitiesByConsent(identities, userConsent) : identities,
+  }
+}
+
+const nobodyAnswers: UserConsent = async () => 'waiting'
 
 /** By the profile where the OS has stores to choose from; elsewhere self-signed certificates are roots and all others intermediates. */
 function storeFor(root: TrustedRootProfile, os: Os): StoreName {

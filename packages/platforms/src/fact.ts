@@ -1,4 +1,4 @@
-import { compareVersions, type Os, off, type System } from './os.ts'
+import { compareVersions, type Management, type Os, off, type System } from './os.ts'
 
 /**
  * How far a fact can be trusted: `V` read in the source, `D` decoded from bytes that the source publishes,
@@ -15,6 +15,8 @@ export interface Fact<Value = unknown> {
   readonly since?: string
   /** The first OS version that it no longer holds for. Absent: all. */
   readonly until?: string
+  /** What the device must be enrolled as. Absent: whatever it is. */
+  readonly management?: readonly Management[]
   /** One sentence. */
   readonly effect: string
   readonly value: Value
@@ -40,6 +42,7 @@ export function says<Value>(fact: Pick<Fact<Value>, 'id' | 'value' | 'alternativ
 export function holds(fact: Fact, os: Os): boolean {
   if (os.overrides?.get(fact.id) === off) return false
   if (!fact.platforms.includes(os.system)) return false
+  if (fact.management !== undefined && !fact.management.includes(os.management)) return false
   if (fact.since !== undefined && compareVersions(os.version, fact.since) < 0) return false
   return fact.until === undefined || compareVersions(os.version, fact.until) < 0
 }

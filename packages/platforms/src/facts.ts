@@ -1,5 +1,8 @@
 import { androidFacts } from './android/facts.ts'
+import { identityInstallFacts, rootInstallFacts, storageFacts } from './android/modes-facts.ts'
+import { removalChanges } from './android/removal-changes.ts'
 import { appleFacts } from './apple/facts.ts'
+import { rootTrustFacts } from './apple/trust-facts.ts'
 import { applicabilityFacts } from './applicability.ts'
 import { type Fact, holds } from './fact.ts'
 import { iosFacts } from './ios/facts.ts'
@@ -17,13 +20,18 @@ export const facts: readonly Fact[] = [
   ...applicabilityFacts,
   ...settingFacts,
   ...removalFacts,
+  ...removalChanges,
   ...removalNotes,
   keyTypeFact,
   ...keySizeFacts,
   ...Object.values(appleFacts),
   ...Object.values(iosFacts),
   ...Object.values(macosFacts),
+  ...rootTrustFacts,
   ...Object.values(androidFacts),
+  ...rootInstallFacts,
+  ...identityInstallFacts,
+  ...Object.values(storageFacts),
   ...Object.values(windowsFacts),
   ...Object.values(retryFacts),
   ...statusFacts,

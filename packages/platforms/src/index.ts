@@ -1,9 +1,24 @@
 export { behaviourOf, habitsOf, type PlatformBindings, platformAdapter } from './adapter.ts'
+export { type RemovalChange, removalChanges } from './android/removal-changes.ts'
 export { appliesTo, type ProfileType } from './applicability.ts'
 export type { Behaviour, KeyWish, PfxBehaviour } from './behaviour.ts'
+export type { UserAnswer, UserConsent, UserStep } from './consent.ts'
 export type { Confidence, Fact } from './fact.ts'
 export { facts, factsOf } from './facts.ts'
-export { compareVersions, type FactOverrides, type Os, off, type PlatformName, parseOs, platformNames, type System, systems } from './os.ts'
+export { type Installation, installationOf } from './installation.ts'
+export {
+  compareVersions,
+  type FactOverrides,
+  type Management,
+  managementModes,
+  type Os,
+  off,
+  type PlatformName,
+  parseOs,
+  platformNames,
+  type System,
+  systems,
+} from './os.ts'
 export { factOverrides, isOverridable } from './overrides.ts'
 export { factsPage } from './page.ts'
 export { type LifecycleEvent, type RemovalRow, removalFacts, removalOf } from './removal.ts'

@@ -16,6 +16,17 @@ export const systemTitles = {
   windows: 'Windows',
   'windows-phone': 'Windows Phone',
 } as const satisfies Record<System, string>
+/**
+ * What a device can be enrolled as, in the words of tenant files; the first is taken where nothing is said. `unmanaged`: its profiles were
+ * installed by hand.
+ */
+export const managementModes = {
+  ios: ['managed', 'unmanaged'],
+  macos: ['managed'],
+  android: ['knox', 'deviceAdministrator', 'workProfile', 'deviceOwner', 'aosp'],
+  windows: ['managed'],
+} as const satisfies Record<PlatformName, readonly string[]>
+export type Management = (typeof managementModes)[PlatformName][number]
 
 /** In place of a fact's value: the fact does not hold. */
 export const off = 'off'
@@ -29,6 +40,7 @@ export interface Os {
   readonly system: System
   /** Dotted numbers, as marketed: `10.9`, `17.4.1`, `8.1`, `10.0.19045.3324`. */
   readonly version: string
+  readonly management: Management
   /** Absent: everything is as sourced. */
   readonly overrides?: FactOverrides
 }
@@ -37,10 +49,10 @@ export interface Os {
 const versionPattern = /^(phone )?(\d{1,9}(?:\.\d{1,9}){0,4})(?: \([0-9A-Za-z]{1,16}\))?$/i
 
 /**
- * Reads an OS version. `Phone 8.1` and `Phone 10` under `windows` are Windows Phone.
- * Anything but dotted numbers, with a build in parentheses at most: `ERR_UNSUPPORTED`.
+ * Reads an OS version. `Phone 8.1` and `Phone 10` under `windows` are Windows Phone; Windows may be written by its NT number (6.3 is 8.1).
+ * Anything but dotted numbers, with a build in parentheses at most, or a management that the platform does not know: `ERR_UNSUPPORTED`.
  */
-export function parseOs(platform: PlatformName, osVersion: string, overrides?: FactOverrides): Os {
+export function parseOs(platform: PlatformName, osVersion: string, overrides?: FactOverrides, management?: Management): Os {
   const [, phone, version] = versionPattern.exec(osVersion) ?? []
   if (version === undefined || (phone !== undefined && platform !== 'windows')) {
     throw new AgentError(
@@ -48,7 +60,31 @@ export function parseOs(platform: PlatformName, osVersion: string, overrides?: F
       `unknown ${platform} version "${osVersion.slice(0, 32)}", expected dotted numbers such as "10.9"`,
     )
   }
-  return { platform, system: phone === undefined ? platform : 'windows-phone', version, ...(overrides && { overrides }) }
+  return {
+    platform,
+    system: phone === undefined ? platform : 'windows-phone',
+    version: platform === 'windows' ? marketedVersion(version) : version,
+    management: managementOf(platform, management),
+    ...(overrides && { overrides }),
+  }
+}
+
+function managementOf(platform: PlatformName, management: Management | undefined): Management {
+  const modes: readonly Management[] = managementModes[platform]
+  const mode = management ?? (modes[0] as Management)
+  if (modes.includes(mode)) return mode
+  throw new AgentError('ERR_UNSUPPORTED', `${platform} knows no management "${mode}", expected ${modes.join(' or ')}`)
+}
+
+const marketedByNt = new Map([
+  ['6.1', '7'],
+  ['6.2', '8'],
+  ['6.3', '8.1'],
+])
+
+/** Windows before 10 calls itself by other numbers than people do. */
+function marketedVersion(version: string): string {
+  return marketedByNt.get(version.split('.', 2).join('.')) ?? version
 }
 
 /** Negative, zero or positive as `a` is older than, the same as or newer than `b`; missing numbers count as zero. */

@@ -28,7 +28,11 @@ function systemSection(system: System): string {
 
 function factRow(fact: Fact): string {
   const sure = fact.singleLog ? `${fact.confidence} 1` : fact.confidence
-  return `| ${[`\`${fact.id}\``, versions(fact), fact.effect, `\`${valueText(fact.value)}\``, fact.source, sure].map(cell).join(' | ')} |`
+  return `| ${[`\`${fact.id}\``, conditions(fact), fact.effect, `\`${valueText(fact.value)}\``, fact.source, sure].map(cell).join(' | ')} |`
+}
+
+function conditions(fact: Fact): string {
+  return fact.management === undefined ? versions(fact) : `${versions(fact)}, ${fact.management.join(' or ')}`
 }
 
 function versions({ since, until }: Fact): string {

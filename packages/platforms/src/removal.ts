@@ -1,6 +1,7 @@
 import type { LifecycleRules, ManagedKind, RemovalEvent } from '@certfleet/agent-core'
+import { removalChanges } from './android/removal-changes.ts'
 import { type Fact, holds, says } from './fact.ts'
-import { type FactOverrides, type Os, type PlatformName, parseOs, systems } from './os.ts'
+import { type FactOverrides, type Management, type Os, type PlatformName, parseOs, systems } from './os.ts'
 
 /** `edited`: a change that forces a new request. The device replaces what it has, wherever it is. */
 export type LifecycleEvent = RemovalEvent | 'edited'
@@ -212,30 +213,41 @@ export const removalNotes: readonly Fact<string>[] = [
   {
     id: 'android.removal.management',
     platforms: ['android'],
-    effect:
-      'The rows are for Samsung Knox: other device administrators remove nothing, work profiles are not validated, and for device owners and AOSP nothing is revoked or reported.',
+    effect: 'The rows are for Samsung Knox; work profiles are not validated, and are taken to do alike.',
     value: 'Knox',
-    source: 'M-RM Android; M-SCEP revocation',
+    source: 'M-RM Android',
+    confidence: 'I',
+  },
+  {
+    id: 'android.report.owner',
+    platforms: ['android'],
+    management: ['deviceOwner', 'aosp'],
+    effect: 'The service shows no certificate of fully managed and AOSP devices; reports that an agent sends are kept all the same.',
+    value: 'not reported',
+    source: 'M-SCEP revocation',
     confidence: 'V',
   },
 ]
 
-/** What becomes of certificates of a kind at an event, by the rows. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
+/** What becomes of certificates of a kind at an event, by the rows. An OS version or management that is not known: `ERR_UNSUPPORTED`. */
 export function removalOf(
   kind: ManagedKind,
   event: LifecycleEvent,
   platform: PlatformName,
   osVersion: string,
   overrides?: FactOverrides,
+  management?: Management,
 ): Pick<RemovalRow, 'device' | 'ca'> {
-  return rowOf(kind, event, parseOs(platform, osVersion, overrides))
+  return rowOf(kind, event, parseOs(platform, osVersion, overrides, management))
 }
 
 function rowOf(kind: ManagedKind, event: LifecycleEvent, os: Os): RemovalRow {
   const rows = removalFacts.filter((fact) => holds(fact, os)).map((fact) => says(fact, os))
   const row = rows.find(({ kinds, events }) => kinds.includes(kind) && events.includes(event))
   if (row === undefined) throw new Error(`no fact says what ${os.system} does with ${kind} when ${event}`)
-  return row
+  const changes = removalChanges.filter((fact) => holds(fact, os)).map((fact) => says(fact, os))
+  const { device = row.device, ca = row.ca } = changes.find(({ events }) => events.includes(event)) ?? {}
+  return { ...row, device, ca }
 }
 
 /** The rows as the agent reads them. */

@@ -2,6 +2,8 @@
 export const sources = {
   SEED: 'Microsoft Intune, "Enable access to company resources with certificate profiles", about 2015; S numbers count its statements, A numbers its ambiguities',
   'M-SCEP': 'Microsoft Intune, "Create and assign SCEP certificate profiles", 2024',
+  'M-TR': 'Microsoft Intune, "Create trusted certificate profiles", 2024',
+  'M-CFG': 'Microsoft Intune, "Configure infrastructure to support SCEP", 2024',
   'M-PKCS': 'Microsoft Intune, "Use private and public key certificates (PKCS)", 2024',
   'M-RM': 'Microsoft Intune, "Remove SCEP and PKCS certificates", 2020 and 2022',
   'M-3P': 'Microsoft Intune, "Use third-party certification authorities", 2024',
@@ -17,6 +19,7 @@ export const sources = {
   'A-DM': 'Apple device management schema, github.com/apple/device-management, 2024',
   'A-ERR': 'Apple, "MDM Protocol Reference", error codes, which Apple says not to depend on',
   'A-SEC': "Apple's open-source Security project, SecSCEP.c, 2008-2014: may differ from what ships today",
+  HT204477: 'Apple support, "Trust manually installed certificate profiles in iOS", read through a mirror',
   J: 'jscep, the SCEP library in the Android Company Portal',
   RFC8894: 'Simple Certificate Enrolment Protocol, rfc-editor.org/rfc/rfc8894',
   'PFX-AND': 'developerload.com, "PKCS12 on Android", and ca.stable.confirm.ch/pkcs12.html: reports by users',

@@ -17,6 +17,8 @@ export interface RegistrationOptions {
   readonly deviceId: string
   readonly platform: string
   readonly osVersion: string
+  /** What the device is enrolled as, in the words of the platform. Default: what the service takes for the platform's usual one. */
+  readonly management?: string
   /** Whom its secrets are encrypted to, DER: of `managementIdentity`. A device without one is given no PFX. */
   readonly managementCertificate?: Uint8Array
 }
@@ -32,14 +34,14 @@ export interface Registration {
 const registrationSchema = z.object({ deviceId: z.string().min(1).max(256), credential: z.string().regex(/^[\w.~+/-]{1,4096}=*$/) })
 
 /**
- * Registers a device: POST `register` with `{ deviceId, platform, osVersion }`, and `managementCertificate` in base64 where there is one, the
- * token as the bearer.
+ * Registers a device: POST `register` with `{ deviceId, platform, osVersion }`, `management` where it is given, and `managementCertificate` in base64 where
+ * there is one, the token as the bearer.
  * A token that is refused is `ERR_UNAUTHORIZED`; any other answer but a registration is `ERR_HTTP_STATUS`.
  */
 export async function registerDevice(options: RegistrationOptions, signal?: AbortSignal): Promise<Registration> {
-  const { policyUrl, transport, registrationToken, deviceId, platform, osVersion, managementCertificate: certificate } = options
+  const { policyUrl, transport, registrationToken, deviceId, platform, osVersion, management, managementCertificate: certificate } = options
   const managementCertificate = certificate && Buffer.from(certificate).toString('base64')
-  const device = { deviceId, platform, osVersion, managementCertificate }
+  const device = { deviceId, platform, osVersion, management, managementCertificate }
   const response = await postJson(transport, besidePolicy(policyUrl, 'register'), registrationToken, device, signal)
   checkAuthorized(response, `to register "${deviceId}"`)
   const registration = isSuccess(response.status) ? readJson(response, registrationSchema) : undefined

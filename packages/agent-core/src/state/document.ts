@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { base64 } from '../keys/key-documents.ts'
 import { principalSchema } from '../policy/schema.ts'
 import type { AgentState, EnrollmentAttempt, Failure, PendingEnrollment } from '../types.ts'
 import { encodeJsonFile, parseJsonFile } from './json-file.ts'
@@ -10,11 +11,18 @@ const identityKeySchema = z.templateLiteral([principalSchema, '/', z.string().mi
 
 const instant = z.number()
 
-const attemptSchema: z.ZodType<EnrollmentAttempt, EnrollmentAttempt> = z.strictObject({
+/** As the file has it. */
+interface StoredAttempt extends Omit<EnrollmentAttempt, 'issued'> {
+  /** DER in base64. */
+  readonly issued?: readonly string[]
+}
+
+const attemptSchema: z.ZodType<StoredAttempt, StoredAttempt> = z.strictObject({
   id: z.string(),
   keyLabel: z.string(),
   placement: placementSchema,
   requested: requestSchema,
+  issued: z.array(base64()).min(1).exactOptional(),
 })
 
 const pendingSchema: z.ZodType<PendingEnrollment, PendingEnrollment> = z.strictObject({
@@ -50,7 +58,7 @@ export function encodeState(state: AgentState): Uint8Array {
   return encodeJsonFile<StateDocument>({
     kind: 'certfleet-agent-state',
     schemaVersion: stateSchemaVersion,
-    attempts: [...state.attempts],
+    attempts: [...state.attempts].map(([key, attempt]) => [key, storedOf(attempt)]),
     pending: [...state.pending],
     failures: [...state.failures],
   })
@@ -59,5 +67,17 @@ export function encodeState(state: AgentState): Uint8Array {
 /** Reads what `encodeState` wrote. Anything else, torn, foreign or of another version, is `ERR_STATE_INVALID` and names `file`. */
 export function parseState(bytes: Uint8Array, file: string): AgentState {
   const { attempts, pending, failures } = parseJsonFile<StateDocument>(bytes, file, stateFile)
-  return { attempts: new Map(attempts), pending: new Map(pending), failures: new Map(failures) }
+  return {
+    attempts: new Map(attempts.map(([key, stored]) => [key, attemptOf(stored)])),
+    pending: new Map(pending),
+    failures: new Map(failures),
+  }
+}
+
+function storedOf({ issued, ...attempt }: EnrollmentAttempt): StoredAttempt {
+  return issued ? { ...attempt, issued: issued.map((der) => Buffer.from(der).toString('base64')) } : attempt
+}
+
+function attemptOf({ issued, ...stored }: StoredAttempt): EnrollmentAttempt {
+  return issued ? { ...stored, issued: issued.map((text) => new Uint8Array(Buffer.from(text, 'base64'))) } : stored
 }

@@ -17,6 +17,13 @@ export function stateStore(initial: AgentState, persist: (state: AgentState) => 
       }),
     recordPending: (key, pending) =>
       change((now) => ({ next: { ...now, pending: withEntry(now.pending, key, pending) }, result: undefined })),
+    recordIssued: (key, issued) =>
+      change((now) => {
+        const attempt = now.attempts.get(key)
+        if (attempt === undefined) return { next: now, result: undefined }
+        const attempts = withEntry(now.attempts, key, { ...attempt, issued })
+        return { next: { ...now, attempts, pending: without(now.pending, key) }, result: undefined }
+      }),
     recordFailure: (key, failure) =>
       change((now) => ({ next: { ...now, failures: withEntry(now.failures, key, failure) }, result: undefined })),
     endAttempt: (key, { clearFailure }) =>

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type Command, Option } from 'commander'
 import type { DeviceSpec } from '../fleet/device.ts'
+import { deviceSpecOf } from '../fleet/device-spec.ts'
 import { type EmbeddedLab, startEmbeddedLab } from '../fleet/embedded-lab.ts'
 import type { FleetKeyStorage } from '../fleet/key-storage.ts'
 import { openOutput, type RunOutput } from '../fleet/output.ts'
@@ -50,6 +51,7 @@ Examples:
 Scenario (YAML; every key is optional): seed, devices (a number, a number a platform, or total with shares),
 profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays,
 ksp (software, tpm, passport or pkcs11:MODULE?token=LABEL: every device holds every key there, instead of where its profiles say),
+management (what the devices of a platform are enrolled as: android: deviceAdministrator, ios: unmanaged, …),
 pin-file (its first line is the PIN of that token or Passport; default: CERTFLEET_PIN, or a prompt).
 Options win over the file.
 
@@ -177,7 +179,7 @@ interface Running extends LegacyOptions {
 
 async function runWithProgress({ lab, tenant, output, ...running }: Running, io: Io): Promise<RunResults> {
   const devices = [...tenant.devices.values()].map(
-    ({ id, platform, osVersion }): DeviceSpec => ({ id, platform, osVersion, receivesPfx: lab.deliversPfx(id) }),
+    (device): DeviceSpec => ({ ...deviceSpecOf(device), receivesPfx: lab.deliversPfx(device.id) }),
   )
   const finished = new AbortController()
   const startedAt = io.clock.now()

@@ -1,7 +1,15 @@
 import { fileURLToPath } from 'node:url'
 import { InputError } from '../scenario/input-error.ts'
 import type { Population } from '../scenario/population.ts'
-import { type Finding, generateTenant, type Import, loadExport, loadTenant, type Tenant } from '../tenant/index.ts'
+import {
+  type Finding,
+  generateTenant,
+  type Import,
+  loadExport,
+  loadTenant,
+  type ManagementByPlatform,
+  type Tenant,
+} from '../tenant/index.ts'
 import { readingInput } from './options.ts'
 
 /** The Graph JSON of the example tenant, which the package ships. */
@@ -15,6 +23,8 @@ export interface TenantFiles {
   readonly profiles?: string | undefined
   /** Tenant YAML. Default: a generated tenant. */
   readonly tenant?: string | undefined
+  /** Of a generated tenant. */
+  readonly management?: ManagementByPlatform | undefined
 }
 
 /** What an import says of these is not a profile that fails on its devices, but a file to be corrected first. */
@@ -35,7 +45,9 @@ export async function readTenant(files: TenantFiles, population: Population): Pr
   const imported = await readingInput(() => loadExport(files.profiles ?? exampleProfiles))
   refuseMalformed(imported.findings)
   const tenant = await readingInput(() =>
-    files.tenant ? loadTenant(files.tenant) : generateTenant({ counts: population, domain: generatedDomain }),
+    files.tenant
+      ? loadTenant(files.tenant)
+      : generateTenant({ counts: population, domain: generatedDomain, ...(files.management && { management: files.management }) }),
   )
   return { imported, tenant }
 }

@@ -16,7 +16,7 @@ import {
   softwareKeys,
   type Transport,
 } from '@certfleet/agent-core'
-import { platformAdapter } from '@certfleet/platforms'
+import { type Management, platformAdapter, type UserAnswer } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { type DeviceKeyStorage, deviceKeyStorage, type FleetKeyStorage } from './key-storage.ts'
 
@@ -24,8 +24,12 @@ export interface DeviceSpec {
   /** The id under which it registers. */
   readonly id: string
   readonly platform: FleetPlatform
-  /** Dotted numbers. */
+  /** As `parseOs` reads it. */
   readonly osVersion: string
+  /** What it is enrolled as. Default: the platform's usual one. */
+  readonly management?: Management
+  /** What its user says whenever the OS asks. Default: granted. */
+  readonly userConsent?: UserAnswer
   /** Its policy may deliver PFX: it makes a management key and registers with its certificate. Default false. */
   readonly receivesPfx?: boolean
 }
@@ -81,9 +85,11 @@ async function startAgent(
   signal: AbortSignal,
 ): Promise<Omit<EmulatedDevice, 'close'>> {
   const { policyUrl, registrationToken, transport, clock, legacyDes, legacySha1 } = surroundings
-  const { id, platform: name, osVersion } = spec
+  const { id, platform: name, osVersion, management: mode, userConsent = 'granted' } = spec
   const platform = platformAdapter(name, {
     osVersion,
+    ...(mode && { management: mode }),
+    userConsent: async () => userConsent,
     keyStorageProviders: providers,
     certificateStores: memoryStores(),
     identities: memoryIdentities(),
@@ -96,7 +102,11 @@ async function startAgent(
   })
   const management = spec.receivesPfx ? await managementIdentity(softwareKeys()) : undefined
   const { deviceId, credential } = await registerDevice(
-    { policyUrl, transport, registrationToken, deviceId: id, platform: name, osVersion, ...certificateOf(management) },
+    {
+      ...{ policyUrl, transport, registrationToken, deviceId: id, platform: name, osVersion },
+      ...(mode && { management: mode }),
+      ...certificateOf(management),
+    },
     signal,
   )
   const service = policyService({

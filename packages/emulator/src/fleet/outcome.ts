@@ -22,6 +22,8 @@ export interface DeviceOutcome {
   /** One value a certificate: from the start of its enrolment, key generation and polls included, until it was installed. */
   readonly enrollmentMs: readonly number[]
   readonly failures: readonly DeviceFailure[]
+  /** What goes on once its user has done something: no failure, and tried at every pass. */
+  readonly waitingForUser: readonly DeviceFailure[]
   /** Where the key of each certificate is, and why. */
   readonly keys: readonly KeyPlacement[]
   /** Settings of its profiles that have no effect on its OS, once a profile. */

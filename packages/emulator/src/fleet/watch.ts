@@ -4,6 +4,8 @@ import type { DeviceFailure, ProfileOutcome } from './outcome.ts'
 export interface DeviceWatch {
   /** What still stands failed, one a subject. */
   failures(): readonly DeviceFailure[]
+  /** What stands still until the user acts, one a subject. */
+  waitingForUser(): readonly DeviceFailure[]
   /** One a certificate, by the clock: its first request until it was installed. */
   enrollmentMs(): readonly number[]
   /** By the last pass, once a profile. */
@@ -36,8 +38,10 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
     profiles = report.profiles.map(({ profileId, principal, state, os }) => ({ profileId, principal, state, ...(os && { os }) }))
   })
 
+  const failed = (onUser: boolean) => [...failures.values()].filter(({ code }) => (code === 'ERR_USER_ACTION_REQUIRED') === onUser)
   return {
-    failures: () => [...failures.values()],
+    failures: () => failed(false),
+    waitingForUser: () => failed(true),
     enrollmentMs: () => enrollmentMs,
     ignoredSettings: () => ignoredSettings,
     profiles: () => profiles,

@@ -92,6 +92,7 @@ export interface Registration {
   readonly deviceId: string
   readonly platform: string
   readonly osVersion: string
+  readonly management?: string
   readonly credentialDigest: string
   readonly registeredAt: Instant
   /** What the device's own secrets are encrypted to, DER; missing where it brought none. */

@@ -34,6 +34,7 @@ const bodySchema = z.object({
   deviceId: z.string().regex(/^(?! )[^\p{Cc}]{1,256}(?<! )$/u),
   platform: label,
   osVersion: label,
+  management: label.optional(),
   managementCertificate: z.base64().max(maxManagementCertificateChars).optional(),
 })
 
@@ -51,7 +52,7 @@ export function registrations({ store, clock, audit, registrationToken, onRotate
         return empty(401)
       }
       if (body === undefined) return empty(400)
-      const { deviceId, platform, osVersion, managementCertificate: brought } = body
+      const { deviceId, platform, osVersion, management, managementCertificate: brought } = body
       const managementCertificate = brought === undefined ? undefined : readManagementCertificate(brought)
       if (brought !== undefined && managementCertificate === undefined) return empty(400)
       const credential = randomBytes(32).toString('base64url')
@@ -61,6 +62,7 @@ export function registrations({ store, clock, audit, registrationToken, onRotate
         osVersion,
         credentialDigest: sha256Hex(credential),
         registeredAt: clock.now(),
+        ...(management && { management }),
         ...(managementCertificate && { managementCertificate }),
       }
       const rotated = await store.transaction((transaction) => enter(transaction, registration, audit))

@@ -1,6 +1,6 @@
 import { AgentError, type Clock, type ManagedKind, type PolicyDocument } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
-import { type LifecycleEvent, platformNames, removalOf } from '@certfleet/platforms'
+import { type LifecycleEvent, type Management, managementModes, platformNames, removalOf } from '@certfleet/platforms'
 import { connectorAccount, ndesAccount } from './ca/accounts.ts'
 import { sha256Hex } from './digest.ts'
 import { transactionKey } from './issuance.ts'
@@ -83,11 +83,13 @@ function eventFor(profileId: string, policy: PolicyDocument | undefined): Lifecy
   return [...scepProfiles, ...pfxProfiles, ...failedProfiles].some(({ id }) => id === profileId) ? undefined : 'unassigned'
 }
 
-/** The rows are the same for every version; what names no platform of ours is taken for Windows. */
+/** The rows are the same for every version; what names no platform of ours is taken for Windows, and an unknown management for the usual one. */
 function isRevoked(kind: ManagedKind, event: LifecycleEvent, deviceId: string, store: LabStore): boolean {
-  const platform = store.get('registrations', deviceId)?.platform
+  const { platform, management } = store.get('registrations', deviceId) ?? {}
   const name = platformNames.find((candidate) => candidate === platform) ?? 'windows'
-  return removalOf(kind, event, name, '0').ca === 'revoked'
+  const modes: readonly Management[] = managementModes[name]
+  const mode = modes.find((candidate) => candidate === management)
+  return removalOf(kind, event, name, '0', undefined, mode).ca === 'revoked'
 }
 
 function accountOf({ transactionId }: IssuedRecord, store: LabStore): string {

@@ -51,6 +51,8 @@ export interface RunResults extends KeyResults {
     readonly failed: number
     /** Requests that the CA has not decided. */
     readonly pending: number
+    /** Roots and profiles that go on once a user has done something. */
+    readonly waitingForUser: number
   }
   readonly failuresByCode: FailuresByCode
   /** Certificates installed over the duration of the whole run. */
@@ -58,20 +60,29 @@ export interface RunResults extends KeyResults {
   readonly latencyMs: LatencyMs
   /** Platforms that had a device. */
   readonly platforms: Readonly<Partial<Record<FleetPlatform, PlatformResults>>>
-  readonly failures: readonly (OfDevice & DeviceFailure)[]
   /** Where each profile stands on each device, by the words of the OS too. */
   readonly profiles: readonly (OfDevice & ProfileOutcome)[]
+  readonly failures: readonly FailureOfDevice[]
+  readonly waitingForUser: readonly FailureOfDevice[]
 }
+
+export type FailureOfDevice = OfDevice & DeviceFailure
 
 export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome): RunResults {
   const total = platformResults(devices)
+  const waitingForUser = devices.flatMap((device) => ofDevice(device, device.waitingForUser))
   const present = fleetPlatforms.filter((platform) => devices.some((device) => device.platform === platform))
   return {
     seed,
     devices: devices.length,
     interrupted,
     durationMs,
-    outcomes: { installed: total.certificatesInstalled, failed: total.failed, pending: total.pending },
+    outcomes: {
+      installed: total.certificatesInstalled,
+      failed: total.failed,
+      pending: total.pending,
+      waitingForUser: waitingForUser.length,
+    },
     failuresByCode: total.failuresByCode,
     enrollmentsPerSecond: perSecond(total.certificatesInstalled, durationMs),
     latencyMs: total.latencyMs,
@@ -81,16 +92,19 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
     platforms: Object.fromEntries(
       present.map((platform) => [platform, platformResults(devices.filter((device) => device.platform === platform))]),
     ),
-    failures: devices.flatMap((device) => device.failures.map((failure) => ({ ...ofDevice(device), ...failure }))),
-    profiles: devices.flatMap((device) => device.profiles.map((profile) => ({ ...ofDevice(device), ...profile }))),
+    failures: devices.flatMap((device) => ofDevice(device, device.failures)),
+    profiles: devices.flatMap((device) => ofDevice(device, device.profiles)),
+    waitingForUser,
   }
 }
 
-const ofDevice = ({ deviceId: device, platform }: DeviceOutcome): OfDevice => ({ device, platform })
+function ofDevice<T extends object>({ deviceId: device, platform }: DeviceOutcome, told: readonly T[]): (OfDevice & T)[] {
+  return told.map((one) => ({ device, platform, ...one }))
+}
 
 /** Whether everything that was asked for is there. */
 export function isGood({ outcomes, interrupted }: RunResults): boolean {
-  return outcomes.failed === 0 && outcomes.pending === 0 && !interrupted
+  return outcomes.failed === 0 && outcomes.pending === 0 && outcomes.waitingForUser === 0 && !interrupted
 }
 
 function platformResults(devices: readonly DeviceOutcome[]): PlatformResults {

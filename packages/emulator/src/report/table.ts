@@ -1,6 +1,6 @@
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { adviceText } from './advice.ts'
-import type { LatencyMs, PlatformResults, RunResults } from './results.ts'
+import type { FailureOfDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
 
 const header = ['platform', 'devices', 'roots', 'certificates', 'failed', 'p50 ms', 'p90 ms', 'p99 ms']
 
@@ -18,6 +18,7 @@ export function renderResults(results: RunResults): string {
     ...pending,
     ...interrupted,
     ...failureLines(results),
+    ...waitingLines(results),
   ].join('\n')
 }
 
@@ -68,8 +69,16 @@ function renderTable(rows: readonly (readonly string[])[]): string[] {
 
 function failureLines({ failuresByCode, failures }: RunResults): string[] {
   return Object.entries(failuresByCode).flatMap(([code, count]) => {
-    const first = failures.find((failure) => failure.code === code) as RunResults['failures'][number]
-    const where = first.subject === undefined ? first.device : `${first.device}, ${first.subject}`
-    return ['', `${code}  ${count} failed`, `  first: ${where}: ${first.message}`, `  ${adviceText(first.code)}`]
+    const first = failures.find((failure) => failure.code === code) as FailureOfDevice
+    return ['', `${code}  ${count} failed`, ...firstLines(first)]
   })
+}
+
+function waitingLines({ waitingForUser }: RunResults): string[] {
+  const [first] = waitingForUser
+  return first ? ['', `${waitingForUser.length} waiting for the user`, ...firstLines(first)] : []
+}
+
+function firstLines({ device, subject, code, message }: FailureOfDevice): string[] {
+  return [`  first: ${subject === undefined ? device : `${device}, ${subject}`}: ${message}`, `  ${adviceText(code)}`]
 }

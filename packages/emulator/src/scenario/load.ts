@@ -66,11 +66,13 @@ function plainValue(document: Document, file: string): unknown {
 }
 
 function noContradiction(scenario: ScenarioDocument, at: ParsedYaml<unknown>['at']): ScenarioDocument {
-  const { tenant, devices, ksp, 'pin-file': pinFile } = scenario
+  const { tenant, devices, management, ksp, 'pin-file': pinFile } = scenario
   if (tenant !== undefined && devices !== undefined)
     throw new InputError(
       `${at(['devices'])}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
     )
+  if (tenant !== undefined && management !== undefined)
+    throw new InputError(`${at(['management'])}: management: the tenant says what its devices are enrolled as; say it there`)
   if (pinFile !== undefined && ksp?.kind !== 'passport' && ksp?.kind !== 'pkcs11')
     throw new InputError(
       `${at(['pin-file'])}: pin-file: nothing asks for a PIN; leave it out, or give "ksp" as passport or pkcs11:MODULE?token=LABEL`,

@@ -1,4 +1,5 @@
 import { AgentError, type Ksp, parseKsp } from '@certfleet/agent-core'
+import { managementModes } from '@certfleet/platforms'
 import { z } from 'zod'
 import { virtualSchema } from './virtual.ts'
 
@@ -42,12 +43,17 @@ const ksp = z.string().transform((text, context): Ksp => {
   }
 })
 
+const modeOf = <P extends FleetPlatform>(platform: P) => z.enum(managementModes[platform]).optional()
+const management = z.strictObject({ ios: modeOf('ios'), macos: modeOf('macos'), android: modeOf('android'), windows: modeOf('windows') })
+
 /** A scenario file as written; every key is optional and no other is allowed. */
 export const scenarioSchema = z.strictObject({
   /** Replays the run's chance. Default: drawn and printed. */
   seed: z.union([z.int().min(0), z.string().regex(seedText, seedExpected)], { error: seedExpected }).optional(),
   /** How many, in all or a platform. Default 200 in all, shared evenly. Not beside `tenant`, which names its devices. */
   devices: devices.optional(),
+  /** What the devices of a platform are enrolled as. Default: Samsung Knox for Android, managed elsewhere. Not beside `tenant` either. */
+  management: management.optional(),
   /** File or folder of Graph JSON, relative to the scenario file. Default: the example tenant. */
   profiles: z.string().min(1).optional(),
   /** Tenant YAML, relative to the scenario file. Default: a generated tenant. */

@@ -138,9 +138,11 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
     const transport = simulatedTransport({ timeline, life: own, chance: network, handle: world.handle, faultOf })
     const jitter = world.hasJitter ? chanceOf(seed, index, 'jitter', crashes) : noJitter
     const guarded = shaky(seen.watchDisk(disk, statePath))
-    const { id: deviceId, platform: name, osVersion } = spec
+    const { id: deviceId, platform: name, osVersion, management, userConsent = 'granted' } = spec
     const { policyUrl, registrationToken, sabotage } = world
-    credential ??= (await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform: name, osVersion })).credential
+    const mode = management && { management }
+    credential ??= (await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform: name, osVersion, ...mode }))
+      .credential
     seen.foundOnDisk(await disk.read(statePath))
     const state = await fileState(statePath, { disk: guarded, lock: noLock })
     seen.restarted(await state.load(), await identities.list())
@@ -156,6 +158,8 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
     const platform = platformAdapter(name, {
       ...ports,
       osVersion,
+      ...mode,
+      userConsent: async () => userConsent,
       transport,
       clock,
       jitter,

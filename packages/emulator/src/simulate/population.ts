@@ -1,12 +1,13 @@
 import type { KeyStorageProvider, PolicyDocument } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
+import { deviceSpecOf } from '../fleet/device-spec.ts'
 import { assertEmulationTarget, type EmulationKeys } from '../keys/index.ts'
 import { assignProfiles, type Import, type Intent, renderPolicy, retarget, type Tenant } from '../tenant/index.ts'
 import type { SimulatedLab } from './simulation.ts'
 import { besideTpm } from './storage.ts'
 
 export function devicesOf({ devices }: Tenant): readonly DeviceSpec[] {
-  return [...devices.values()].map(({ id, platform, osVersion }) => ({ id, platform, osVersion }))
+  return [...devices.values()].map(deviceSpecOf)
 }
 
 /** What the tenant renders for the lab that stands in for its CA; a device's policy is rendered once for each CA. */

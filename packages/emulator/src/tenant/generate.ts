@@ -1,27 +1,38 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
-import type { Device, Platform, Tenant, User } from './types.ts'
+import type { Device, ManagementMode, Platform, Tenant, User } from './types.ts'
 
 /** Devices a platform. */
 export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>
+
+/** What the devices of a platform are enrolled as. */
+export type ManagementByPlatform = Readonly<Partial<Record<Platform, ManagementMode | undefined>>>
 
 /** What certfleet's own population runs; any release that the platforms' rules are written for would do. */
 const osVersions: Readonly<Record<Platform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 const platforms: readonly Platform[] = ['ios', 'macos', 'android', 'windows']
 const maxDevices = 1_000_000
 
+export interface GeneratedTenant {
+  readonly counts: DeviceCounts
+  readonly domain: string
+  /** Default: unstated. */
+  readonly management?: ManagementByPlatform
+}
+
 /**
  * A tenant of that many devices, each with a user of its own and every attribute that its platform has, and with every
  * profile assigned to all devices and users. The n-th device of a platform is always the same one, whatever the counts.
- * `domain` ends the UPNs and email addresses. Fails with `ERR_LIMIT_EXCEEDED` for a count that is not 0 to 1,000,000.
+ * `management` is what its devices are enrolled as; `domain` ends the UPNs and email addresses. Fails with `ERR_LIMIT_EXCEEDED` for a count that is not 0 to 1,000,000.
  */
-export function generateTenant({ counts, domain }: { counts: DeviceCounts; domain: string }): Tenant {
+export function generateTenant({ counts, domain, management = {} }: GeneratedTenant): Tenant {
   const users = new Map<string, User>()
   const devices = new Map<string, Device>()
   for (const platform of platforms) {
     for (let index = 0; index < checked(counts[platform] ?? 0, platform); index++) {
       const user = generateUser(platform, index, domain)
-      const device = generateDevice(platform, index, user, domain)
+      const mode = management[platform]
+      const device = { ...generateDevice(platform, index, user, domain), ...(mode && { management: mode }) }
       users.set(user.id, user)
       devices.set(device.id, device)
     }

@@ -13,7 +13,7 @@ interface FamilyFacts {
 export const families: Readonly<Record<Family, FamilyFacts>> = {
   ios: { platform: 'ios', modes: [], modeOptional: true, minimumOs: '6.0' },
   macos: { platform: 'macos', modes: [], modeOptional: true, minimumOs: '10.9' },
-  androidDeviceAdministrator: { platform: 'android', modes: ['deviceAdministrator'], modeOptional: true, minimumOs: '4.0' },
+  androidDeviceAdministrator: { platform: 'android', modes: ['deviceAdministrator', 'knox'], modeOptional: true, minimumOs: '4.0' },
   androidDeviceOwner: { platform: 'android', modes: ['deviceOwner'], modeOptional: true, minimumOs: '4.0' },
   androidForWork: { platform: 'android', modes: ['workProfile'], modeOptional: true, minimumOs: '4.0' },
   androidWorkProfile: { platform: 'android', modes: ['workProfile'], modeOptional: true, minimumOs: '4.0' },

@@ -1,10 +1,11 @@
 import { AgentError } from '@certfleet/agent-core'
+import { managementModes } from '@certfleet/platforms'
 import { type Document, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { joinPath } from './documents.ts'
 import { families } from './profile-types.ts'
 import { decodeText } from './text.ts'
-import type { AssignmentTarget, Device, Group, Tenant, TenantAssignment, User } from './types.ts'
+import type { AssignmentTarget, Device, Group, ManagementMode, Platform, Tenant, TenantAssignment, User } from './types.ts'
 
 const maxNodes = 100_000
 const maxReported = 20
@@ -13,7 +14,14 @@ const text = z.string('expected text').min(1, 'expected a value')
 const flag = z.enum(['true', 'false'], 'expected true or false').transform((value) => value === 'true')
 const ids = z.array(text, 'expected a list').max(maxNodes).optional()
 const platforms = [...new Set(Object.values(families).map((family) => family.platform))]
-const modes = [...new Set(Object.values(families).flatMap((family) => family.modes))]
+/** Those that name a family of profiles, and those that name a behaviour of the platform. */
+const modesOf = (platform: Platform): readonly ManagementMode[] => [
+  ...new Set([
+    ...managementModes[platform],
+    ...Object.values(families).flatMap((family) => (family.platform === platform ? family.modes : [])),
+  ]),
+]
+const modes = [...new Set(platforms.flatMap(modesOf))]
 
 const userShape = z.strictObject({
   id: text,
@@ -32,6 +40,7 @@ const deviceShape = z.strictObject({
   platform: z.enum(platforms, `expected one of ${platforms.join(', ')}`),
   osVersion: text.regex(/^\d+(\.\d+)*$/, 'expected dotted numbers'),
   management: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
+  userConsent: z.enum(['granted', 'refused', 'waiting'], 'expected granted, refused or waiting').optional(),
   user: text.optional(),
   serial: text.optional(),
   imei: text.optional(),
@@ -152,6 +161,11 @@ function referenceProblems({ users = [], devices = [], groups = [], assignments 
       user === undefined || userIds.has(user)
         ? []
         : [{ path: ['devices', i, 'user'], message: `expected the id of a user of this file, found "${user}"` }],
+    ),
+    ...devices.flatMap(({ platform, management }, i) =>
+      management === undefined || modesOf(platform).includes(management)
+        ? []
+        : [{ path: ['devices', i, 'management'], message: `expected one of ${modesOf(platform).join(', ')} for ${platform}` }],
     ),
     ...groups.flatMap((group, i) => [
       ...unknown(userIds, 'user', group.users, 'groups', i, 'users'),

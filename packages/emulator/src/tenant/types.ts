@@ -1,4 +1,5 @@
 import type { KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, Validity } from '@certfleet/agent-core'
+import type { Management, UserAnswer } from '@certfleet/platforms'
 
 export type Platform = 'ios' | 'macos' | 'android' | 'windows'
 
@@ -186,8 +187,11 @@ export interface Import {
   readonly findings: readonly Finding[]
 }
 
-/** How a device is managed where a platform has several ways. Unstated: whatever its platform's profiles ask for. */
-export type ManagementMode = 'workProfile' | 'deviceOwner' | 'deviceAdministrator' | 'aosp' | 'windowsPhone81' | 'windows10X'
+/**
+ * How a device is managed where a platform has several ways. Unstated: it takes whatever its platform's profiles ask for, and does as the
+ * platform's usual management does.
+ */
+export type ManagementMode = Management | 'windowsPhone81' | 'windows10X'
 
 export interface User {
   readonly id: string
@@ -209,6 +213,8 @@ export interface Device {
   /** Dotted numbers. */
   readonly osVersion: string
   readonly management?: ManagementMode
+  /** What its user says whenever the OS asks. Default: granted. */
+  readonly userConsent?: UserAnswer
   /** Id of its user; a device without one is userless. */
   readonly user?: string
   readonly serial?: string
