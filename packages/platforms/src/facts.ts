@@ -13,11 +13,14 @@ import { removalFacts, removalNotes } from './removal.ts'
 import { retryFacts } from './retries.ts'
 import { settingFacts } from './settings.ts'
 import { statusFacts } from './status/index.ts'
+import { trustFacts } from './trust-facts.ts'
 import { windowsFacts } from './windows/facts.ts'
+import { storeFacts } from './windows/stores.ts'
 
 /** Every fact: what concerns several systems first, then each system's own. */
 export const facts: readonly Fact[] = [
   ...applicabilityFacts,
+  ...trustFacts,
   ...settingFacts,
   ...removalFacts,
   ...removalChanges,
@@ -35,6 +38,7 @@ export const facts: readonly Fact[] = [
   ...Object.values(windowsFacts),
   ...Object.values(retryFacts),
   ...statusFacts,
+  ...Object.values(storeFacts),
 ]
 
 /** The facts that hold for a platform at one OS version, in the order of `facts`. */

@@ -13,6 +13,8 @@ export const sources = {
   'CM-CP': 'Microsoft Configuration Manager, "Create certificate profiles"',
   'W-CCI': 'Windows ClientCertificateInstall configuration service provider, 2020',
   'W-DDF': 'Windows ClientCertificateInstall configuration service provider, from its device description, 2023',
+  'W-ROOT': 'Windows RootCATrustedCertificates configuration service provider',
+  'W-CS': 'Windows CertificateStore configuration service provider, 2023',
   'W-CE': 'Windows certificate enrolment API, IX509SCEPEnrollment',
   'G-STATE': 'Microsoft Graph, managedDeviceCertificateState and certificateIssuanceStates, beta',
   'W-ERR': 'Windows system error codes, winerror.h: that the code exists and what it means; what leads to it is ours',

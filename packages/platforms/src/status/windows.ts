@@ -78,6 +78,7 @@ const statusByState = {
   requestSubmitFailed: 'failed',
   issueFailed: 'failed',
   issuePending: 'pending',
+  issued: 'pending',
   responseProcessingFailed: 'failed',
   installed: 'success',
   renewalRequested: 'pending',
