@@ -1,2 +1,3 @@
 export { type DeliverySecrets, deliveryOf } from './deliver.ts'
 export type { Delivery, LostSetting, PfxDelivery, ReadDelivery, Rendering, Retries, RootDelivery, ScepDelivery } from './delivery.ts'
+export { readXml, type XmlElement, xmlLimits } from './xml.ts'
