@@ -1,6 +1,7 @@
 import { androidFacts } from './android/facts.ts'
 import { identityInstallFacts, rootInstallFacts, storageFacts } from './android/modes-facts.ts'
 import { removalChanges } from './android/removal-changes.ts'
+import { androidSyncMlFacts } from './android/syncml-facts.ts'
 import { appleFacts } from './apple/facts.ts'
 import { rootTrustFacts } from './apple/trust-facts.ts'
 import { applicabilityFacts } from './applicability.ts'
@@ -14,6 +15,7 @@ import { retryFacts } from './retries.ts'
 import { settingFacts } from './settings.ts'
 import { statusFacts } from './status/index.ts'
 import { trustFacts } from './trust-facts.ts'
+import { cspFacts } from './windows/csp-facts.ts'
 import { windowsFacts } from './windows/facts.ts'
 import { storeFacts } from './windows/stores.ts'
 
@@ -39,6 +41,8 @@ export const facts: readonly Fact[] = [
   ...Object.values(retryFacts),
   ...statusFacts,
   ...Object.values(storeFacts),
+  ...Object.values(androidSyncMlFacts),
+  ...Object.values(cspFacts),
 ]
 
 /** The facts that hold for a platform at one OS version, in the order of `facts`. */

@@ -15,6 +15,7 @@ export const sources = {
   'W-DDF': 'Windows ClientCertificateInstall configuration service provider, from its device description, 2023',
   'W-ROOT': 'Windows RootCATrustedCertificates configuration service provider',
   'W-CS': 'Windows CertificateStore configuration service provider, 2023',
+  'MS-DM': 'Windows, "OMA DM protocol support"',
   'W-CE': 'Windows certificate enrolment API, IX509SCEPEnrollment',
   'G-STATE': 'Microsoft Graph, managedDeviceCertificateState and certificateIssuanceStates, beta',
   'W-ERR': 'Windows system error codes, winerror.h: that the code exists and what it means; what leads to it is ours',

@@ -1,0 +1,30 @@
+import { AgentError } from '@certfleet/agent-core'
+import { readForAndroid } from '../android/read-delivery.ts'
+import { renderForAndroid } from '../android/rendering.ts'
+import type { Os } from '../os.ts'
+import { readForWindows } from '../windows/read-delivery.ts'
+import { renderForWindows } from '../windows/rendering.ts'
+import type { Delivery, ReadDelivery, Rendering } from './delivery.ts'
+
+/**
+ * A delivery as the SyncML message that Windows, or the agent on Android, takes: `lost` tells what has no place in it.
+ * What the OS would refuse: `ERR_PROFILE_INVALID`, and `ERR_UNSUPPORTED` for a key it cannot make. Apple's systems: `ERR_UNSUPPORTED`.
+ */
+export function renderSyncMl(delivery: Delivery, os: Os): Rendering {
+  if (os.platform === 'windows') return renderForWindows(delivery, os)
+  return os.platform === 'android' ? renderForAndroid(delivery, os) : refuse(os)
+}
+
+/**
+ * What such a message brings to a device that has nothing. Commands and nodes of other kinds are told in `skipped`.
+ * What is no such message, or would be refused by the OS: `ERR_PROFILE_INVALID`, and `ERR_UNSUPPORTED` for a key it cannot make,
+ * by node and fact, never with a value. Apple's systems: `ERR_UNSUPPORTED`.
+ */
+export function readSyncMl(text: string, os: Os): ReadDelivery {
+  if (os.platform === 'windows') return readForWindows(text, os)
+  return os.platform === 'android' ? readForAndroid(text, os) : refuse(os)
+}
+
+function refuse({ platform }: Os): never {
+  throw new AgentError('ERR_UNSUPPORTED', `${platform} takes no SyncML; render a .mobileconfig`)
+}
