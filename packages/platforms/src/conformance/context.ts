@@ -1,0 +1,52 @@
+import type {
+  HttpRequest,
+  HttpResponse,
+  KeyProtection,
+  KeyStorageProvider,
+  PlatformAdapter,
+  PolicyDocument,
+  Transport,
+} from '@certfleet/agent-core'
+import type { Os, PlatformName } from '../os.ts'
+import type { ConformanceDevice } from './device.ts'
+import type { TargetSetup } from './target.ts'
+
+/** What a check has to work with. */
+export interface CheckContext {
+  /** The system under test. */
+  readonly os: Os
+  /** A device that has nothing yet, before a target of its own. A setup that the target cannot make: the check is skipped. */
+  device(wishes?: DeviceWishes): Promise<ConformanceDevice>
+}
+
+export interface DeviceWishes {
+  readonly setup?: TargetSetup
+  /** What it has to keep keys in. Default: software alone. */
+  readonly keyStorage?: readonly Exclude<KeyProtection, 'pkcs11'>[]
+  /** Stands between the device and the server. Default: every request reaches it. */
+  readonly between?: (request: HttpRequest, send: Transport['send']) => Promise<HttpResponse>
+  /** What the device puts into a request in place of the challenge that it was given. */
+  readonly challenge?: (given: () => Promise<string | undefined>) => Promise<string | undefined>
+  /** Take plain http SCEP URLs where the OS does not. Default: as the OS does. */
+  readonly allowHttp?: boolean
+}
+
+/** Keys for one device. */
+export type MakeKeys = () => KeyStorageProvider
+
+/** Breaks a part on purpose, so that a check is seen to fail: a check that cannot fail shows nothing. */
+export interface Sabotage {
+  readonly adapter?: (adapter: PlatformAdapter, transport: Transport) => PlatformAdapter
+  /** What the device sends, before it is recorded. */
+  readonly transport?: (transport: Transport) => Transport
+  /** What the device is told to have, unlike what the service says. */
+  readonly policy?: (policy: PolicyDocument) => PolicyDocument
+  readonly setup?: (setup: TargetSetup) => TargetSetup
+  /** What the service takes it for. */
+  readonly registeredAs?: PlatformName
+}
+
+/** Thrown by the kit where a check cannot be run; its message says why. */
+export class Skipped extends Error {
+  override readonly name: string = 'Skipped'
+}

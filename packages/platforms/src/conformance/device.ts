@@ -1,0 +1,141 @@
+import {
+  type CertificateStores,
+  type HttpRequest,
+  type HttpResponse,
+  type IdentityStore,
+  type KeyStorageProvider,
+  memoryIdentities,
+  memoryState,
+  memoryStores,
+  type PlatformAdapter,
+  type PolicyDocument,
+  parsePolicy,
+  type Report,
+  reconcile,
+  type Transport,
+} from '@certfleet/agent-core'
+import { platformAdapter } from '../adapter.ts'
+import type { Os } from '../os.ts'
+import type { DeviceWishes, MakeKeys, Sabotage } from './context.ts'
+import type { TargetSession } from './target.ts'
+
+/** What a device asked, and what came back; nothing where it failed. */
+export interface Exchange {
+  readonly request: HttpRequest
+  readonly response?: HttpResponse
+}
+
+/** The real agent on memory ports, before a session of the target. */
+export interface ConformanceDevice {
+  readonly session: TargetSession
+  readonly adapter: PlatformAdapter
+  readonly stores: CertificateStores
+  readonly identities: IdentityStore
+  /** One for each of the wished key storages. */
+  readonly keys: readonly KeyStorageProvider[]
+  /** All that it asked so far, oldest first. */
+  readonly exchanges: readonly Exchange[]
+  /** How often it asked for a challenge. */
+  readonly challengesAsked: () => number
+  /** Tells the service and the device what the latter is to have. */
+  assign(policy: PolicyDocument): Promise<void>
+  /** One pass of the agent. */
+  checkIn(): Promise<Report>
+  /** From now on it is locked, or not. */
+  lock(isLocked: boolean): void
+}
+
+export interface DeviceParts {
+  readonly os: Os
+  readonly session: TargetSession
+  readonly makeKeys: MakeKeys
+  readonly wishes: DeviceWishes
+  readonly sabotage: Sabotage
+}
+
+/** Delays nothing. */
+const noJitter = { between: (minMs: number) => minMs }
+
+export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DeviceParts): ConformanceDevice {
+  const { keyStorage = ['software'], challenge = (given) => given() } = wishes
+  const keys = keyStorage.map((protection) => ({ ...makeKeys(), protection, name: `modelled ${protection}` }))
+  const exchanges: Exchange[] = []
+  const recorded = recording(exchanges, between(session.transport, wishes))
+  const transport = sabotage.transport?.(recorded) ?? recorded
+  const stores = memoryStores()
+  const identities = memoryIdentities()
+  let isLocked = false
+  const genuine = platformAdapter(os.platform, {
+    osVersion: versionText(os),
+    keyStorageProviders: keys,
+    certificateStores: stores,
+    identities,
+    transport,
+    clock: session.clock,
+    jitter: noJitter,
+    isLocked: async () => isLocked,
+    ...(os.overrides && { overrides: os.overrides }),
+    ...(wishes.allowHttp !== undefined && { allowHttp: wishes.allowHttp }),
+  })
+  const adapter = sabotage.adapter?.(genuine, transport) ?? genuine
+  const state = memoryState()
+  let challengesAsked = 0
+  let policy = parsePolicy(Buffer.from(JSON.stringify(nothing)))
+  const reporter = session.reporter ?? { send: async () => {} }
+  return {
+    session,
+    adapter,
+    stores,
+    identities,
+    keys,
+    exchanges,
+    challengesAsked: () => challengesAsked,
+    async assign(document) {
+      const delivered = await session.assign(document)
+      policy = parsePolicy(Buffer.from(JSON.stringify(sabotage.policy?.(delivered) ?? delivered)))
+    },
+    async checkIn() {
+      const challengeSource = {
+        challengeFor(profileId: string, attemptId: string, signal: AbortSignal) {
+          challengesAsked++
+          return challenge(() => session.challengeSource.challengeFor(profileId, attemptId, signal))
+        },
+      }
+      const policySource = { fetch: async () => policy }
+      const { clock } = session
+      const device = { clock, jitter: noJitter, platform: adapter, policySource, challengeSource, state, reporter }
+      return (await reconcile(device, new AbortController().signal)).report
+    },
+    lock(locked) {
+      isLocked = locked
+    },
+  }
+}
+
+const nothing: PolicyDocument = {
+  schemaVersion: 1,
+  revision: 0,
+  deviceId: 'nobody',
+  trustedRoots: [],
+  scepProfiles: [],
+  failedProfiles: [],
+}
+
+/** As `parseOs` reads it. */
+export const versionText = ({ system, version }: Os): string => (system === 'windows-phone' ? `Phone ${version}` : version)
+
+function between(transport: Transport, { between: meet }: DeviceWishes): Transport {
+  if (meet === undefined) return transport
+  return { send: (request, signal) => meet(request, (sent) => transport.send(sent, signal)) }
+}
+
+function recording(exchanges: Exchange[], transport: Transport): Transport {
+  return {
+    async send(request, signal) {
+      const index = exchanges.push({ request }) - 1
+      const response = await transport.send(request, signal)
+      exchanges[index] = { request, response }
+      return response
+    },
+  }
+}
