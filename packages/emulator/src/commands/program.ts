@@ -5,6 +5,7 @@ import { whoCanFix } from '../report/advice.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { defineAdmin } from './admin.ts'
 import { defineCheck } from './check.ts'
+import { defineConformance } from './conformance.ts'
 import { defineEnroll } from './enroll.ts'
 import type { ExitCode, Io } from './io.ts'
 import { defineKeys } from './keys.ts'
@@ -39,7 +40,8 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .showHelpAfterError('(--help shows the options, with examples)')
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
-  for (const define of [defineRun, defineLab, defineAdmin, defineEnroll, defineKeys, defineCheck]) define(program, io, end)
+  for (const define of [defineRun, defineLab, defineAdmin, defineEnroll, defineKeys, defineCheck, defineConformance])
+    define(program, io, end)
   return program
 }
 

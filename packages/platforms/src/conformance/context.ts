@@ -1,6 +1,7 @@
 import type {
   HttpRequest,
   HttpResponse,
+  Jitter,
   KeyProtection,
   KeyStorageProvider,
   PlatformAdapter,
@@ -29,6 +30,8 @@ export interface DeviceWishes {
   readonly challenge?: (given: () => Promise<string | undefined>) => Promise<string | undefined>
   /** Take plain http SCEP URLs where the OS does not. Default: as the OS does. */
   readonly allowHttp?: boolean
+  /** Default: always the least. */
+  readonly jitter?: Jitter
 }
 
 /** Keys for one device. */
@@ -42,6 +45,8 @@ export interface Sabotage {
   /** What the device is told to have, unlike what the service says. */
   readonly policy?: (policy: PolicyDocument) => PolicyDocument
   readonly setup?: (setup: TargetSetup) => TargetSetup
+  /** The challenge as it was given, whatever the check does with it. */
+  readonly goodChallenge?: true
   /** What the service takes it for. */
   readonly registeredAs?: PlatformName
 }

@@ -1,12 +1,16 @@
 import {
   type CertificateStores,
+  type Clock,
   type HttpRequest,
   type HttpResponse,
   type IdentityStore,
+  type Instant,
+  type Jitter,
   type KeyStorageProvider,
   memoryIdentities,
   memoryState,
   memoryStores,
+  type Pass,
   type PlatformAdapter,
   type PolicyDocument,
   parsePolicy,
@@ -21,6 +25,7 @@ import type { TargetSession } from './target.ts'
 
 /** What a device asked, and what came back; nothing where it failed. */
 export interface Exchange {
+  readonly at: Instant
   readonly request: HttpRequest
   readonly response?: HttpResponse
 }
@@ -31,6 +36,8 @@ export interface ConformanceDevice {
   readonly adapter: PlatformAdapter
   readonly stores: CertificateStores
   readonly identities: IdentityStore
+  /** The device's way to the server. */
+  readonly transport: Transport
   /** One for each of the wished key storages. */
   readonly keys: readonly KeyStorageProvider[]
   /** All that it asked so far, oldest first. */
@@ -41,6 +48,8 @@ export interface ConformanceDevice {
   assign(policy: PolicyDocument): Promise<void>
   /** One pass of the agent. */
   checkIn(): Promise<Report>
+  /** When the last pass wanted the next one, if by itself at all. */
+  wakeAt(): Instant | undefined
   /** From now on it is locked, or not. */
   lock(isLocked: boolean): void
 }
@@ -54,13 +63,14 @@ export interface DeviceParts {
 }
 
 /** Delays nothing. */
-const noJitter = { between: (minMs: number) => minMs }
+const noJitter: Jitter = { between: (minMs) => minMs }
 
 export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DeviceParts): ConformanceDevice {
-  const { keyStorage = ['software'], challenge = (given) => given() } = wishes
+  const { keyStorage = ['software'], jitter = noJitter } = wishes
+  const challenge = sabotage.goodChallenge ? undefined : wishes.challenge
   const keys = keyStorage.map((protection) => ({ ...makeKeys(), protection, name: `modelled ${protection}` }))
   const exchanges: Exchange[] = []
-  const recorded = recording(exchanges, between(session.transport, wishes))
+  const recorded = recording(exchanges, session.clock, between(session.transport, wishes))
   const transport = sabotage.transport?.(recorded) ?? recorded
   const stores = memoryStores()
   const identities = memoryIdentities()
@@ -72,7 +82,7 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
     identities,
     transport,
     clock: session.clock,
-    jitter: noJitter,
+    jitter,
     isLocked: async () => isLocked,
     ...(os.overrides && { overrides: os.overrides }),
     ...(wishes.allowHttp !== undefined && { allowHttp: wishes.allowHttp }),
@@ -80,6 +90,7 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
   const adapter = sabotage.adapter?.(genuine, transport) ?? genuine
   const state = memoryState()
   let challengesAsked = 0
+  let last: Pass | undefined
   let policy = parsePolicy(Buffer.from(JSON.stringify(nothing)))
   const reporter = session.reporter ?? { send: async () => {} }
   return {
@@ -87,6 +98,7 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
     adapter,
     stores,
     identities,
+    transport,
     keys,
     exchanges,
     challengesAsked: () => challengesAsked,
@@ -98,14 +110,17 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
       const challengeSource = {
         challengeFor(profileId: string, attemptId: string, signal: AbortSignal) {
           challengesAsked++
-          return challenge(() => session.challengeSource.challengeFor(profileId, attemptId, signal))
+          const given = () => session.challengeSource.challengeFor(profileId, attemptId, signal)
+          return challenge ? challenge(given) : given()
         },
       }
       const policySource = { fetch: async () => policy }
       const { clock } = session
-      const device = { clock, jitter: noJitter, platform: adapter, policySource, challengeSource, state, reporter }
-      return (await reconcile(device, new AbortController().signal)).report
+      const device = { clock, jitter, platform: adapter, policySource, challengeSource, state, reporter }
+      last = await reconcile(device, new AbortController().signal)
+      return last.report
     },
+    wakeAt: () => last?.wakeAt,
     lock(locked) {
       isLocked = locked
     },
@@ -129,12 +144,13 @@ function between(transport: Transport, { between: meet }: DeviceWishes): Transpo
   return { send: (request, signal) => meet(request, (sent) => transport.send(sent, signal)) }
 }
 
-function recording(exchanges: Exchange[], transport: Transport): Transport {
+function recording(exchanges: Exchange[], clock: Clock, transport: Transport): Transport {
   return {
     async send(request, signal) {
-      const index = exchanges.push({ request }) - 1
+      const at = clock.now()
+      const index = exchanges.push({ at, request }) - 1
       const response = await transport.send(request, signal)
-      exchanges[index] = { request, response }
+      exchanges[index] = { at, request, response }
       return response
     },
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { identityKey, type PolicyDocument, type ProfileStatus, type Report } from '@certfleet/agent-core'
 import { type Certificate, parseCertificate } from '@certfleet/agent-core/pki'
 import { holdsTrue, same } from './check.ts'
@@ -95,7 +94,5 @@ export async function installed({ identities }: ConformanceDevice, key = identit
   holdsTrue(identity !== undefined, `the device has no certificate of ${key}`)
   return parseCertificate(identity.chain[0] as Uint8Array)
 }
-
-export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 export const dayMs = 86_400_000

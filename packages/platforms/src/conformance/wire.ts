@@ -25,3 +25,18 @@ export function pkiMessages(device: ConformanceDevice, legacySha1 = false): read
 export function messageOf({ url, body }: HttpRequest): Uint8Array {
   return body ?? Buffer.from(new URL(url).searchParams.get('message') ?? '', 'base64')
 }
+
+/** The object identifiers of ciphers and digests that a message names, as DER. */
+const named = {
+  'AES-128': '0609608648016503040102',
+  '3DES': '06082a864886f70d0307',
+  DES: '06052b0e030207',
+  MD5: '06082a864886f70d0205',
+  'SHA-1': '06052b0e03021a',
+} as const
+
+/** Which of them stand in a message. */
+export function algorithmsIn(message: Uint8Array): readonly (keyof typeof named)[] {
+  const bytes = Buffer.from(message)
+  return (Object.keys(named) as (keyof typeof named)[]).filter((name) => bytes.includes(Buffer.from(named[name], 'hex')))
+}

@@ -1,5 +1,28 @@
 import type { Check } from '../check.ts'
+import { keyChecks } from './keys.ts'
+import { matrixChecks, subjectChecks } from './matrix.ts'
+import { pendingChecks } from './pending.ts'
+import { refusalChecks } from './refusals.ts'
+import { removalChecks } from './removal.ts'
+import { renewalChecks } from './renewal.ts'
+import { serverChecks } from './servers.ts'
+import { storeChecks } from './stores.ts'
 import { trustChecks } from './trust.ts'
+import { validityChecks } from './validity.ts'
+import { wireChecks } from './wire.ts'
 
 /** Every check, by topic. */
-export const checks: readonly Check[] = [...trustChecks]
+export const checks: readonly Check[] = [
+  ...trustChecks,
+  ...storeChecks,
+  ...keyChecks,
+  ...subjectChecks,
+  ...validityChecks,
+  ...wireChecks,
+  ...serverChecks,
+  ...refusalChecks,
+  ...pendingChecks,
+  ...renewalChecks,
+  ...removalChecks,
+  ...matrixChecks,
+]

@@ -1,0 +1,2 @@
+export { sharedKeys, sharedKeysMarking } from './keys.ts'
+export { labTarget } from './lab-target.ts'

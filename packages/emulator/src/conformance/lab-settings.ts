@@ -1,0 +1,51 @@
+import type { TargetSetup } from '@certfleet/platforms/conformance'
+import type { CertificateTemplate, Lab, LabOptions } from '../lab/index.ts'
+
+const dayMs = 86_400_000
+const defaultTemplateDays = 365
+
+/** The lab's settings for what a check wants. */
+export function settingsFor(setup: TargetSetup): Partial<LabOptions> {
+  const { templateDays = defaultTemplateDays, attributeEndDate = false, ndesFailures = false } = setup
+  let pendingLeft = setup.pendingAnswers ?? 0
+  return {
+    templateValidityMs: templateDays * dayMs,
+    honourRequestedValidity: attributeEndDate,
+    ndesFailures,
+    templates: templatesOf(setup),
+    // Whatever goes wrong at the service, the CA's side of it is that it does not issue.
+    approve() {
+      if (setup.refusing !== undefined) return { failInfo: 'badRequest' }
+      return pendingLeft-- > 0 ? 'pending' : 'issue'
+    },
+  }
+}
+
+/** Lets NDES use the templates. */
+export async function setRegistryFor({ templatesByKeyUsage, proofOfOrigin }: TargetSetup, { ndes }: Lab): Promise<void> {
+  if (!templatesByKeyUsage && !proofOfOrigin) return
+  const [SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate] = templatesByKeyUsage ? byKeyUsage : [origin, origin, origin]
+  await ndes.setRegistry({ SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate })
+  await ndes.restartIis()
+}
+
+const byKeyUsage = ['Signature', 'Encryption', 'GeneralPurpose'] as const
+const origin = 'ProofOfOrigin'
+
+function templatesOf({
+  templatesByKeyUsage,
+  proofOfOrigin,
+  templateDays = defaultTemplateDays,
+}: TargetSetup): readonly CertificateTemplate[] {
+  const named = (name: string): CertificateTemplate => ({
+    name,
+    displayName: name,
+    subject: 'supplied-in-request',
+    signatureIsProofOfOrigin: name === origin,
+    validityMs: templateDays * dayMs,
+    renewalPeriodMs: 0,
+    minKeyBits: 1024,
+    enrollAccounts: ['ndes'],
+  })
+  return [...(templatesByKeyUsage ? byKeyUsage : []), ...(proofOfOrigin ? [origin] : [])].map(named)
+}
