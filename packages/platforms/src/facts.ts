@@ -3,6 +3,7 @@ import { identityInstallFacts, rootInstallFacts, storageFacts } from './android/
 import { removalChanges } from './android/removal-changes.ts'
 import { androidSyncMlFacts } from './android/syncml-facts.ts'
 import { appleFacts } from './apple/facts.ts'
+import { payloadFacts } from './apple/payload-facts.ts'
 import { rootTrustFacts } from './apple/trust-facts.ts'
 import { applicabilityFacts } from './applicability.ts'
 import { type Fact, holds } from './fact.ts'
@@ -30,6 +31,7 @@ export const facts: readonly Fact[] = [
   keyTypeFact,
   ...keySizeFacts,
   ...Object.values(appleFacts),
+  ...Object.values(payloadFacts),
   ...Object.values(iosFacts),
   ...Object.values(macosFacts),
   ...rootTrustFacts,

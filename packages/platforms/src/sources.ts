@@ -30,6 +30,7 @@ export const sources = {
   SSCEP: 'issues of github.com/certnanny/sscep, one captured reply of NDES among them',
   SCEPY: 'issues of github.com/mosen/SCEPy',
   UCM: 'issues of the project ultimate-ca-manager',
+  GIST: 'gist.github.com: profiles that their authors publish',
   FLEET: 'issues of github.com/fleetdm/fleet',
   MICROMDM: 'issues of github.com/micromdm/micromdm and github.com/micromdm/scep',
 } as const

@@ -1,4 +1,7 @@
+export { readMobileconfig } from '../apple/rendering/read.ts'
+export { renderMobileconfig } from '../apple/rendering/render.ts'
 export { type DeliverySecrets, deliveryOf } from './deliver.ts'
 export type { Delivery, LostSetting, PfxDelivery, ReadDelivery, Rendering, Retries, RootDelivery, ScepDelivery } from './delivery.ts'
+export { type DeliveryFile, readDeliveryFile, renderFor } from './forms.ts'
 export { readSyncMl, renderSyncMl } from './syncml-delivery.ts'
 export { readXml, type XmlElement, xmlLimits } from './xml.ts'

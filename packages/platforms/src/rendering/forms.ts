@@ -1,0 +1,45 @@
+import { AgentError } from '@certfleet/agent-core'
+import { isMobileconfig, readMobileconfig } from '../apple/rendering/read.ts'
+import { renderMobileconfig } from '../apple/rendering/render.ts'
+import { type FactOverrides, type Os, type PlatformName, parseOs } from '../os.ts'
+import type { Delivery, ReadDelivery, Rendering } from './delivery.ts'
+
+interface Form {
+  readonly platforms: readonly PlatformName[]
+  render(delivery: Delivery, os: Os): Rendering
+  /** By its looks: what it recognises it may still refuse. */
+  recognises(bytes: Uint8Array): boolean
+  read(bytes: Uint8Array): ReadDelivery
+}
+
+/** One row a form. */
+const forms = {
+  mobileconfig: { platforms: ['ios', 'macos'], render: renderMobileconfig, recognises: isMobileconfig, read: readMobileconfig },
+} as const satisfies Record<string, Form>
+
+/** A file as it was read. */
+export interface DeliveryFile {
+  readonly form: keyof typeof forms
+  /** Those whose form it is, the usual one first. */
+  readonly platforms: readonly PlatformName[]
+  readonly delivery: ReadDelivery
+}
+
+/**
+ * A delivery in the platform's own form. An OS version that cannot be read, or a platform without a form: `ERR_UNSUPPORTED`; what the form
+ * refuses to say: that form's errors.
+ */
+export function renderFor(platform: PlatformName, osVersion: string, delivery: Delivery, overrides?: FactOverrides): Rendering {
+  const os = parseOs(platform, osVersion, overrides)
+  const form = Object.values<Form>(forms).find(({ platforms }) => platforms.includes(platform))
+  if (form === undefined) throw new AgentError('ERR_UNSUPPORTED', `there is no rendering for ${platform}`)
+  return form.render(delivery, os)
+}
+
+/** Reads a file in any form. One of no known form, or that its OS would refuse: `ERR_PROFILE_INVALID`. Nothing else is thrown. */
+export function readDeliveryFile(bytes: Uint8Array): DeliveryFile {
+  for (const [name, form] of Object.entries<Form>(forms)) {
+    if (form.recognises(bytes)) return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes) }
+  }
+  throw new AgentError('ERR_PROFILE_INVALID', `a file of no known form; expected ${Object.keys(forms).join(', ')}`)
+}
