@@ -1,6 +1,18 @@
-import { factOverrides, parseOs, type ReadDelivery, readSyncMl, readXml, renderSyncMl, type ScepDelivery } from '@certfleet/platforms'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  type Delivery,
+  factOverrides,
+  parseOs,
+  type ReadDelivery,
+  readSyncMl,
+  readXml,
+  renderSyncMl,
+  type ScepDelivery,
+} from '@certfleet/platforms'
 import t from 'tap'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
+import { root as folder } from '../tooling/root.ts'
 import { add, command, delivery, message, refusal, root, rootSha1, sample, wifi } from './syncml.ts'
 
 const os = parseOs('android', '14')
@@ -313,4 +325,40 @@ t.test('the published message', { skip: published.missing }, async (t) => {
       rootThumbprint: rootSha1,
     },
   ])
+})
+
+/** What the forms do not carry of every delivery is not there; of this one they carry less. */
+const demanding: Delivery = {
+  ...delivery,
+  roots: [{ ...root, id: 'first' }, root],
+  scep: [
+    {
+      ...wifi,
+      principal: 'user',
+      hashes: ['sha512'],
+      retries: { count: 1, delayMs: 1 },
+      subjectAltNames: [' ', 'a;b'].map((value) => ({ type: 'dns', value })),
+    },
+  ],
+}
+
+t.test('docs/renderings.md tells what each form carries', async (t) => {
+  const page = readFileSync(join(folder, 'docs/renderings.md'), 'utf8')
+  const systems = [parseOs('windows', '10'), os]
+  const loses = (one: Delivery, on: typeof os, id: string, setting: string) =>
+    renderSyncMl(one, on).lost.some((told) => told.id === id && (told.setting === setting || told.setting === 'pfx'))
+  const carried = (on: typeof os, id: string, setting: string) => {
+    if (loses(delivery, on, id, setting)) return 'no'
+    return loses(demanding, on, id, setting) ? 'in part' : 'yes'
+  }
+  const kinds = Object.entries({ root, SCEP: wifi, PFX: delivery.pfx[0] ?? {} })
+  const rows = kinds.flatMap(([kind, one]) =>
+    Object.keys(one).map(
+      (setting) => `| ${kind} \`${setting}\` | ${systems.map((on) => carried(on, (one as typeof root).id, setting)).join(' | ')} |`,
+    ),
+  )
+  t.strictSame(
+    page.split('\n').filter((line) => /^\| (root|SCEP|PFX) /.test(line)),
+    rows,
+  )
 })

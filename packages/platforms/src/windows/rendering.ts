@@ -41,7 +41,9 @@ function rootPath({ certificate, destinationStore = 'computer-root' }: RootDeliv
 }
 
 function firstOfEach(roots: readonly RootDelivery[]): ReadonlyMap<string, RootDelivery> {
-  return new Map(roots.toReversed().map((root) => [rootPath(root), root]))
+  const firsts = new Map<string, RootDelivery>()
+  for (const root of roots) if (!firsts.has(rootPath(root))) firsts.set(rootPath(root), root)
+  return firsts
 }
 
 function rootCommand(root: RootDelivery): NodeCommand {
