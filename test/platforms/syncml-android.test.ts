@@ -221,9 +221,20 @@ const rules: readonly (readonly [fact: string, what: string, said: () => string,
     'android.syncml.existing-node',
     'rendered twice',
     () => refusal(() => renderSyncMl({ ...delivery, roots: [root, root] }, os)),
-    /the id "root" is there twice \(status 418\)/,
+    /the id "root" is there twice, which is refused \(status 418\)/,
   ],
-  ['android.syncml.existing-node', 'an id that names nothing', () => refusal(() => changed({ id: '' })), /the id "" cannot name a node/],
+  [
+    'android.syncml.threshold',
+    'none',
+    () => refused(rewritten('<ExpirationThreshold>20<', '<ExpirationThreshold>0<')),
+    /ExpirationThreshold 0 is none of 1 to 99/,
+  ],
+  [
+    'android.syncml.threshold',
+    'the whole',
+    () => refused(rewritten('<ExpirationThreshold>20<', '<ExpirationThreshold>100<')),
+    /ExpirationThreshold 100 is none of 1 to 99/,
+  ],
   ['android.syncml.chosen-url', 'no URL', () => refusal(() => changed({ urls: [] })), /"wifi" has no NDESUrl/],
   [
     'android.syncml.key-storage',
@@ -264,6 +275,25 @@ for (const [fact, what, said, expected] of rules) {
     t.ok(said().includes(`(${fact})`))
   })
 }
+
+t.test('an id that names nothing is refused', async (t) => {
+  for (const id of ['', 'a\u0000', '\ud800'])
+    t.match(
+      refusal(() => changed({ id })),
+      /^ERR_PROFILE_INVALID: the id ".*" cannot name a node$/,
+    )
+})
+
+t.test('what a refusal names is cut short', async (t) => {
+  const long = 'x'.repeat(100_000)
+  t.ok(refused(message(add(`${store}/Enroll/${long}/Install`, '<a/>'))).length < 1000)
+  t.ok(refused(message(...[1, 2].map(() => add(`${store}/Root/${long}/EncodedCertificate`, 'MAMCAQE=')))).length < 1000)
+  t.ok(
+    refusal(() =>
+      readSyncMl(message(add(`./Vendor/MSFT/ClientCertificateInstall/SCEP/${long}/Install/KeyUsage`, '1')), parseOs('windows', '10')),
+    ).length < 1000,
+  )
+})
 
 t.test('documents inside are read as strictly as the message', async (t) => {
   const inside = (text: string) => refused(message(add(`${store}/Enroll/x/Install`, text)))

@@ -11,7 +11,6 @@ import {
   type ReadDelivery,
   type RootDelivery,
   readSyncMl,
-  readXml,
   renderSyncMl,
   type ScepDelivery,
 } from '@certfleet/platforms'
@@ -288,9 +287,9 @@ for (const [name, text] of costly) {
   t.test(`${name} costs under ${limitMs} ms`, async (t) => {
     const once = () => {
       const start = process.cpuUsage()
-      for (const read of [readXml, ...Object.values(systems).map((os) => (all: string) => readSyncMl(all, os))]) refusal(() => read(text))
+      refusal(() => readSyncMl(text, systems.windows))
       const { user, system } = process.cpuUsage(start)
-      return (user + system) / 3000
+      return (user + system) / 1000
     }
     let spent = once()
     for (let i = 0; i < 2 && spent > limitMs; i++) spent = once()

@@ -14,11 +14,15 @@ export function readForAndroid(text: string, os: Os): ReadDelivery {
   const nodes = nodesOf(commands, os, skipped)
   const roots = nodes.flatMap(({ tree, id, data }): RootDelivery[] => {
     if (tree !== 'root') return []
-    return [{ id, displayName: id, certificate: base64Bytes(data, `${says(androidSyncMlFacts.root, os)}/${id}`) }]
+    return [
+      { id, displayName: id, certificate: base64Bytes(data, `${says(androidSyncMlFacts.root, os)}/${id.slice(0, maxToldCharacters)}`) },
+    ]
   })
   const scep = nodes.flatMap(({ tree, id, data }) => (tree === 'enroll' ? [readScep(id, data, roots, os, skipped)] : []))
   return { ...(deviceId !== undefined && { deviceId }), roots, scep, pfx: [], skipped }
 }
+
+const maxToldCharacters = 256
 
 interface Node {
   readonly tree: 'root' | 'enroll'
@@ -31,7 +35,7 @@ function nodesOf(commands: readonly SyncMlCommand[], os: Os, skipped: string[]):
   for (const { verb, path, data } of stepsOf(commands)) {
     const place = verb === 'Add' || verb === 'Replace' ? placeOf(path, os) : undefined
     if (place === undefined) {
-      skipped.push(`${verb} ${path}`.trim().slice(0, 256))
+      skipped.push(`${verb} ${path}`.trim().slice(0, maxToldCharacters))
       continue
     }
     const key = `${place.tree}/${place.id}`
@@ -80,12 +84,15 @@ function decoded(name: string): string {
 
 function readScep(id: string, data: string, roots: readonly RootDelivery[], os: Os, skipped: string[]): ScepDelivery {
   const { settings, skipped: unread } = readRequestDocument(data, os, id)
-  skipped.push(...unread.map((told) => `${id}: ${told}`.slice(0, 256)))
+  skipped.push(...unread.map((told) => `${id}: ${told}`.slice(0, maxToldCharacters)))
   const root = roots.find(({ certificate }) => sha1Of(certificate) === settings.rootThumbprint)
   return { id, displayName: id, principal: 'device', ...settings, ...(root && { rootId: root.id }) }
 }
 
 function refuseExisting(path: string, os: Os): never {
   const { existing } = androidSyncMlFacts
-  throw new AgentError('ERR_PROFILE_INVALID', `${path} is added twice, which is refused (status ${says(existing, os)}) (${existing.id})`)
+  throw new AgentError(
+    'ERR_PROFILE_INVALID',
+    `${path.slice(0, maxToldCharacters)} is added twice, which is refused (status ${says(existing, os)}) (${existing.id})`,
+  )
 }

@@ -63,12 +63,13 @@ function lostPfx({ id }: PfxDelivery): LostSetting {
 
 function refuseRepeated(named: readonly { readonly id: string }[], os: Os): void {
   const { existing } = androidSyncMlFacts
+  const refuse = (id: string, problem: string): never => {
+    throw new AgentError('ERR_PROFILE_INVALID', `the id ${JSON.stringify(id)} ${problem}`)
+  }
   const seen = new Set<string>()
   for (const { id } of named) {
-    const problem = id === '' || !isXmlText(id) ? 'cannot name a node' : `is there twice (status ${says(existing, os)})`
-    if (seen.has(id) || problem.startsWith('cannot')) {
-      throw new AgentError('ERR_PROFILE_INVALID', `the id ${JSON.stringify(id)} ${problem} (${existing.id})`)
-    }
+    if (id === '' || !isXmlText(id)) refuse(id, 'cannot name a node')
+    if (seen.has(id)) refuse(id, `is there twice, which is refused (status ${says(existing, os)}) (${existing.id})`)
     seen.add(id)
   }
 }

@@ -13,8 +13,12 @@ export interface ReadRequest {
   readonly skipped: readonly string[]
 }
 
+/** Ids come from the file, and may be as long as it. */
+const maxToldCharacters = 256
+
 /** What the XML in a SCEP request's node asks for; an element that is missing is a setting not said. Anything else: `ERR_PROFILE_INVALID`. */
-export function readRequestDocument(text: string, os: Os, id: string): ReadRequest {
+export function readRequestDocument(text: string, os: Os, wholeId: string): ReadRequest {
+  const id = wholeId.slice(0, maxToldCharacters)
   const request = rootOf(text, 'CertificateRequest', `the request "${id}"`)
   const parameters = childOf(request, 'RequestParameters')
   const settingsText = childOf(request, 'ConfigurationParametersDocument')?.text ?? ''
@@ -37,7 +41,7 @@ export function readRequestDocument(text: string, os: Os, id: string): ReadReque
       hashes: hashesOf(childOf(chosen, 'HashAlgorithms'), os, skipped),
       extendedKeyUsages: purposesOf(childOf(chosen, 'EKUMapping')),
       validity: validityOf(number('ValidityPeriod'), said('ValidityPeriodUnit')),
-      renewalThresholdPercent: number('ExpirationThreshold'),
+      renewalThresholdPercent: thresholdOf(number('ExpirationThreshold')),
       retries: retriesOf(number('RetryCount'), number('RetryDelay'), os),
       rootThumbprint:
         thumbprint && hexOf(thumbprint, says(androidSyncMlFacts.thumbprint, os), `CAThumbprint (${androidSyncMlFacts.thumbprint.id})`),
@@ -115,6 +119,11 @@ function purposesOf(mapping: XmlElement | undefined): string[] | undefined {
 
 function validityOf(value: number | undefined, unit: string | undefined): ScepDelivery['validity'] {
   return value === undefined || value === 0 ? undefined : { value, scale: scaleOf(unit ?? '', 'ValidityPeriodUnit') }
+}
+
+function thresholdOf(percent: number | undefined): number | undefined {
+  if (percent === undefined || (percent >= 1 && percent <= 99)) return percent
+  throw new AgentError('ERR_PROFILE_INVALID', `ExpirationThreshold ${percent} is none of 1 to 99 (${androidSyncMlFacts.threshold.id})`)
 }
 
 /** What is not said of the two is as the agent takes it. */

@@ -61,6 +61,15 @@ export const androidSyncMlFacts = {
     confidence: 'V',
     singleLog: true,
   },
+  threshold: {
+    id: 'android.syncml.threshold',
+    platforms: android,
+    effect: 'ExpirationThreshold is taken to be the renewal threshold of the profile, a percentage from 1 to 99.',
+    value: 'ExpirationThreshold',
+    source: 'SA-DEP Android sample ExpirationThreshold; SEED S24',
+    confidence: 'I',
+    singleLog: true,
+  },
   retryDelay: {
     id: 'android.syncml.retry-delay-unit',
     platforms: android,

@@ -34,11 +34,6 @@ export function parseNodePath(path: string): NodePath | undefined {
   return id === '' ? undefined : { kind: tree.kind, old: tree.old, principal, id, leaf: leaf.join('/').toLowerCase() }
 }
 
-/** A name as one part of a path. */
-export function encodeNodeName(name: string): string {
-  return encodeURIComponent(name)
-}
-
 /** A name with a percent sign of its own stays as it is. */
 function decoded(name: string): string {
   try {

@@ -1,4 +1,4 @@
-import type { KeyStorageOption, Principal } from '@certfleet/agent-core'
+import { AgentError, type KeyStorageOption, type Principal } from '@certfleet/agent-core'
 import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import type { Delivery, LostSetting, PfxDelivery, Rendering, RootDelivery, ScepDelivery } from '../rendering/delivery.ts'
@@ -7,7 +7,6 @@ import { base64Of, sha1Of } from '../rendering/values.ts'
 import { isXmlText } from '../rendering/xml.ts'
 import { cspFacts } from './csp-facts.ts'
 import { windowsFacts } from './facts.ts'
-import { encodeNodeName } from './node-path.ts'
 import { refuseNode } from './refuse.ts'
 import { lostOfScep, scepNodes } from './scep-nodes.ts'
 
@@ -17,8 +16,8 @@ import { lostOfScep, scepNodes } from './scep-nodes.ts'
  */
 export function renderForWindows(delivery: Delivery, os: Os): Rendering {
   const roots = firstOfEach(delivery.roots)
-  refuseRepeated('SCEP', delivery.scep)
-  refuseRepeated('PFXCertInstall', delivery.pfx)
+  refuseRepeated('SCEP', delivery.scep, os)
+  refuseRepeated('PFXCertInstall', delivery.pfx, os)
   const batches = [
     ...[...roots.values()].map(rootCommand),
     ...delivery.scep.map((scep) => scepCommands(scep, delivery, os)),
@@ -94,15 +93,16 @@ function keyLocation({ id, exportable }: PfxDelivery, keyStorage: KeyStorageOpti
 }
 
 function nodeName(id: string): string {
-  if (id === '' || !isXmlText(id)) refuseNode(cspFacts.existing, `the id ${JSON.stringify(id)} cannot name a node`)
-  return encodeNodeName(id)
+  if (id !== '' && isXmlText(id)) return encodeURIComponent(id)
+  throw new AgentError('ERR_PROFILE_INVALID', `the id ${JSON.stringify(id)} cannot name a node`)
 }
 
-function refuseRepeated(tree: string, requests: readonly (ScepDelivery | PfxDelivery)[]): void {
+function refuseRepeated(tree: string, requests: readonly (ScepDelivery | PfxDelivery)[], os: Os): void {
   const seen = new Set<string>()
   for (const { id, principal } of requests) {
     const path = `${scopes[principal]}/${id}`.toLowerCase()
-    if (seen.has(path)) refuseNode(cspFacts.existing, `${tree}/${id} is added twice, which is refused (status ${cspFacts.existing.value})`)
+    if (seen.has(path))
+      refuseNode(cspFacts.existing, `${tree}/${id} is added twice, which is refused (status ${says(cspFacts.existing, os)})`)
     seen.add(path)
   }
 }
