@@ -15,6 +15,7 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   keys: [],
   ignoredSettings: [],
   profiles: [],
+  notApplicable: [],
   ...facts,
 })
 const rejected = { subject: 'user/wifi', code: 'ERR_ENROLLMENT_REJECTED', message: 'the CA rejected "Wi-Fi" (badRequest)' } as const
@@ -93,6 +94,17 @@ t.test('what waits for its user is told apart from failures', async (t) => {
     renderResults(results),
     /^1 waiting for the user\n {2}first: ios-1, user\/wifi: the user has not .*\n {2}to be put right by the user/m,
   )
+})
+
+t.test('what is not for an OS is told apart from failures (S12), and is no reason for a bad end', async (t) => {
+  const mail = { id: 'p1', displayName: 'Mail', factId: 'windows.pfx-applies', reason: 'PFX profiles apply from Windows 10.' }
+  const results = resultsOf(1, { devices: [device({ notApplicable: [mail, { ...mail, id: 'p2' }] })], durationMs: 1, interrupted: false })
+  t.match(results, { outcomes: { failed: 0, notApplicable: 2 }, failures: [] })
+  const { id: profileId, displayName: profile, ...why } = mail
+  t.strictSame(results.notApplicable[0], { device: 'ios-1', platform: 'ios', profileId, profile, ...why })
+  t.equal(isGood(results), true)
+  const line = /^2 not applicable \(windows\.pfx-applies\): PFX profiles apply from Windows 10\. First: ios-1, "Mail"$/m
+  t.match(renderResults(results), line)
 })
 
 t.test('isGood', async (t) => {

@@ -249,6 +249,8 @@ t.test('Windows takes them from 10 on (S4); before, they are for no device and n
     t.equal(policy.pfxProfiles?.length ?? 0, count, osVersion)
     t.equal(policy.failedProfiles.length, count === 0 ? 0 : 1, osVersion)
     t.equal(requests.length, count, osVersion)
+    const told = (policy.notApplicable ?? []).map(({ id, factId }) => `${id} ${factId}`)
+    t.same(told, count === 0 ? ['pkcs-1', 'pfx-1', 'invalid'].map((id) => `${id} windows.pfx-applies`) : [], osVersion)
   }
 })
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from './errors.ts'
 import type { PlatformAdapter } from './ports.ts'
-import type { CertificateProfile, DevicePolicy, FailedProfile } from './types.ts'
+import type { CertificateProfile, DevicePolicy, FailedProfile, InapplicableProfile, ProfileType } from './types.ts'
 
 const adapted = new WeakMap<DevicePolicy, { readonly platform: PlatformAdapter; readonly policy: DevicePolicy }>()
 
@@ -15,8 +15,10 @@ export function adapt(policy: DevicePolicy, platform: PlatformAdapter): DevicePo
 }
 
 /** Its own stores and requests; what it refuses fails, and nothing else does. */
-function adaptTo(platform: PlatformAdapter, policy: DevicePolicy): DevicePolicy {
-  if (policy.lifecycle) return { ...policy, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [] }
+function adaptTo(platform: PlatformAdapter, delivered: DevicePolicy): DevicePolicy {
+  if (delivered.lifecycle)
+    return { ...delivered, trustedRoots: [], scepProfiles: [], pfxProfiles: [], failedProfiles: [], notApplicable: [] }
+  const policy = withoutInapplicable(delivered, platform)
   const failedProfiles = [...policy.failedProfiles]
   const take = <P extends CertificateProfile>(profile: P, requestFor: (profile: P) => P['request']): P[] => {
     try {
@@ -31,6 +33,25 @@ function adaptTo(platform: PlatformAdapter, policy: DevicePolicy): DevicePolicy 
   const scepProfiles = policy.scepProfiles.flatMap((profile) => take(profile, (scep) => platform.requestFor(scep)))
   const pfxProfiles = policy.pfxProfiles.flatMap((profile) => take(profile, (pfx) => platform.pfxRequestFor(pfx)))
   return { ...policy, trustedRoots, scepProfiles, pfxProfiles, failedProfiles }
+}
+
+/** What is not for this OS leaves no trace but in the report. */
+function withoutInapplicable(policy: DevicePolicy, platform: PlatformAdapter): DevicePolicy {
+  const notApplicable = [...(policy.notApplicable ?? [])]
+  const take = <P extends Pick<InapplicableProfile, 'id' | 'displayName'>>(profiles: readonly P[], type: ProfileType): readonly P[] => {
+    const why = profiles.length > 0 ? platform.inapplicable?.(type) : undefined
+    if (!why) return profiles
+    notApplicable.push(...profiles.map(({ id, displayName }) => ({ id, displayName, ...why })))
+    return []
+  }
+  const { trustedRoots, scepProfiles, pfxProfiles } = policy
+  return {
+    ...policy,
+    trustedRoots: take(trustedRoots, 'trusted-root'),
+    scepProfiles: take(scepProfiles, 'scep'),
+    pfxProfiles: take(pfxProfiles, 'pfx'),
+    notApplicable,
+  }
 }
 
 /**

@@ -10,6 +10,7 @@ import type {
   HashName,
   Identity,
   IdentityKey,
+  Inapplicable,
   InstalledRoot,
   Instant,
   KeyProtection,
@@ -17,6 +18,7 @@ import type {
   PendingEnrollment,
   PfxProfile,
   PfxSpec,
+  ProfileType,
   RequestSpec,
   ScepProfile,
   StoreName,
@@ -294,6 +296,8 @@ export interface PlatformAdapter {
   readonly pfxRules: PfxRules
   /** As `requestFor`, of a PFX profile. */
   pfxRequestFor(profile: PfxProfile): PfxSpec
+  /** Why profiles of that type are not for this OS; undefined where they are. Absent: they all are. */
+  inapplicable?(type: ProfileType): Inapplicable | undefined
   /** Which of the profile's settings have no effect on this OS and raise no error, by their names in the policy (S21, A5, A7). */
   ignoredSettings(profile: CertificateProfile): readonly string[]
   /** The protocol client for one profile, with this OS's wire habits. */

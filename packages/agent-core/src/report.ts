@@ -11,6 +11,7 @@ import {
   type FailedProfile,
   type Identity,
   type IdentityKey,
+  type InapplicableProfile,
   type Instant,
   identityKey,
   type KeyProtection,
@@ -93,6 +94,8 @@ export interface Report {
   readonly results: readonly ActionResult[]
   readonly roots: readonly RootStatus[]
   readonly profiles: readonly ProfileStatus[]
+  /** Profiles that are not for this OS: no failure. Absent where there is none. */
+  readonly notApplicable?: readonly InapplicableProfile[]
   /** What the device has to keep keys in, and what is wrong with it. */
   readonly keyStorage: readonly KeyStorageStatus[]
   /** Certificates that outlive their profile, as this OS has it: no error, and never renewed. Absent where there is none. */
@@ -154,6 +157,7 @@ export function summarize(facts: PassFacts): Report {
       ...(installed.get(`${store} ${fingerprint}`)?.awaitsTrust && { awaitsTrust: true }),
     })),
     profiles: [...policy.scepProfiles, ...policy.pfxProfiles, ...policy.failedProfiles].map((profile) => profileStatus(profile, facts)),
+    ...(policy.notApplicable && policy.notApplicable.length > 0 && { notApplicable: policy.notApplicable }),
     keyStorage: state.keyStorage,
     ...keptCertificates(facts),
   }

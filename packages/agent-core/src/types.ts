@@ -150,6 +150,23 @@ export interface FailedProfile {
   readonly message: string
 }
 
+/** What profiles there are (S1). */
+export type ProfileType = 'trusted-root' | 'scep' | 'pfx'
+
+/** Why profiles of a type are not for an OS at all. */
+export interface Inapplicable {
+  /** The fact that says so, where one is known. */
+  readonly factId?: string
+  /** One sentence. */
+  readonly reason: string
+}
+
+/** A profile that is assigned to a device and not for its OS: nothing becomes of it, which is no failure (S12). */
+export interface InapplicableProfile extends Inapplicable {
+  readonly id: string
+  readonly displayName: string
+}
+
 /** Everything one device is to have. */
 export interface DevicePolicy {
   /** Never goes back. */
@@ -160,6 +177,8 @@ export interface DevicePolicy {
   readonly scepProfiles: readonly ScepProfile[]
   readonly pfxProfiles: readonly PfxProfile[]
   readonly failedProfiles: readonly FailedProfile[]
+  /** Told in reports. Default none. */
+  readonly notApplicable?: readonly InapplicableProfile[]
 }
 
 /** A certificate with its key, as stored. */

@@ -20,7 +20,9 @@ import {
 } from '@certfleet/agent-core'
 import { isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
 import { androidBehaviour } from './android/behaviour.ts'
+import { androidFacts } from './android/facts.ts'
 import { storageFacts } from './android/modes-facts.ts'
+import { whyInapplicable } from './applicability.ts'
 import type { Behaviour } from './behaviour.ts'
 import { identitiesByConsent, keysBehindPin, storesByConsent, type UserConsent } from './consent.ts'
 import { holds } from './fact.ts'
@@ -29,8 +31,9 @@ import { iosBehaviour } from './ios/behaviour.ts'
 import { supportedKeyBits } from './key-sizes.ts'
 import { macosBehaviour } from './macos/behaviour.ts'
 import { type FactOverrides, type Management, type Os, type PlatformName, parseOs } from './os.ts'
+import { refuse, refuseRejected } from './refusals.ts'
 import { removalRules } from './removal.ts'
-import { treatmentOf } from './settings.ts'
+import { type Setting, treatmentOf } from './settings.ts'
 import { osStatusOf } from './status/index.ts'
 import { windowsBehaviour } from './windows/behaviour.ts'
 
@@ -95,6 +98,7 @@ export function platformAdapter(platform: PlatformName, bindings: PlatformBindin
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
     pfxRules: pfxRules(behaviour, bindings),
     pfxRequestFor: (profile) => pfxRequestFor(profile, os, behaviour),
+    inapplicable: (type) => whyInapplicable(type, os),
     ignoredSettings: (profile) => ignoredSettings(profile, os),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
     isLocked,
@@ -140,6 +144,7 @@ function isReadableRoot(der: Uint8Array): boolean {
 
 function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings: PlatformBindings): RequestSpec {
   if (!behaviour.allowsHttp && bindings.allowHttp !== true) refuseHttp(profile, os)
+  refuseRejected(profile, os)
   const keyBits = supportedKeyBits(profile.request.keySpec, os)
   if (treatmentOf('keyStorage', os) !== 'honoured') return { ...profile.request, keyStorage: 'useSoftwareKsp' }
   const option = profile.request.keyStorage
@@ -157,18 +162,22 @@ function pfxRules({ pfx: { maxCertificates, readsLegacyAlone } }: Behaviour, { l
   return maxCertificates === undefined ? { reads } : { reads, maxCertificates }
 }
 
-/** A setting that happens to say what the OS does anyway is not told. */
-function ignoredSettings({ request }: CertificateProfile, os: Os): readonly string[] {
-  const isIgnored = (setting: 'keyStorage' | 'exportable') => treatmentOf(setting, os) !== 'honoured'
+/** A setting that happens to say what the OS does anyway is not told; nor are those that every profile has to say. */
+function ignoredSettings(profile: CertificateProfile, os: Os): readonly string[] {
+  const { request } = profile
+  const isIgnored = (setting: Setting) => treatmentOf(setting, os) !== 'honoured'
+  const isScep = 'scepUrls' in profile
   return [
     ...(request.keyStorage !== 'useSoftwareKsp' && isIgnored('keyStorage') ? ['keyStorage'] : []),
     ...('exportable' in request && request.exportable && isIgnored('exportable') ? ['exportable'] : []),
+    ...(isScep && profile.multiFactor && isIgnored('multiFactor') ? ['multiFactor'] : []),
+    ...(isScep && profile.scepUrls.length > 1 && isIgnored('severalUrls') ? ['severalUrls'] : []),
   ]
 }
 
 function refuseHttp(profile: ScepProfile, os: Os): void {
   if (profile.scepUrls.every((url) => /^https:/i.test(url))) return
-  throw new AgentError('ERR_UNSUPPORTED', `${os.system} asks SCEP servers over https only, the profile names an http URL`)
+  refuse(androidFacts.http, `${os.system} asks SCEP servers over https only, the profile names an http URL`)
 }
 
 function protocolFor(profile: ScepProfile, root: Uint8Array, os: Os, behaviour: Behaviour, bindings: PlatformBindings) {

@@ -1,7 +1,6 @@
+import type { Inapplicable, ProfileType } from '@certfleet/agent-core'
 import { type Fact, holds, says } from './fact.ts'
-import { type FactOverrides, type PlatformName, parseOs } from './os.ts'
-
-export type ProfileType = 'trusted-root' | 'scep' | 'pfx'
+import { type FactOverrides, type Os, type PlatformName, parseOs } from './os.ts'
 
 const both = ['trusted-root', 'scep'] as const
 
@@ -82,6 +81,14 @@ export const applicabilityFacts: readonly Fact<readonly ProfileType[]>[] = [
 
 /** Whether a profile of this type can be installed at all; where it cannot, it is not applicable, which is not a failure (S12). */
 export function appliesTo(type: ProfileType, platform: PlatformName, osVersion: string, overrides?: FactOverrides): boolean {
-  const os = parseOs(platform, osVersion, overrides)
-  return applicabilityFacts.some((fact) => holds(fact, os) && says(fact, os).includes(type))
+  return whyInapplicable(type, parseOs(platform, osVersion, overrides)) === undefined
+}
+
+/** The fact by which profiles of this type are not for this OS, if they are not. */
+export function whyInapplicable(type: ProfileType, os: Os): Inapplicable | undefined {
+  const isAbout = (fact: (typeof applicabilityFacts)[number]) => says(fact, os).includes(type)
+  if (applicabilityFacts.some((fact) => isAbout(fact) && holds(fact, os))) return undefined
+  const fact = applicabilityFacts.find((candidate) => isAbout(candidate) && candidate.platforms.includes(os.system))
+  if (fact === undefined) throw new Error(`no fact says since when ${os.system} takes profiles of type ${type}`)
+  return { factId: fact.id, reason: fact.effect }
 }

@@ -11,9 +11,10 @@ import { iosFacts } from './ios/facts.ts'
 import { keySizeFacts, keyTypeFact } from './key-sizes.ts'
 import { macosFacts } from './macos/facts.ts'
 import { type PlatformName, parseOs } from './os.ts'
+import { refusalFacts } from './refusals.ts'
 import { removalFacts, removalNotes } from './removal.ts'
 import { retryFacts } from './retries.ts'
-import { settingFacts } from './settings.ts'
+import { settingFacts } from './setting-facts.ts'
 import { statusFacts } from './status/index.ts'
 import { trustFacts } from './trust-facts.ts'
 import { cspFacts } from './windows/csp-facts.ts'
@@ -25,6 +26,7 @@ export const facts: readonly Fact[] = [
   ...applicabilityFacts,
   ...trustFacts,
   ...settingFacts,
+  ...Object.values(refusalFacts),
   ...removalFacts,
   ...removalChanges,
   ...removalNotes,

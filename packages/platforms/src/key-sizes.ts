@@ -1,6 +1,7 @@
-import { AgentError, type KeySpec } from '@certfleet/agent-core'
+import type { KeySpec } from '@certfleet/agent-core'
 import { type Fact, holds, says } from './fact.ts'
 import { type Os, systems } from './os.ts'
+import { refuse } from './refusals.ts'
 
 /** RSA key sizes by system; those of all rows that hold add up. Limits of one kind of key storage are the platform's own facts. */
 export const keySizeFacts: readonly Fact<readonly number[]>[] = [
@@ -60,17 +61,12 @@ export const keyTypeFact = {
 /** The RSA key size asked for. A key that this system cannot be asked for, wherever it would live: `ERR_UNSUPPORTED`. */
 export function supportedKeyBits(spec: KeySpec, os: Os): number {
   if (spec.algorithm !== says(keyTypeFact, os)) {
-    throw new AgentError(
-      'ERR_UNSUPPORTED',
-      `${os.system} makes RSA keys only for SCEP, the profile asks for ${spec.curve} (${keyTypeFact.id})`,
-    )
+    refuse(keyTypeFact, `${os.system} makes RSA keys only for SCEP, the profile asks for ${spec.curve}`)
   }
-  const offered = keySizeFacts.filter((fact) => holds(fact, os)).flatMap((fact) => says(fact, os))
+  const rows = keySizeFacts.filter((fact) => holds(fact, os))
+  const offered = rows.flatMap((fact) => says(fact, os))
   if (!offered.includes(spec.bits)) {
-    throw new AgentError(
-      'ERR_UNSUPPORTED',
-      `${os.system} ${os.version} makes keys of ${offered.join(', ')} bits, the profile asks for ${spec.bits}`,
-    )
+    refuse(rows.at(-1) as Fact, `${os.system} ${os.version} makes keys of ${offered.join(', ')} bits, the profile asks for ${spec.bits}`)
   }
   return spec.bits
 }

@@ -4,7 +4,14 @@ import { AgentError } from '../errors.ts'
 import type { DevicePolicy } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
 import { Failures, parseCertificateProfiles, parseFailedProfile, parseRoots } from './profiles.ts'
-import { type failedProfileSchema, headerSchema, type pfxProfileSchema, type scepProfileSchema, type trustedRootSchema } from './schema.ts'
+import {
+  type failedProfileSchema,
+  headerSchema,
+  inapplicableProfileSchema,
+  type pfxProfileSchema,
+  type scepProfileSchema,
+  type trustedRootSchema,
+} from './schema.ts'
 
 /** No tenant's policy for one device comes near them; a document beyond is `ERR_LIMIT_EXCEEDED`. */
 export const maxPolicyBytes = 8 * 1024 * 1024
@@ -19,12 +26,17 @@ export const policySchemaVersion = 1
  * The wire document of one device: JSON, UTF-8. Members that are not named here are ignored, at the top and in
  * profiles alike, so that a newer server can add some; a change of meaning raises `schemaVersion`.
  */
-export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' | 'scepProfiles' | 'pfxProfiles' | 'failedProfiles'> & {
+export type PolicyDocument = Omit<
+  z.input<typeof headerSchema>,
+  'trustedRoots' | 'scepProfiles' | 'pfxProfiles' | 'failedProfiles' | 'notApplicable'
+> & {
   readonly trustedRoots: readonly z.input<typeof trustedRootSchema>[]
   readonly scepProfiles: readonly z.input<typeof scepProfileSchema>[]
   /** Default none. */
   readonly pfxProfiles?: readonly z.input<typeof pfxProfileSchema>[]
   readonly failedProfiles: readonly z.input<typeof failedProfileSchema>[]
+  /** For the report alone. Default none. */
+  readonly notApplicable?: readonly z.input<typeof inapplicableProfileSchema>[]
 }
 
 /**
@@ -32,14 +44,15 @@ export type PolicyDocument = Omit<z.input<typeof headerSchema>, 'trustedRoots' |
  *
  * An error of the document is `ERR_POLICY_INVALID` and names the field and what was expected; so is a profile whose
  * `id` or `principal` cannot be read, because nobody could tell which one has failed. Any other error inside one
- * profile, or an id used twice, makes that profile a `FailedProfile` (`ERR_PROFILE_INVALID`), and the others go on.
+ * profile, or an id used twice, makes that profile a `FailedProfile` (`ERR_PROFILE_INVALID`), and the others go on. What cannot be read of
+ * `notApplicable` is passed over.
  * More than 8 MiB or 10,000 profiles: `ERR_LIMIT_EXCEEDED`.
  */
 export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy {
   const header = parseHeader(bytes)
   if (deviceId !== undefined && header.deviceId !== deviceId) throw invalid('deviceId', `expected "${deviceId}"`)
-  const { trustedRoots, scepProfiles, pfxProfiles = [], failedProfiles } = header
-  const count = trustedRoots.length + scepProfiles.length + pfxProfiles.length + failedProfiles.length
+  const { trustedRoots, scepProfiles, pfxProfiles = [], failedProfiles, notApplicable = [] } = header
+  const count = trustedRoots.length + scepProfiles.length + pfxProfiles.length + failedProfiles.length + notApplicable.length
   if (count > maxPolicyProfiles) {
     throw new AgentError('ERR_LIMIT_EXCEEDED', `the policy document has ${count} profiles; at most ${maxPolicyProfiles} are read`)
   }
@@ -49,7 +62,15 @@ export function parsePolicy(bytes: Uint8Array, deviceId?: string): DevicePolicy 
   const fingerprints = new Map(roots.map((root) => [root.id, root.fingerprint]))
   const profiles = parseCertificateProfiles({ scepProfiles, pfxProfiles }, fingerprints, failures)
   const lifecycle = header.lifecycle && { lifecycle: header.lifecycle }
-  return { revision: header.revision, ...lifecycle, trustedRoots: roots, ...profiles, failedProfiles: failures.list() }
+  const inapplicable = notApplicable.flatMap((value) => inapplicableProfileSchema.safeParse(value).data ?? [])
+  return {
+    revision: header.revision,
+    ...lifecycle,
+    trustedRoots: roots,
+    ...profiles,
+    failedProfiles: failures.list(),
+    ...(inapplicable.length > 0 && { notApplicable: inapplicable }),
+  }
 }
 
 const versionSchema = z.object({ schemaVersion: z.unknown() })

@@ -16,6 +16,7 @@ export const headerSchema = z.object({
   scepProfiles: z.array(z.unknown()),
   pfxProfiles: z.array(z.unknown()).optional(),
   failedProfiles: z.array(z.unknown()),
+  notApplicable: z.array(z.unknown()).optional(),
 })
 
 const displayName = z.string().max(1024)
@@ -93,6 +94,14 @@ export const pfxProfileSchema = z.object({
   keyStorage: keyStorageSchema,
   /** Default false. */
   exportable: z.boolean().optional(),
+})
+
+/** A profile that the service knows not to be for this device's OS (S12). */
+export const inapplicableProfileSchema = z.object({
+  id: idSchema,
+  displayName,
+  factId: z.string().max(256).exactOptional(),
+  reason: z.string().max(4096),
 })
 
 export const failedProfileSchema = z.object({

@@ -1,9 +1,14 @@
-import type { Device } from '../tenant/index.ts'
+import { type Device, osVersionOf } from '../tenant/index.ts'
 import type { DeviceSpec } from './device.ts'
 
-/** A tenant's device as it is emulated. Those of its management modes that are systems of their own become one. */
+/** A tenant's device as it is emulated. */
 export function deviceSpecOf({ id, platform, osVersion, management, userConsent }: Device): DeviceSpec {
-  const spec = { id, platform, osVersion, ...(userConsent && { userConsent }) }
-  if (management === 'windowsPhone81') return { ...spec, osVersion: `Phone ${osVersion}` }
-  return management === undefined || management === 'windows10X' ? spec : { ...spec, management }
+  const spec = {
+    id,
+    platform,
+    osVersion: osVersionOf({ osVersion, ...(management && { management }) }),
+    ...(userConsent && { userConsent }),
+  }
+  const isSystem = management === 'windowsPhone81' || management === 'windows10X'
+  return management === undefined || isSystem ? spec : { ...spec, management }
 }

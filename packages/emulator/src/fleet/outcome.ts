@@ -1,4 +1,4 @@
-import type { AgentErrorCode, KeyPlacement, ProfileStatus } from '@certfleet/agent-core'
+import type { AgentErrorCode, InapplicableProfile, KeyPlacement, ProfileStatus } from '@certfleet/agent-core'
 import type { FleetPlatform } from '../scenario/schema.ts'
 
 export interface DeviceFailure {
@@ -24,6 +24,8 @@ export interface DeviceOutcome {
   readonly failures: readonly DeviceFailure[]
   /** What goes on once its user has done something: no failure, and tried at every pass. */
   readonly waitingForUser: readonly DeviceFailure[]
+  /** Profiles that are not for its OS: no failure (S12). */
+  readonly notApplicable: readonly InapplicableProfile[]
   /** Where the key of each certificate is, and why. */
   readonly keys: readonly KeyPlacement[]
   /** Settings of its profiles that have no effect on its OS, once a profile. */

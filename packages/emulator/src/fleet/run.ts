@@ -100,6 +100,7 @@ async function checkedIn(spec: DeviceSpec, device: EmulatedDevice, options: Flee
     keys: identities.map(({ placement }) => placement),
     ignoredSettings: watch.ignoredSettings(),
     profiles: watch.profiles(),
+    notApplicable: watch.notApplicable(),
   }
 }
 
@@ -115,6 +116,7 @@ const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
   keys: [],
   ignoredSettings: [],
   profiles: [],
+  notApplicable: [],
 })
 
 /** Passes until nothing is pending; what failed is not waited for. */

@@ -1,4 +1,4 @@
-import type { ActionResult, Agent, AgentErrorCode, Clock, Instant } from '@certfleet/agent-core'
+import type { ActionResult, Agent, AgentErrorCode, Clock, InapplicableProfile, Instant } from '@certfleet/agent-core'
 import type { DeviceFailure, ProfileOutcome } from './outcome.ts'
 
 export interface DeviceWatch {
@@ -12,6 +12,8 @@ export interface DeviceWatch {
   ignoredSettings(): readonly string[]
   /** By the last pass. */
   profiles(): readonly ProfileOutcome[]
+  /** By the last pass. */
+  notApplicable(): readonly InapplicableProfile[]
 }
 
 /** Follows what an agent does, pass after pass. */
@@ -21,6 +23,7 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
   const enrollmentMs: number[] = []
   let ignoredSettings: readonly string[] = []
   let profiles: readonly ProfileOutcome[] = []
+  let notApplicable: readonly InapplicableProfile[] = []
 
   agent.on('result', ({ kind, subject, status, durationMs, code, message }: ActionResult) => {
     if (status === 'failed') failures.set(subject, { subject, code: code as AgentErrorCode, message: message ?? '' })
@@ -36,6 +39,7 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
   agent.on('pass', ({ report }) => {
     ignoredSettings = report.profiles.flatMap((profile) => profile.ignoredSettings ?? [])
     profiles = report.profiles.map(({ profileId, principal, state, os }) => ({ profileId, principal, state, ...(os && { os }) }))
+    notApplicable = report.notApplicable ?? []
   })
 
   const failed = (onUser: boolean) => [...failures.values()].filter(({ code }) => (code === 'ERR_USER_ACTION_REQUIRED') === onUser)
@@ -45,5 +49,6 @@ export function watchDevice(agent: Agent, clock: Clock): DeviceWatch {
     enrollmentMs: () => enrollmentMs,
     ignoredSettings: () => ignoredSettings,
     profiles: () => profiles,
+    notApplicable: () => notApplicable,
   }
 }

@@ -1,4 +1,4 @@
-import type { AgentErrorCode, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
+import type { AgentErrorCode, Inapplicable, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
 import { build } from 'hdr-histogram-js'
 import type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from '../fleet/outcome.ts'
 import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
@@ -53,6 +53,8 @@ export interface RunResults extends KeyResults {
     readonly pending: number
     /** Roots and profiles that go on once a user has done something. */
     readonly waitingForUser: number
+    /** Profiles that are not for the OS of their device: neither installed nor failed. */
+    readonly notApplicable: number
   }
   readonly failuresByCode: FailuresByCode
   /** Certificates installed over the duration of the whole run. */
@@ -64,6 +66,15 @@ export interface RunResults extends KeyResults {
   readonly profiles: readonly (OfDevice & ProfileOutcome)[]
   readonly failures: readonly FailureOfDevice[]
   readonly waitingForUser: readonly FailureOfDevice[]
+  readonly notApplicable: readonly InapplicableToDevice[]
+}
+
+/** `profileId` and, by name, `profile`; `factId` is that of the fact which says so. */
+export interface InapplicableToDevice extends Inapplicable {
+  readonly device: string
+  readonly platform: FleetPlatform
+  readonly profileId: string
+  readonly profile: string
 }
 
 export type FailureOfDevice = OfDevice & DeviceFailure
@@ -71,6 +82,9 @@ export type FailureOfDevice = OfDevice & DeviceFailure
 export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome): RunResults {
   const total = platformResults(devices)
   const waitingForUser = devices.flatMap((device) => ofDevice(device, device.waitingForUser))
+  const notApplicable = devices.flatMap(({ deviceId: device, platform, notApplicable }) =>
+    notApplicable.map(({ id: profileId, displayName: profile, ...why }) => ({ device, platform, profileId, profile, ...why })),
+  )
   const present = fleetPlatforms.filter((platform) => devices.some((device) => device.platform === platform))
   return {
     seed,
@@ -82,6 +96,7 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
       failed: total.failed,
       pending: total.pending,
       waitingForUser: waitingForUser.length,
+      notApplicable: notApplicable.length,
     },
     failuresByCode: total.failuresByCode,
     enrollmentsPerSecond: perSecond(total.certificatesInstalled, durationMs),
@@ -95,6 +110,7 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
     failures: devices.flatMap((device) => ofDevice(device, device.failures)),
     profiles: devices.flatMap((device) => ofDevice(device, device.profiles)),
     waitingForUser,
+    notApplicable,
   }
 }
 

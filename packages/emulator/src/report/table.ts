@@ -1,6 +1,6 @@
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { adviceText } from './advice.ts'
-import type { FailureOfDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
+import type { FailureOfDevice, InapplicableToDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
 
 const header = ['platform', 'devices', 'roots', 'certificates', 'failed', 'p50 ms', 'p90 ms', 'p99 ms']
 
@@ -15,11 +15,22 @@ export function renderResults(results: RunResults): string {
     '',
     summary,
     ...keyLines(results),
+    ...inapplicableLines(results),
     ...pending,
     ...interrupted,
     ...failureLines(results),
     ...waitingLines(results),
   ].join('\n')
+}
+
+/** One line a fact. */
+function inapplicableLines({ notApplicable }: RunResults): string[] {
+  const why = ({ factId, reason }: InapplicableToDevice) => factId ?? reason
+  return [...new Set(notApplicable.map(why))].map((fact) => {
+    const profiles = notApplicable.filter((profile) => why(profile) === fact)
+    const [first] = profiles as [InapplicableToDevice]
+    return `${profiles.length} not applicable (${fact}): ${first.reason} First: ${first.device}, "${first.profile}"`
+  })
 }
 
 /** Nothing of either is no line. */

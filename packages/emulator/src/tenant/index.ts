@@ -3,7 +3,7 @@ export { type DeviceCounts, type GeneratedTenant, generateTenant, type Managemen
 export { importGraph } from './import.ts'
 export { type AssignedProfile, assignProfiles, type Intent } from './intent.ts'
 export { loadExport, loadTenant } from './load.ts'
-export { isApplicable } from './reach.ts'
+export { osVersionOf } from './reach.ts'
 export { type RenderOptions, renderPolicy } from './render.ts'
 export { type ImportedRevision, renderPfxRequests } from './render-pfx.ts'
 export { type Replacement, type RetargetOptions, retarget } from './retarget.ts'

@@ -6,21 +6,19 @@ interface FamilyFacts {
   readonly modes: readonly ManagementMode[]
   /** Reaches devices that state no mode. */
   readonly modeOptional: boolean
-  /** Dotted; Windows by its NT number, 8.1 being 6.3 (S2, A1, A3). */
-  readonly minimumOs: string
 }
 
 export const families: Readonly<Record<Family, FamilyFacts>> = {
-  ios: { platform: 'ios', modes: [], modeOptional: true, minimumOs: '6.0' },
-  macos: { platform: 'macos', modes: [], modeOptional: true, minimumOs: '10.9' },
-  androidDeviceAdministrator: { platform: 'android', modes: ['deviceAdministrator', 'knox'], modeOptional: true, minimumOs: '4.0' },
-  androidDeviceOwner: { platform: 'android', modes: ['deviceOwner'], modeOptional: true, minimumOs: '4.0' },
-  androidForWork: { platform: 'android', modes: ['workProfile'], modeOptional: true, minimumOs: '4.0' },
-  androidWorkProfile: { platform: 'android', modes: ['workProfile'], modeOptional: true, minimumOs: '4.0' },
-  aosp: { platform: 'android', modes: ['aosp'], modeOptional: true, minimumOs: '4.0' },
-  windows10X: { platform: 'windows', modes: ['windows10X'], modeOptional: false, minimumOs: '10.0' },
-  windows81: { platform: 'windows', modes: [], modeOptional: true, minimumOs: '6.3' },
-  windowsPhone81: { platform: 'windows', modes: ['windowsPhone81'], modeOptional: false, minimumOs: '6.3' },
+  ios: { platform: 'ios', modes: [], modeOptional: true },
+  macos: { platform: 'macos', modes: [], modeOptional: true },
+  androidDeviceAdministrator: { platform: 'android', modes: ['deviceAdministrator', 'knox'], modeOptional: true },
+  androidDeviceOwner: { platform: 'android', modes: ['deviceOwner'], modeOptional: true },
+  androidForWork: { platform: 'android', modes: ['workProfile'], modeOptional: true },
+  androidWorkProfile: { platform: 'android', modes: ['workProfile'], modeOptional: true },
+  aosp: { platform: 'android', modes: ['aosp'], modeOptional: true },
+  windows10X: { platform: 'windows', modes: ['windows10X'], modeOptional: false },
+  windows81: { platform: 'windows', modes: [], modeOptional: true },
+  windowsPhone81: { platform: 'windows', modes: ['windowsPhone81'], modeOptional: false },
 }
 
 export interface ProfileType {
@@ -28,14 +26,9 @@ export interface ProfileType {
   readonly name: string
   readonly kind: 'trusted-root' | 'scep' | 'pkcs' | 'imported-pfx'
   readonly family: Family
-  /** Where it is not its family's. */
-  readonly minimumOs?: string
   /** Families whose Trusted profiles it may name. Default: its own. */
   readonly rootFamilies?: readonly Family[]
 }
-
-/** S4. */
-const windows10 = { minimumOs: '10.0' } as const
 
 /** Those that certfleet evaluates. */
 export const profileTypes: readonly ProfileType[] = [
@@ -66,7 +59,7 @@ export const profileTypes: readonly ProfileType[] = [
   { name: 'androidForWorkPkcsCertificateProfile', kind: 'pkcs', family: 'androidForWork' },
   { name: 'androidWorkProfilePkcsCertificateProfile', kind: 'pkcs', family: 'androidWorkProfile' },
   { name: 'aospDeviceOwnerPkcsCertificateProfile', kind: 'pkcs', family: 'aosp' },
-  { name: 'windows10PkcsCertificateProfile', kind: 'pkcs', family: 'windows81', ...windows10 },
+  { name: 'windows10PkcsCertificateProfile', kind: 'pkcs', family: 'windows81' },
   { name: 'iosImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'ios' },
   { name: 'macOSImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'macos' },
   { name: 'androidImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'androidDeviceAdministrator' },
@@ -78,9 +71,9 @@ export const profileTypes: readonly ProfileType[] = [
     family: 'androidForWork',
     rootFamilies: ['androidForWork', 'androidWorkProfile'],
   },
-  { name: 'windows10ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windows81', ...windows10 },
-  { name: 'windows10PFXImportCertificateProfile', kind: 'imported-pfx', family: 'windows81', ...windows10 },
-  { name: 'windowsPhone81ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windowsPhone81', ...windows10 },
+  { name: 'windows10ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windows81' },
+  { name: 'windows10PFXImportCertificateProfile', kind: 'imported-pfx', family: 'windows81' },
+  { name: 'windowsPhone81ImportedPFXCertificateProfile', kind: 'imported-pfx', family: 'windowsPhone81' },
 ]
 
 const byName = new Map(profileTypes.map((type) => [type.name.toLowerCase(), type]))

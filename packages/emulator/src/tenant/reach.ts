@@ -1,5 +1,6 @@
-import { AgentError, type Principal } from '@certfleet/agent-core'
-import type { AssignedProfile, Intent } from './intent.ts'
+import { AgentError, type Inapplicable, type InapplicableProfile, type Principal } from '@certfleet/agent-core'
+import { parseOs, whyInapplicable } from '@certfleet/platforms'
+import type { Intent } from './intent.ts'
 import { families, profileTypeOf } from './profile-types.ts'
 import type { AssignmentTarget, Device, IntentProfile, Tenant } from './types.ts'
 import type { Subscriber } from './variables.ts'
@@ -12,7 +13,36 @@ export interface ReachedBy {
 
 /** The profiles that are for that device and reach it, in the order of the export. */
 export function profilesReaching(intent: Intent, tenant: Tenant, subscriber: Subscriber): readonly ReachedBy[] {
-  return applicable(intent, subscriber.device)
+  const applies = applicability(subscriber.device)
+  return reached(intent, tenant, subscriber).filter(({ profile }) => applies(profile) === undefined)
+}
+
+/** The profiles that reach that device and are not for its OS version (S2, S3, S4, S12). */
+export function profilesBeyond(intent: Intent, tenant: Tenant, subscriber: Subscriber): readonly InapplicableProfile[] {
+  const applies = applicability(subscriber.device)
+  return reached(intent, tenant, subscriber).flatMap(({ profile }) => {
+    const why = applies(profile)
+    return why ? [{ id: profile.id, displayName: profile.displayName, ...why }] : []
+  })
+}
+
+/** By the type alone: what is wrong with a profile does not matter where it is for nobody. */
+function applicability(device: Device): (profile: IntentProfile) => Inapplicable | undefined {
+  const os = parseOs(device.platform, osVersionOf(device))
+  return ({ typeName }) => {
+    const kind = profileTypeOf(typeName)?.kind
+    return kind && whyInapplicable(kind === 'trusted-root' || kind === 'scep' ? kind : 'pfx', os)
+  }
+}
+
+/** As `parseOs` reads it: a tenant tells phones by their management. */
+export function osVersionOf({ osVersion, management }: Pick<Device, 'osVersion' | 'management'>): string {
+  return management === 'windowsPhone81' ? `Phone ${osVersion}` : osVersion
+}
+
+function reached(intent: Intent, tenant: Tenant, subscriber: Subscriber): readonly ReachedBy[] {
+  return (intent.byPlatform.get(subscriber.device.platform) ?? [])
+    .filter(({ profile }) => isManagedFor(profile, subscriber.device))
     .map(({ profile, targets }) => ({ profile, assignedTo: principalsReached(targets, intent, tenant, subscriber) }))
     .filter(({ assignedTo }) => assignedTo.length > 0)
 }
@@ -24,44 +54,16 @@ export function subscriberOf(tenant: Tenant, deviceId: string): Subscriber {
   return { device, user: device.user === undefined ? undefined : tenant.users.get(device.user) }
 }
 
-/** Whether profiles of that type are for that device at all: platform, management mode, minimum OS (S2, S3, S4, S12). */
-export function isApplicable(profile: Pick<IntentProfile, 'family' | 'typeName'>, device: Device): boolean {
-  const { platform, modes, modeOptional, minimumOs: ofFamily } = families[profile.family]
-  const minimumOs = profileTypeOf(profile.typeName)?.minimumOs ?? ofFamily
-  if (platform !== device.platform) return false
-  const modeFits =
-    device.management === undefined ? modeOptional : modes.length === 0 ? !isPhoneMode(device) : modes.includes(device.management)
-  return modeFits && compareVersions(platform === 'windows' ? ntVersion(device.osVersion) : device.osVersion, minimumOs) >= 0
-}
-
-function applicable(intent: Intent, device: Device): readonly AssignedProfile[] {
-  return (intent.byPlatform.get(device.platform) ?? []).filter(({ profile }) => isApplicable(profile, device))
+/** Whether profiles of that type are for devices that are managed so. */
+function isManagedFor({ family }: IntentProfile, device: Device): boolean {
+  const { modes, modeOptional } = families[family]
+  if (device.management === undefined) return modeOptional
+  return modes.length === 0 ? !isPhoneMode(device) : modes.includes(device.management)
 }
 
 /** Windows 10X and Windows Phone 8.1 take no desktop profiles. */
 function isPhoneMode({ management }: Device): boolean {
   return management === 'windowsPhone81' || management === 'windows10X'
-}
-
-const ntByName = new Map([
-  ['7', '6.1'],
-  ['8', '6.2'],
-  ['8.0', '6.2'],
-  ['8.1', '6.3'],
-])
-
-/** People write Windows 8.1 by its name; it calls itself 6.3. */
-function ntVersion(version: string): string {
-  return ntByName.get(version) ?? version
-}
-
-function compareVersions(a: string, b: string): number {
-  const [left, right] = [a.split('.'), b.split('.')]
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const difference = Number(left[i] ?? 0) - Number(right[i] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
 }
 
 /** Through whom a profile reaches the device: its user, itself or both; nobody where an excluded group holds either. */

@@ -1,6 +1,6 @@
 import { AgentError, type FailedProfile, type PolicyDocument, type Principal, type StoreName } from '@certfleet/agent-core'
 import type { Intent } from './intent.ts'
-import { profilesReaching, subscriberOf } from './reach.ts'
+import { profilesBeyond, profilesReaching, subscriberOf } from './reach.ts'
 import { type ImportedRevision, renderPfx, type WirePfx } from './render-pfx.ts'
 import { linkedRoot, resolvedNames } from './resolved.ts'
 import type { IntentProfile, ScepIntent, Tenant, TrustedRootIntent } from './types.ts'
@@ -17,8 +17,8 @@ export interface RenderOptions {
 
 /**
  * What one device is to have: the profiles of its platform, management and OS version that reach it or its user, with
- * every variable resolved. A profile that cannot be delivered is in `failedProfiles`; one that is not for this device is
- * nowhere (S12). Reads nothing but its arguments. Fails with `ERR_PROFILE_INVALID` for a device that the tenant lacks.
+ * every variable resolved. A profile that cannot be delivered is in `failedProfiles`, one that is not for its OS version in
+ * `notApplicable`; one of another platform or management is nowhere (S12). Reads nothing but its arguments. Fails with `ERR_PROFILE_INVALID` for a device that the tenant lacks.
  */
 export function renderPolicy(
   intent: Intent,
@@ -38,6 +38,7 @@ export function renderPolicy(
     else if ('kind' in rendered) pfxProfiles.push(rendered)
     else scepProfiles.push(rendered)
   }
+  const notApplicable = profilesBeyond(intent, tenant, subscriber)
   return {
     schemaVersion: 1,
     revision,
@@ -46,6 +47,7 @@ export function renderPolicy(
     scepProfiles,
     ...(pfxProfiles.length > 0 && { pfxProfiles }),
     failedProfiles,
+    ...(notApplicable.length > 0 && { notApplicable: [...notApplicable] }),
   }
 }
 

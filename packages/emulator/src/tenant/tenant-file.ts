@@ -38,7 +38,7 @@ const userShape = z.strictObject({
 const deviceShape = z.strictObject({
   id: text.regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected 1 to 200 characters, none of them a control character'),
   platform: z.enum(platforms, `expected one of ${platforms.join(', ')}`),
-  osVersion: text.regex(/^\d+(\.\d+)*$/, 'expected dotted numbers'),
+  osVersion: text.regex(/^\d{1,9}(\.\d{1,9}){0,4}$/, 'expected dotted numbers'),
   management: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
   userConsent: z.enum(['granted', 'refused', 'waiting'], 'expected granted, refused or waiting').optional(),
   user: text.optional(),

@@ -1,7 +1,8 @@
-import { AgentError, type KeyStorageOption, type PfxSpec } from '@certfleet/agent-core'
+import type { KeyStorageOption, PfxSpec } from '@certfleet/agent-core'
 import type { KeyWish } from '../behaviour.ts'
-import { type Fact, holds, says } from '../fact.ts'
+import { holds, says } from '../fact.ts'
 import type { Os } from '../os.ts'
+import { refuse } from '../refusals.ts'
 import { windowsFacts } from './facts.ts'
 
 /** Where a key goes by option and OS version. What Windows cannot do there: `ERR_UNSUPPORTED`. */
@@ -54,8 +55,4 @@ function refuseLargeTpmKey(keyBits: number, os: Os): void {
   const largest = says(largestTpmKeyBits, os)
   if (keyBits <= largest) return
   refuse(largestTpmKeyBits, `the TPM makes keys of up to ${largest} bits, the profile asks for ${keyBits}; use the software provider`)
-}
-
-function refuse(fact: Fact, reason: string): never {
-  throw new AgentError('ERR_UNSUPPORTED', `${reason} (${fact.id})`)
 }
