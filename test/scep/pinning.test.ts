@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { buildCertificatesOnly } from '@certfleet/agent-core/cms'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
 import t from 'tap'
@@ -25,6 +26,8 @@ t.test('the same answer under the same rules is judged once', async (t) => {
   const first = pinCaCertificates(body, { trust, at })
   t.equal(pinCaCertificates(Uint8Array.from(body), { trust, at: at + 1000 }), first)
   t.not(pinCaCertificates(body, { trust: { fingerprint: fingerprintOf(root) }, at }), first)
+  const thumbprint = createHash('sha1').update(root).digest('hex')
+  t.not(pinCaCertificates(body, { trust: { thumbprint }, at }), first)
   t.not(pinCaCertificates(body, { trust, at, legacySha1: true }), first)
 })
 

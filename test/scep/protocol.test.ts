@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   AgentError,
   createCsr,
@@ -118,6 +119,8 @@ t.test('the CA is pinned before anything is sent to it', async (t) => {
     ['another CA', { caCert: foreign }, {}],
     ['an RA certificate that our CA did not sign', { caCert: bundle([issuing, root, raSigning, foreignRa]) }, {}],
     ['another fingerprint', {}, { trust: { fingerprint: fingerprintOf(foreign) } }],
+    ['another SHA-1 thumbprint', {}, { trust: { thumbprint: createHash('sha1').update(foreign).digest('hex') } }],
+    ["the thumbprint of an RA's certificate", {}, { trust: { thumbprint: createHash('sha1').update(raSigning).digest('hex') } }],
     ['an expired CA', {}, { clock: new FakeClock(4_000_000_001_000) }],
   ]
   for (const [name, script, options] of rows) {
@@ -132,6 +135,8 @@ t.test('who trusts on first use, or by fingerprint, gets a certificate too', asy
     'first-use',
     { fingerprint: fingerprintOf(caCertificates.root) },
     { fingerprint: fingerprintOf(caCertificates.issuing) },
+    { thumbprint: createHash('sha1').update(caCertificates.root).digest('hex') },
+    { thumbprint: createHash('md5').update(caCertificates.issuing).digest('hex') },
   ] as const) {
     t.equal((await enrol({}, { trust }).protocol.request(request, signal)).status, 'issued')
   }

@@ -21,5 +21,7 @@ export type ScepTrust =
   | { readonly root: Uint8Array }
   /** One of the CA's certificates has this SHA-256 fingerprint, hex. */
   | { readonly fingerprint: string }
+  /** One of them has this SHA-1 thumbprint, or MD5 of 32 digits, hex: a weak pin, for profiles that have no place for a better one. */
+  | { readonly thumbprint: string }
   /** Whatever answers first is believed; only where a person asked for it. */
   | 'first-use'

@@ -17,6 +17,7 @@ export {
   type ScepCapabilities,
 } from './capabilities.ts'
 export { buildCertRep, type CertRep, type CertRepAnswer, type CertRepContents, type CertRepRules, parseCertRep } from './cert-rep.ts'
+export { isPinned } from './pinning.ts'
 export {
   buildPkiRequest,
   buildRequestSigner,

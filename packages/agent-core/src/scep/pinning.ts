@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { AgentError } from '../errors.ts'
 import { type Certificate, fingerprintOf, isSelfSigned, parseCertificate } from '../pki/certificate.ts'
 import { type PathVerdict, verifyPath } from '../pki/path/index.ts'
@@ -38,8 +39,13 @@ export function pinCaCertificates(body: Uint8Array, rules: PinningRules): CaCert
 
 /** Everything that the verdict rests on, the time apart. */
 function nameOf(body: Uint8Array, { trust, legacySha1 = false }: PinningRules): string {
-  const anchor = trust === 'first-use' ? trust : 'root' in trust ? `root ${fingerprintOf(trust.root)}` : `fingerprint ${trust.fingerprint}`
-  return `${fingerprintOf(body)} ${anchor} ${legacySha1}`
+  return `${fingerprintOf(body)} ${nameOfTrust(trust)} ${legacySha1}`
+}
+
+function nameOfTrust(trust: ScepTrust): string {
+  if (trust === 'first-use') return trust
+  if ('root' in trust) return `root ${fingerprintOf(trust.root)}`
+  return 'fingerprint' in trust ? `fingerprint ${trust.fingerprint}` : `thumbprint ${trust.thumbprint}`
 }
 
 function commonValidity(certificates: readonly Certificate[]): { from: Instant; until: Instant } {
@@ -69,9 +75,18 @@ function pin(ca: CaCertificates, anchor: Certificate, { at, legacySha1 = false }
 function anchorOf({ authorities, ca }: CaCertificates, trust: ScepTrust): Certificate {
   if (trust === 'first-use') return authorities.find(isSelfSigned) ?? ca
   if ('root' in trust) return parseCertificate(trust.root)
-  const pinned = authorities.find(({ raw }) => fingerprintOf(raw) === trust.fingerprint)
-  return pinned ?? untrusted(`no CA certificate of the SCEP server has the fingerprint ${trust.fingerprint}`)
+  const [digest, named] = 'fingerprint' in trust ? ['fingerprint', trust.fingerprint] : ['thumbprint', trust.thumbprint]
+  return authorities.find(({ raw }) => isPinned(raw, trust)) ?? untrusted(`no CA certificate of the SCEP server has the ${digest} ${named}`)
 }
+
+/** Whether a pin names this certificate, DER. */
+export function isPinned(certificate: Uint8Array, pin: Exclude<ScepTrust, 'first-use' | { readonly root: Uint8Array }>): boolean {
+  if ('fingerprint' in pin) return fingerprintOf(certificate) === pin.fingerprint
+  const hash = pin.thumbprint.length === md5Digits ? 'md5' : 'sha1'
+  return createHash(hash).update(certificate).digest('hex') === pin.thumbprint
+}
+
+const md5Digits = 32
 
 function untrusted(message: string): never {
   throw new AgentError('ERR_CA_UNTRUSTED', message)

@@ -1,6 +1,6 @@
 import type { ScepTrust, Transport } from '@certfleet/agent-core'
-import { fingerprintOf, isSelfSigned } from '@certfleet/agent-core/pki'
-import { type CaCertificates, parseCaCertificates } from '@certfleet/agent-core/scep/messages'
+import { isSelfSigned } from '@certfleet/agent-core/pki'
+import { type CaCertificates, isPinned, parseCaCertificates } from '@certfleet/agent-core/scep/messages'
 
 export interface CaWitness {
   /** The same transport, watched. */
@@ -29,8 +29,8 @@ export function witnessCa(transport: Transport, trust: ScepTrust, onAnchor: (anc
   }
 }
 
-/** By fingerprint, or on first use the root that the server shows, or else the CA that issues. */
+/** By its pin, or on first use the root that the server shows, or else the CA that issues. */
 function anchorAmong({ authorities, ca }: CaCertificates, trust: ScepTrust): Uint8Array | undefined {
-  if (trust === 'first-use' || !('fingerprint' in trust)) return (authorities.find(isSelfSigned) ?? ca).raw
-  return authorities.find(({ raw }) => fingerprintOf(raw) === trust.fingerprint)?.raw
+  if (trust === 'first-use' || 'root' in trust) return (authorities.find(isSelfSigned) ?? ca).raw
+  return authorities.find(({ raw }) => isPinned(raw, trust))?.raw
 }
