@@ -8,7 +8,7 @@ import { command } from './terminal.ts'
 t.test('every command has help with examples', async (t) => {
   const help = await command(['--help'])
   t.match(help, { exitCode: 0, stderr: '' })
-  for (const name of ['run', 'lab', 'enroll', 'keys', 'check']) {
+  for (const name of ['run', 'lab', 'enroll', 'render', 'keys', 'check']) {
     t.match(help.stdout, new RegExp(`^ +${name} `, 'm'))
     const own = await command([name, '--help'])
     t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)
@@ -33,7 +33,16 @@ t.test('bad usage ends with 2 and says what was expected', async (t) => {
     ['an empty seed', ['run', '--seed', ''], /--seed.*whole number or up to 64/],
     ['two scenarios', ['run', 'a.yaml', 'b.yaml'], /too many arguments/],
     ['no path to check', ['check'], /missing required argument 'path'/],
-    ['no URL', ['enroll', '--subject', 'CN=a', '--out', 'x'], /required option '--url/],
+    ['no URL', ['enroll', '--subject', 'CN=a', '--out', 'x'], /no SCEP URL; give it with --url, or .* --from/],
+    ['no subject', ['enroll', '--url', 'http://a/', '--out', 'x'], /no subject; give it with --subject, or .* --from/],
+    ['a profile of no file', [...enroll, '--profile', 'wifi'], /--profile .*--from/],
+    [
+      'a file that is not there',
+      [...enroll, '--from', '/nowhere.mobileconfig'],
+      /--from \/nowhere\.mobileconfig: cannot be read \(ENOENT\)/,
+    ],
+    ['a rendering for no platform', ['render', 'x', '--device', 'a'], /required option '--platform/],
+    ['a rendering for nobody', ['render', 'x', '--platform', 'ios'], /required option '--device/],
     ['a URL that is none', [...enroll, '--url', 'ndes'], /--url.*http or https URL/],
     ['a URL of another scheme', [...enroll, '--url', 'ldap://a/'], /--url.*http or https URL/],
     ['a URL with a query', [...enroll, '--url', 'http://a/?operation=x'], /--url.*without a query/],

@@ -90,7 +90,7 @@ t.test('a delivery is a profile with a payload each', async (t) => {
   })
   const [root, other, scep, pfx] = payloadsOf(text)
   t.match([root?.PayloadType, other?.PayloadType], ['com.apple.security.root', 'com.apple.security.pkcs1'])
-  t.strictSame(Buffer.from(root?.PayloadContent), Buffer.from(rootCertificate))
+  t.ok(Buffer.compare(root?.PayloadContent, rootCertificate) === 0)
   t.equal(scep?.PayloadCertificateUUID, root?.PayloadUUID)
   t.strictSame(
     { ...scep?.PayloadContent, CAFingerprint: Buffer.from(scep?.PayloadContent.CAFingerprint).toString('hex') },
@@ -135,6 +135,34 @@ t.test('what the payload has no place for is told, with the fact', async (t) => 
     [{ reason: /^the SCEP payload has no renewal threshold: .* \(apple\.scep-payload\.no-threshold\)$/ }],
     'apple.scep-payload.no-threshold',
   )
+})
+
+t.test('docs/renderings-apple.md: its table is what is rendered', async (t) => {
+  const page = readFileSync(join(folder, 'docs/renderings-apple.md'), 'utf8')
+  const rows = [...page.matchAll(/^\| (root|SCEP|PFX) \| `(\w+)` \| ([^|]+) \| ([^|]+) \|$/gm)].map(
+    (row) => row.slice(1) as [string, string, string, string],
+  )
+  const user = <T extends { principal: string }>(requests: readonly T[]) => requests.map((one) => ({ ...one, principal: 'user' as const }))
+  const delivery = { ...full, scep: user(full.scep), pfx: user(full.pfx) }
+  const profiles = { root: delivery.roots[0], SCEP: delivery.scep[0], PFX: delivery.pfx[0] }
+  const settings = Object.entries(profiles).flatMap(([of, profile]) =>
+    Object.keys(profile ?? {}).flatMap((name) => (name === 'id' ? [] : [`${of} ${name}`])),
+  )
+  t.strictSame(rows.map(([of, setting]) => `${of} ${setting}`).sort(), settings.sort(), 'every setting has its row')
+  for (const [os, column] of [
+    [ios, 2],
+    [macos, 3],
+  ] as const) {
+    const { text, lost } = renderMobileconfig(delivery, os)
+    for (const row of rows) {
+      const [of, setting, cell] = [row[0] as keyof typeof profiles, row[1], row[column]]
+      const told = lost.find((one) => one.id === profiles[of]?.id && one.setting === setting)
+      const fact = /lost: `([^`]+)`/.exec(cell)?.[1]
+      t.equal(told && /\(([^()]+)\)$/.exec(told.reason)?.[1], fact, `${os.system} ${of} ${setting}`)
+      const key = /^`([^`]+)`/.exec(cell)?.[1]
+      if (key !== undefined) t.ok(text.includes(`<key>${key}</key>`), `${os.system} ${of} ${setting}: ${key}`)
+    }
+  }
 })
 
 t.test('apple.profile.replaced-by: the same device and profile have the same identifiers again', async (t) => {

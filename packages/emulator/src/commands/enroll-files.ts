@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import { access, constants, link, lstat, mkdir, open, unlink } from 'node:fs/promises'
+import { access, constants, lstat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pem } from '../fleet/pem.ts'
 import { InputError } from '../scenario/input-error.ts'
+import { createFile } from './new-file.ts'
 
 export interface EnrolledFiles {
   /** PKCS#8, DER. Absent where the key stays in its storage. */
@@ -38,22 +38,8 @@ export async function prepareFolder(folder: string, keeps: 'key' | 'csr'): Promi
 /** Key first, certificate last, each complete or not there; the key with mode 600. A file that appeared meanwhile is not overwritten. */
 export async function writeEnrolled(paths: EnrolledPaths, { key, chain, csr }: EnrolledFiles): Promise<void> {
   const [leaf, ...issuers] = chain as [Uint8Array, ...Uint8Array[]]
-  if (paths.key !== undefined && key) await create(paths.key, pem('PRIVATE KEY', key), 0o600)
-  await create(paths.chain, issuers.map((issuer) => pem('CERTIFICATE', issuer)).join(''), 0o644)
-  if (paths.csr !== undefined) await create(paths.csr, pem('CERTIFICATE REQUEST', csr), 0o644)
-  await create(paths.certificate, pem('CERTIFICATE', leaf), 0o644)
-}
-
-/** A link, unlike a rename, refuses a name that is taken. */
-async function create(path: string, text: string, mode: number): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`
-  const file = await open(temporary, 'wx', mode)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-    await link(temporary, path)
-  } finally {
-    await file.close()
-    await unlink(temporary)
-  }
+  if (paths.key !== undefined && key) await createFile(paths.key, pem('PRIVATE KEY', key), 0o600)
+  await createFile(paths.chain, issuers.map((issuer) => pem('CERTIFICATE', issuer)).join(''), 0o644)
+  if (paths.csr !== undefined) await createFile(paths.csr, pem('CERTIFICATE REQUEST', csr), 0o644)
+  await createFile(paths.certificate, pem('CERTIFICATE', leaf), 0o644)
 }

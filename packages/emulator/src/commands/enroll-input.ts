@@ -51,6 +51,17 @@ export function urlOption(text: string): string {
   return text
 }
 
+/** What a person typed or a file says, judged by an option's rule. What it does not take: `InputError`. */
+export function judgedAs<T>(rule: (text: string) => T, text: string, where: string): T {
+  try {
+    return rule(text)
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error
+    const message = `${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`
+    throw new InputError(`${where}: ${message}`, { cause: error })
+  }
+}
+
 export interface ChallengeOptions {
   readonly challenge?: string
   readonly challengeFile?: string

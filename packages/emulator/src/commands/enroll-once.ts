@@ -4,6 +4,7 @@ import {
   type EnrollmentOutcome,
   type EnrollmentProtocol,
   type EnrollmentRequest,
+  type HashName,
   type KeyHandle,
   type KeyUsage,
   type PendingSchedule,
@@ -12,18 +13,28 @@ import {
   scepProtocol,
   type Transport,
 } from '@certfleet/agent-core'
-import { type Certificate, createCsr, PurposeOid, verifyIssued } from '@certfleet/agent-core/pki'
+import { type Certificate, createCsr, verifyIssued } from '@certfleet/agent-core/pki'
 import { systemJitter } from '@certfleet/agent-core/system'
-import { behaviourOf } from '@certfleet/platforms'
+import { behaviourOf, pendingScheduleOf, type Retries } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { witnessCa } from './ca-witness.ts'
-import { osVersions } from './enroll-os.ts'
+import { osOf } from './enroll-os.ts'
 
 export interface EnrollmentWish {
-  readonly url: string
+  readonly urls: readonly string[]
+  /** What the OS would call it on the wire. */
+  readonly displayName: string
   readonly transport: Transport
   readonly subject: string
   readonly subjectAltNames: readonly SubjectAltName[]
+  /** Absent: what the key can do. */
+  readonly keyUsages?: readonly KeyUsage[]
+  /** Dotted OIDs. */
+  readonly extendedKeyUsages: readonly string[]
+  /** Absent: the strongest that the CA offers. */
+  readonly hash?: Exclude<HashName, 'sha1'>
+  /** Absent: the platform's. */
+  readonly retries?: Retries
   readonly challenge?: string
   readonly key: KeyHandle
   readonly platform: FleetPlatform
@@ -58,17 +69,16 @@ export interface Rejection {
  */
 export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
   const { subject, subjectAltNames, challenge, key, clock } = wish
-  const behaviour = behaviourOf(wish.platform, osVersions[wish.platform])
+  const behaviour = behaviourOf(wish.platform, osOf(wish.platform).version)
   const witness = witnessCa(wish.transport, wish.trust, wish.onAnchor)
-  // A key that cannot encrypt asks for no keyEncipherment (RFC 8813 3).
-  const keyUsages: readonly KeyUsage[] = key.spec.algorithm === 'rsa' ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature']
-  const contents = { subject, subjectAltNames, keyUsages, extendedKeyUsages: [PurposeOid.ClientAuth] }
+  const contents = { subject, subjectAltNames, keyUsages: keyUsagesOf(wish), extendedKeyUsages: wish.extendedKeyUsages }
   const shown = await createCsr({ ...contents, key, hash: 'sha256' })
   const csr = challenge === undefined ? shown : await createCsr({ ...contents, key, hash: 'sha256', challenge })
-  const { url, trust, legacyDes, legacySha1 } = wish
+  const { urls, trust, hash, legacyDes, legacySha1 } = wish
   const protocol = scepProtocol({
-    urls: [url],
-    habits: behaviour.habits('certfleet'),
+    urls,
+    habits: behaviour.habits(wish.displayName),
+    ...(hash && { hash }),
     transport: witness.transport,
     trust,
     legacyDes,
@@ -76,7 +86,9 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
     clock,
     jitter: systemJitter,
   })
-  const outcome = await withDeadline(wish, (signal) => untilDecided(protocol, { csr, key }, behaviour.pendingSchedule, wish, signal))
+  const outcome = await withDeadline(wish, (signal) =>
+    untilDecided(protocol, { csr, key }, pendingScheduleOf(osOf(wish.platform), wish.retries), wish, signal),
+  )
   if (outcome.status === 'rejected') return outcome
   const root = witness.anchor() as Uint8Array
   const { chain, leaf } = verifyIssued({
@@ -87,6 +99,11 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
     at: clock.now(),
   })
   return { chain, leaf, csr: shown }
+}
+
+/** A key that cannot encrypt asks for no keyEncipherment (RFC 8813 3). */
+function keyUsagesOf({ key, keyUsages = ['digitalSignature', 'keyEncipherment'] }: EnrollmentWish): readonly KeyUsage[] {
+  return key.spec.algorithm === 'rsa' ? keyUsages : keyUsages.filter((usage) => usage !== 'keyEncipherment')
 }
 
 type Decision = Exclude<EnrollmentOutcome, { status: 'pending' }>

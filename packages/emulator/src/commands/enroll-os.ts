@@ -1,10 +1,15 @@
 import type { ProfileStanding } from '@certfleet/agent-core'
-import { habitsOf, type OsStatus, osStatusOf, osStatusText, parseOs } from '@certfleet/platforms'
+import { habitsOf, type Os, type OsStatus, osStatusOf, osStatusText, parseOs } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import type { Enrolled, Rejection } from './enroll-once.ts'
 
 /** Releases that the platforms' rules are written for; any other would look the same on the wire. */
-export const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+
+/** The release of a platform that is acted like. */
+export function osOf(platform: FleetPlatform): Os {
+  return parseOs(platform, osVersions[platform])
+}
 
 /** What the OS that was acted like would show. */
 export interface ShownByOs {
@@ -15,12 +20,14 @@ export interface ShownByOs {
 
 interface Asked {
   readonly platform: FleetPlatform
-  readonly url: string
+  readonly urls: readonly string[]
 }
 
-export function shownOfIssued({ leaf }: Enrolled, { platform, url }: Asked): OsStatus {
-  const respondentUrl = url + habitsOf(platform, osVersions[platform], '').urlSuffix
-  return shownOf({ status: { state: 'installed' }, certificate: leaf.raw, respondentUrl, at: leaf.notBefore }, platform).os
+export function shownOfIssued({ leaf }: Enrolled, { platform, urls }: Asked): OsStatus {
+  // Which of several answered is not known here.
+  const respondentUrl = urls.length === 1 ? `${urls[0]}${habitsOf(platform, osVersions[platform], '').urlSuffix}` : undefined
+  const standing = { certificate: leaf.raw, ...(respondentUrl !== undefined && { respondentUrl }), at: leaf.notBefore }
+  return shownOf({ status: { state: 'installed' }, ...standing }, platform).os
 }
 
 export function shownOfRejection({ failInfo, text = '' }: Rejection, { platform }: Asked): ShownByOs {
@@ -34,6 +41,6 @@ export function shownOfFailure(failure: Pick<ProfileStanding['status'], 'code' |
 
 function shownOf(known: Omit<ProfileStanding, 'isPfx' | 'keyUsable'>, platform: FleetPlatform): ShownByOs {
   const standing = { ...known, isPfx: false, keyUsable: true }
-  const os = parseOs(platform, osVersions[platform])
+  const os = osOf(platform)
   return { os: osStatusOf(standing, os), text: osStatusText(standing, os) }
 }

@@ -1,4 +1,4 @@
-import type { AgentError, AgentErrorCode } from '@certfleet/agent-core'
+import type { AgentError, AgentErrorCode, ScepTrust } from '@certfleet/agent-core'
 import { fingerprintOf, formatName, serialNumberHex } from '@certfleet/agent-core/pki'
 import { whoCanFix } from '../report/advice.ts'
 import { printable } from '../report/printable.ts'
@@ -12,16 +12,21 @@ import { tellProblem } from './tell.ts'
 
 interface TellOptions {
   readonly platform: FleetPlatform
-  readonly url: string
+  readonly urls: readonly string[]
   readonly json?: true
 }
 
-/** Nobody vouched for the CA. */
-export function warnOfFirstUse(anchor: Uint8Array, trust: unknown, io: Io): void {
-  if (trust !== 'first-use') return
-  io.err(
-    `warning: the CA is believed on first use; compare its SHA-256 fingerprint and give it with --ca-fingerprint:\n  ${fingerprintOf(anchor)}\n`,
-  )
+/** Nobody vouched for the CA, or only by a digest that is weak. */
+export function warnOfWeakTrust(anchor: Uint8Array, trust: ScepTrust, io: Io): void {
+  const why = weaknessOf(trust)
+  if (why === undefined) return
+  io.err(`warning: ${why}; compare its SHA-256 fingerprint and give it with --ca-fingerprint:\n  ${fingerprintOf(anchor)}\n`)
+}
+
+function weaknessOf(trust: ScepTrust): string | undefined {
+  if (trust === 'first-use') return 'the CA is believed on first use'
+  if (!('thumbprint' in trust)) return undefined
+  return `the CA is pinned by ${trust.thumbprint.length === 32 ? 'MD5' : 'SHA-1'} alone, which is weak`
 }
 
 export function tellIssued(

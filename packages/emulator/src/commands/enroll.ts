@@ -1,36 +1,19 @@
-import { AgentError, type KeySpec, type ScepTrust, type SubjectAltName } from '@certfleet/agent-core'
+import { AgentError } from '@certfleet/agent-core'
 import { type Command, Option } from 'commander'
-import { InputError } from '../scenario/input-error.ts'
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { prepareFolder, writeEnrolled } from './enroll-files.ts'
-import {
-  type ChallengeOptions,
-  challengeOf,
-  fingerprintOption,
-  keyBitsOption,
-  readRoot,
-  sanOption,
-  subjectOption,
-  urlOption,
-} from './enroll-input.ts'
+import { fingerprintOption, keyBitsOption, sanOption, subjectOption, urlOption } from './enroll-input.ts'
 import { type EnrollmentKey, makeFileKey, makeStoredKey } from './enroll-key.ts'
 import { enrollOnce } from './enroll-once.ts'
 import { type ProxyOptions, transportBy, withProxy } from './enroll-proxy.ts'
-import { tellFailure, tellIssued, tellRejection, warnOfFirstUse } from './enroll-tell.ts'
+import { type SettingOptions, settingsOf } from './enroll-settings.ts'
+import { tellFailure, tellIssued, tellRejection, warnOfWeakTrust } from './enroll-tell.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type KspOptions, kspOf, secretBy, withKsp } from './ksp-options.ts'
 import { type LegacyOptions, wholeNumber, withLegacy } from './options.ts'
 import { tellProblem } from './tell.ts'
 
-interface EnrollOptions extends LegacyOptions, ChallengeOptions, KspOptions, ProxyOptions {
-  readonly url: string
-  readonly subject: string
-  readonly san?: readonly SubjectAltName[]
-  readonly keyBits: number
-  readonly keyCurve?: 'P-256' | 'P-384'
-  readonly platform: (typeof fleetPlatforms)[number]
-  readonly caFingerprint?: string
-  readonly root?: string
+interface EnrollOptions extends LegacyOptions, SettingOptions, KspOptions, ProxyOptions {
   readonly timeout: number
   readonly out: string
   readonly json?: true
@@ -46,6 +29,12 @@ Examples:
       --ksp 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0' --pin-file pin.txt --out laptop-1
   $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt --subject 'CN=laptop-1' \\
       --proxy http://proxy.example.com:3128 --proxy-user laptops --proxy-password-file proxy.txt --out laptop-1
+  $ certfleet enroll --from laptop.mobileconfig --out laptop-1
+  $ certfleet enroll --from profiles.mobileconfig --profile wifi --url http://127.0.0.1:2016/scep --out laptop-1
+
+A file that --from names is enrolled from as its OS would: URL, subject, alternative names, key, challenge, thumbprint, roots and retries
+are taken from it, and what that OS would pass over is told. A thumbprint in it is a SHA-1, which is weak: --root and --ca-fingerprint win.
+A PFX in it is not imported.
 
 The challenge is better given by file or CERTFLEET_CHALLENGE: options show in the process list.
 Without --ca-fingerprint or --root the first answer is believed, and the CA's fingerprint is told: compare it.
@@ -63,21 +52,24 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
   const command = program
     .command('enroll')
     .description('Obtain one certificate from any SCEP server: a key made here, cert.pem, chain.pem and key.pem (mode 600) in a folder')
-    .requiredOption('--url <url>', 'the SCEP URL, without operation and message', urlOption)
-    .requiredOption('--subject <dn>', "distinguished name, such as 'CN=laptop-1,O=Example'", subjectOption)
+    .option('--from <file>', "a delivery in an OS's own form, such as laptop.mobileconfig; the other options win over what it says")
+    .option('--profile <id>', 'which SCEP request of that file, where it has several')
+    .option('--url <url>', 'the SCEP URL, without operation and message; needed without --from', urlOption)
+    .option('--subject <dn>', "distinguished name, such as 'CN=laptop-1,O=Example'; needed where no file names one", subjectOption)
     .option('--san <type:value>', 'subject alternative name, email, upn, dns or uri; may be repeated', sanOption)
     .option('--challenge <text>', 'challenge password')
     .option('--challenge-file <file>', 'file whose first line is the challenge password')
-    .option('--key-bits <n>', 'RSA key size', keyBitsOption, 2048)
+    .option('--key-bits <n>', 'RSA key size (default: 2048, or as the file says)', keyBitsOption)
     .addOption(
       new Option('--key-curve <name>', 'an EC key instead; a throwaway RSA key then carries the exchange, which not every server takes')
         .choices(['P-256', 'P-384'])
         .conflicts('keyBits'),
     )
     .addOption(
-      new Option('--platform <name>', 'whose SCEP client to act like; windows appends /pkiclient.exe to the URL')
-        .choices(fleetPlatforms)
-        .default('ios'),
+      new Option(
+        '--platform <name>',
+        'whose SCEP client to act like; windows appends /pkiclient.exe to the URL (default: ios, or whose form the file has)',
+      ).choices(fleetPlatforms),
     )
     .option('--ca-fingerprint <sha256>', 'SHA-256 of one of the CA certificates that the server shows', fingerprintOption)
     .option('--root <file>', 'the root certificate that the CA leads to, PEM or DER')
@@ -93,37 +85,36 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
 }
 
 async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
-  const trust = await trustOf(options)
-  const challenge = await challengeOf(options, io)
+  const settings = await settingsOf(options, io)
+  const { trust, platform, urls, keySpec: spec } = settings
+  const tellOptions = { platform, urls, ...(options.json && { json: options.json }) }
   const ksp = await kspOf(options)
   const transport = await transportBy(options, io)
   const paths = await prepareFolder(options.out, ksp ? 'csr' : 'key')
-  const spec = keySpecOf(options)
   const interrupt = interruptSignal(io)
   let key: EnrollmentKey | undefined
   try {
     const secret = secretBy(options, io, interrupt.signal)
     key = await (ksp ? makeStoredKey({ ksp, spec, folder: options.out, secret, clock: io.clock }) : makeFileKey(spec))
     const outcome = await enrollOnce({
-      ...options,
+      ...settings,
+      legacyDes: options.legacyDes,
+      legacySha1: options.legacySha1,
       transport,
-      ...(challenge !== undefined && { challenge }),
-      subjectAltNames: options.san ?? [],
       key: key.handle,
-      trust,
       timeoutMs: options.timeout * 1000,
       clock: io.clock,
       signal: interrupt.signal,
-      onAnchor: (anchor) => warnOfFirstUse(anchor, trust, io),
+      onAnchor: (anchor) => warnOfWeakTrust(anchor, trust, io),
       onPending: (delayMs) => io.err(`the CA has not decided; asking again in ${Math.round(delayMs / 1000)} s\n`),
     })
-    if ('failInfo' in outcome) return tellRejection(outcome, await key.discard(), options, io)
+    if ('failInfo' in outcome) return tellRejection(outcome, await key.discard(), tellOptions, io)
     await writeEnrolled(paths, { ...outcome, ...(key.pkcs8 && { key: key.pkcs8 }) })
-    tellIssued(outcome, key.storage, paths, options, io)
+    tellIssued(outcome, key.storage, paths, tellOptions, io)
     return 0
   } catch (error) {
     const ended = (await key?.discard()) ?? 'nothing was written'
-    if (error instanceof AgentError) return tellFailure(error, ended, options, io)
+    if (error instanceof AgentError) return tellFailure(error, ended, tellOptions, io)
     if (error !== interrupt.signal.reason) throw error
     tellProblem({ code: 'INTERRUPTED', message: `interrupted; ${ended}` }, options.json === true, io)
     return 130
@@ -132,14 +123,4 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
     await transport.close()
     interrupt.release()
   }
-}
-
-async function trustOf({ root, caFingerprint: fingerprint }: EnrollOptions): Promise<ScepTrust> {
-  if (root !== undefined && fingerprint !== undefined) throw new InputError('--root and --ca-fingerprint were both given; expected one')
-  if (root !== undefined) return { root: await readRoot(root) }
-  return fingerprint === undefined ? 'first-use' : { fingerprint }
-}
-
-function keySpecOf({ keyCurve, keyBits }: EnrollOptions): KeySpec {
-  return keyCurve ? { algorithm: 'ec', curve: keyCurve } : { algorithm: 'rsa', bits: keyBits }
 }

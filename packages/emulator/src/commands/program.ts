@@ -10,6 +10,7 @@ import { defineEnroll } from './enroll.ts'
 import type { ExitCode, Io } from './io.ts'
 import { defineKeys } from './keys.ts'
 import { defineLab } from './lab.ts'
+import { defineRender } from './render.ts'
 import { defineRun } from './run.ts'
 import { tellProblem } from './tell.ts'
 
@@ -40,7 +41,7 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .showHelpAfterError('(--help shows the options, with examples)')
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
-  for (const define of [defineRun, defineLab, defineAdmin, defineEnroll, defineKeys, defineCheck, defineConformance])
+  for (const define of [defineRun, defineLab, defineAdmin, defineEnroll, defineRender, defineKeys, defineCheck, defineConformance])
     define(program, io, end)
   return program
 }

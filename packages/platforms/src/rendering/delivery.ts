@@ -40,7 +40,7 @@ export interface ScepDelivery {
   /** 1-99. */
   readonly renewalThresholdPercent?: number
   readonly retries?: Retries
-  /** SHA-1 of the root that the CA leads to, lower-case hex. */
+  /** SHA-1 of the root that the CA leads to, lower-case hex; in old profiles MD5, of 32 digits. */
   readonly rootThumbprint?: string
   /** The `id` of one of `roots`. */
   readonly rootId?: string

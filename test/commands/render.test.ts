@@ -1,0 +1,285 @@
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '@certfleet/agent-core'
+import { runCommandLine } from '@certfleet/emulator/commands'
+import { type Delivery, readDeliveryFile, renderFor, type ScepDelivery } from '@certfleet/platforms'
+import t from 'tap'
+import { FakeClock } from '../fakes/clock.ts'
+import { root as folder } from '../tooling/root.ts'
+import { exampleProfiles } from './example.ts'
+import { challenge, scepLab } from './scep-lab.ts'
+import { command, terminal } from './terminal.ts'
+
+const own = await scepLab(t)
+const labRoot = own.lab.rootCertificate
+const sha1 = (der: Uint8Array) => createHash('sha1').update(der).digest('hex')
+/** A folder a file: nothing is in the way of another. */
+const work = t.testdir()
+let folders = 0
+const newFolder = () => {
+  const path = join(work, String(++folders))
+  mkdirSync(path)
+  return path
+}
+const tenant = join(exampleProfiles, '../tenant.yaml')
+
+/** The example's profiles, with the lab's root and URL in them. */
+function profilesOf(folder: string): string {
+  const graph = join(folder, 'graph')
+  mkdirSync(graph)
+  for (const name of readdirSync(exampleProfiles)) {
+    const document = JSON.parse(readFileSync(join(exampleProfiles, name), 'utf8'))
+    if (document.trustedRootCertificate) document.trustedRootCertificate = Buffer.from(labRoot).toString('base64')
+    if (document.scepServerUrls) document.scepServerUrls = [own.url]
+    writeFileSync(join(graph, name), JSON.stringify(document))
+  }
+  return graph
+}
+
+t.test('what is rendered for a device is enrolled from', async (t) => {
+  const graph = profilesOf(newFolder())
+  writeFileSync(join(work, 'challenge.txt'), `${challenge}\n`)
+  for (const platform of ['ios', 'macos'] as const) {
+    const file = join(work, `${platform}.mobileconfig`)
+    const wish = ['render', graph, '--platform', platform, '--device', `${platform}-7`, '--out', file]
+    const rendered = await command([...wish, '--challenge-file', join(work, 'challenge.txt')])
+    t.match(rendered, { exitCode: 0, stdout: `${file}\n` }, rendered.stderr)
+    t.match(rendered.stderr, /^"[^"\n]+": validity is lost: .* \(validity\.apple-template\)$/m)
+    t.notMatch(rendered.stdout + rendered.stderr, challenge)
+    t.equal(statSync(file).mode & 0o777, 0o600, 'it holds the challenge')
+    const before = own.requests.length
+    const out = join(work, platform)
+    const options = platform === 'ios' ? [] : ['--platform', platform]
+    const outcome = await command(['enroll', '--from', file, ...options, '--out', out, '--json'])
+    t.match(outcome, { exitCode: 0, stderr: '' }, 'its root vouches for the CA')
+    t.match(JSON.parse(outcome.stdout), { status: 'issued', subject: new RegExp(`^CN=${platform}-user-000001, .*O=Contoso$`) })
+    t.match(
+      openssl('x509', '-in', join(out, 'cert.pem'), '-noout', '-ext', 'subjectAltName'),
+      `email:${platform}-user-000001@contoso.example`,
+    )
+    t.match(own.requests[before]?.headers['user-agent'], platform === 'ios' ? /^profiled/ : /^mdmclient/, 'as its own client')
+    t.match(own.requests[before]?.url, platform === 'ios' ? /message=iOS%20Wi-Fi%20user/ : /message=macOS%20Wi-Fi%20user/)
+  }
+})
+
+t.test('a rendering is told', async (t) => {
+  const wish = ['render', exampleProfiles, '--platform', 'ios', '--device', 'phone-1']
+  await t.test('as one document', async (t) => {
+    const { exitCode, stdout, stderr } = await command([...wish, '--json'], { CERTFLEET_CHALLENGE: challenge })
+    t.equal(exitCode, 0)
+    const { rendering, lost } = JSON.parse(stdout)
+    t.match(rendering, { mediaType: 'application/x-apple-aspen-config', extension: '.mobileconfig', text: challenge })
+    t.match(readDeliveryFile(Buffer.from(rendering.text)).delivery, {
+      deviceId: 'phone-1',
+      scep: [{ challenge, displayName: 'iOS Wi-Fi user' }],
+    })
+    t.equal(lost.length, stderr.trim().split('\n').length, 'a line each')
+    t.notMatch(stderr, challenge)
+  })
+  await t.test('without a challenge', async (t) => {
+    const file = join(newFolder(), 'open.mobileconfig')
+    t.match(await command([...wish, '--out', file]), {
+      exitCode: 0,
+      stderr: /^rendered without a challenge; give one with --challenge-file$/m,
+    })
+    t.equal(statSync(file).mode & 0o777, 0o644)
+    t.notMatch(readFileSync(file, 'utf8'), /<key>Challenge<\/key>/)
+    t.match(await command([...wish, '--out', file]), { exitCode: 2, stderr: /open\.mobileconfig exists and is not overwritten/ })
+    t.strictSame(readdirSync(join(file, '..')), ['open.mobileconfig'], 'no temporary file is left')
+    t.equal((await command(wish)).stdout, readFileSync(file, 'utf8'), 'on stdout, the same again')
+  })
+  await t.test('for a device of a tenant', async (t) => {
+    const jane = (platform: string, device: string) =>
+      command(['render', exampleProfiles, '--platform', platform, '--device', device, '--tenant', tenant, '--json'])
+    t.match(await jane('ios', 'ios-jane'), { exitCode: 0, stdout: /jane/ })
+    t.match(await jane('macos', 'ios-jane'), { exitCode: 2, stderr: /--platform macos: device "ios-jane" is ios in / })
+    t.match(await jane('ios', 'ios-nobody'), { exitCode: 2, stderr: /--device ios-nobody: .* names no such device/ })
+  })
+  await t.test('with what went wrong', async (t) => {
+    const rows: [string, string[], number, RegExp][] = [
+      [
+        'nothing for it',
+        ['render', join(exampleProfiles, 'windows-root.json'), '--platform', 'ios', '--device', 'a'],
+        2,
+        /has nothing for device "a"/,
+      ],
+      ['a file that cannot be written', [...wish, '--out', join(work, 'none', 'a')], 2, /cannot be written \(ENOENT\)/],
+      ['no profiles', ['render', '/nowhere', '--platform', 'ios', '--device', 'a'], 2, /\/nowhere.*ENOENT/],
+      [
+        'a profile that cannot be delivered',
+        ['render', join(exampleProfiles, 'ios-wifi-user.json'), '--platform', 'ios', '--device', 'a'],
+        2,
+        /"iOS Wi-Fi user": not delivered: /,
+      ],
+    ]
+    for (const [name, argv, exitCode, stderr] of rows) t.match(await command(argv), { exitCode, stdout: '', stderr }, name)
+  })
+  await t.test('and the others where one cannot be delivered', async (t) => {
+    const graph = newFolder()
+    for (const name of ['ios-root.json', 'ios-wifi-user.json']) writeFileSync(join(graph, name), readFileSync(join(exampleProfiles, name)))
+    const bad = JSON.parse(readFileSync(join(exampleProfiles, 'ios-wifi-user.json'), 'utf8'))
+    Object.assign(bad, {
+      id: 'c0a70500-0009-4000-8000-000000000002',
+      displayName: 'iOS fqdn',
+      subjectNameFormatString: 'CN={{FullyQualifiedDomainName}}',
+    })
+    writeFileSync(join(graph, 'bad.json'), JSON.stringify(bad))
+    const outcome = await command(['render', graph, '--platform', 'ios', '--device', 'a'])
+    t.match(outcome, { exitCode: 1, stdout: /iOS Wi-Fi user/, stderr: /^"iOS fqdn": not delivered: / })
+  })
+})
+
+const request: ScepDelivery = {
+  id: 'wifi',
+  displayName: 'Wi-Fi',
+  principal: 'device',
+  urls: [own.url],
+  challenge,
+  subject: 'CN=from-file',
+  subjectAltNames: [{ type: 'dns', value: 'from-file.example.com' }],
+  keyBits: 2048,
+}
+
+/** A profile in a file of its own. */
+function fileWith(scep: readonly ScepDelivery[], others: Partial<Delivery> = {}): string {
+  const file = join(newFolder(), 'given.mobileconfig')
+  writeFileSync(file, renderFor('ios', '18', { deviceId: 'a', roots: [], scep, pfx: [], ...others }).text)
+  return file
+}
+const from = (file: string, ...options: string[]) => command(['enroll', '--from', file, '--out', join(file, '../out'), ...options])
+
+t.test('the CA is trusted by the best that the file has', async (t) => {
+  const roots = [{ id: 'root', displayName: 'Root', certificate: labRoot }]
+  const foreign = { id: 'foreign', displayName: 'Foreign', certificate: foreignRoot() }
+  const rows: [string, ScepDelivery, Delivery['roots'], number, RegExp][] = [
+    ['its root by its thumbprint', { ...request, rootThumbprint: sha1(labRoot) }, [foreign, ...roots], 0, /^$/],
+    ['its root by the link', { ...request, rootId: 'root' }, [foreign, ...roots], 0, /^$/],
+    ['its only root', request, roots, 0, /^$/],
+    ['two roots and no word', request, [foreign, ...roots], 0, /believed on first use/],
+    [
+      'a SHA-1 thumbprint',
+      { ...request, rootThumbprint: sha1(labRoot) },
+      [],
+      0,
+      /pinned by SHA-1 alone, which is weak; .*--ca-fingerprint:\n {2}[0-9a-f]{64}\n$/,
+    ],
+    ['an MD5 thumbprint', { ...request, rootThumbprint: createHash('md5').update(labRoot).digest('hex') }, [], 0, /pinned by MD5 alone/],
+    ['another thumbprint', { ...request, rootThumbprint: 'ab'.repeat(20) }, roots, 1, /ERR_CA_UNTRUSTED/],
+    ['another root', { ...request, rootId: 'foreign' }, [foreign, ...roots], 1, /ERR_CA_UNTRUSTED/],
+  ]
+  for (const [name, scep, given, exitCode, stderr] of rows) {
+    t.match(await from(fileWith([scep], { roots: given })), { exitCode, stderr }, name)
+  }
+  const file = fileWith([{ ...request, rootThumbprint: 'ab'.repeat(20) }])
+  t.match(await from(file, '--ca-fingerprint', own.lab.caFingerprint), { exitCode: 0, stderr: '' }, 'an option wins')
+})
+
+t.test('options win over the file', async (t) => {
+  const file = fileWith([{ ...request, urls: ['http://127.0.0.1:1/scep'], challenge: 'not-that-one', keyBits: 1024 }])
+  const options = [
+    '--url',
+    own.url,
+    '--subject',
+    'CN=typed',
+    '--san',
+    'dns:typed.example.com',
+    '--challenge',
+    challenge,
+    '--key-bits',
+    '2048',
+  ]
+  const outcome = await from(file, ...options, '--platform', 'macos', '--json')
+  t.match(JSON.parse(outcome.stdout), { status: 'issued', subject: 'CN=typed' }, outcome.stderr)
+  const text = openssl('x509', '-in', join(file, '../out/cert.pem'), '-noout', '-text')
+  t.match(text, /DNS:typed\.example\.com/)
+  t.match(text, /Public-Key: \(2048 bit\)/)
+  t.notMatch(text, 'from-file')
+})
+
+t.test('a file says what is asked for', async (t) => {
+  const rows: [string, Partial<ScepDelivery>, RegExp][] = [
+    ['key usage 1', { keyUsages: ['digitalSignature'] }, /Key Usage: critical\s+Digital Signature\n/],
+    ['key usage 5', { keyUsages: ['digitalSignature', 'keyEncipherment'] }, /Key Usage: critical\s+Digital Signature, Key Encipherment\n/],
+  ]
+  for (const [name, scep, expected] of rows) {
+    const file = fileWith([{ ...request, ...scep }])
+    t.match(await from(file), { exitCode: 0 }, name)
+    t.match(openssl('x509', '-in', join(file, '../out/cert.pem'), '-noout', '-text'), expected, name)
+  }
+  await t.test('how often a pending request is asked for', async (t) => {
+    own.decision = 'pending'
+    t.teardown(() => {
+      own.decision = 'issue'
+    })
+    const file = fileWith([{ ...request, retries: { count: 2, delayMs: 60_000 } }])
+    const clock = new FakeClock(systemClock.now())
+    const { io, seen, stderr } = terminal({ clock })
+    const running = runCommandLine(['enroll', '--from', file, '--out', join(file, '../out')], io)
+    await seen(/asking again in 0 s/)
+    await clock.advance(0)
+    await seen(/asking again in 60 s/)
+    await clock.advance(60_000)
+    t.equal(await running, 1)
+    t.match(stderr(), /left the request pending through 2 polls/)
+  })
+})
+
+t.test('what a file cannot be enrolled by is told before any connection', async (t) => {
+  const before = own.requests.length
+  const two = [request, { ...request, id: 'vpn' }]
+  const bare = fileWith([{ ...request, subject: '' }])
+  const rows: [string, string, string[], RegExp][] = [
+    ['several requests', fileWith(two), [], /has several SCEP requests; choose with --profile one of "wifi", "vpn"/],
+    ['no such request', fileWith(two), ['--profile', 'mail'], /--profile mail: .* has "wifi", "vpn"/],
+    ['none at all', fileWith([]), [], /has no SCEP request/],
+    ['another platform', fileWith([request]), ['--platform', 'android'], /--platform android: .* is in the form of ios and macos/],
+    ['no subject', bare, [], /names no subject; give one with --subject/],
+    ['a URL with a query', fileWith([{ ...request, urls: [`${own.url}?a=b`] }]), [], /--from .*: URL: .*without a query/],
+  ]
+  for (const [name, file, options, stderr] of rows) t.match(await from(file, ...options), { exitCode: 2, stdout: '', stderr }, name)
+  const bad = join(newFolder(), 'bad.mobileconfig')
+  writeFileSync(bad, '<!DOCTYPE plist [<!ENTITY a "b">]><plist/>')
+  writeFileSync(join(bad, '../text'), 'hello')
+  t.match(await from(bad), { exitCode: 2, stderr: /--from .*bad\.mobileconfig: profile: .*DOCTYPE.*MCProfileErrorDomain 1000/ })
+  t.match(await from(join(bad, '../text')), { exitCode: 2, stderr: /no known form/ })
+  t.equal(own.requests.length, before)
+})
+
+t.test('one of several requests is chosen, and what is passed over is told', async (t) => {
+  const pfx = [{ id: 'mail', displayName: 'Mail', principal: 'device' as const, pfx: new Uint8Array([0x30]), password: 'canary-4711' }]
+  const file = fileWith([request, { ...request, id: 'vpn', subject: 'CN=vpn' }], { pfx })
+  const outcome = await from(file, '--profile', 'vpn', '--json')
+  t.match(JSON.parse(outcome.stdout), { subject: 'CN=vpn' })
+  t.match(outcome.stderr, /passed over: PFX "mail": /)
+  t.notMatch(outcome.stderr, 'canary')
+})
+
+const samples = join(process.env.CERTFLEET_SAMPLES ?? join(folder, '../shared/samples'), 'mobileconfig')
+const missing = existsSync(samples) ? false : 'no samples: set CERTFLEET_SAMPLES to a folder that holds mobileconfig/'
+
+t.test('profiles of public projects enrol, when they name this server', { skip: missing }, async (t) => {
+  const given = (name: string, url: string, secret = '') => {
+    const file = join(newFolder(), `${name}.mobileconfig`)
+    const text = readFileSync(join(samples, `${name}.mobileconfig`), 'utf8')
+    writeFileSync(file, text.replace(url, own.url).replace('SCEP-CHALLENGE-HERE', secret))
+    return file
+  }
+  const enroll = await from(given('enroll', 'https://mdm.example.org/scep', challenge), '--subject', 'CN=mdm')
+  t.match(enroll, { exitCode: 0, stdout: /^issued CN=mdm/, stderr: /passed over: payload ".*": payloads of type "com\.apple\.mdm"/ })
+  const file = given('sceptest', 'http://localhost:9001/scep')
+  const options = ['--subject', 'CN=test', '--challenge', challenge]
+  t.match(await from(file, ...options), { exitCode: 1, stderr: /ERR_CA_UNTRUSTED/ }, 'it brings the root of another CA')
+  const fitting = [...options, '--ca-fingerprint', own.lab.caFingerprint, '--key-bits', '2048']
+  t.match(await from(file, ...fitting), { exitCode: 0, stderr: /passed over: .*"KeyType"/ })
+})
+
+function foreignRoot(): Uint8Array {
+  const document = JSON.parse(readFileSync(join(exampleProfiles, 'ios-root.json'), 'utf8'))
+  return new Uint8Array(Buffer.from(document.trustedRootCertificate, 'base64'))
+}
+
+function openssl(...args: string[]): string {
+  return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
