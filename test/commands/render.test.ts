@@ -128,6 +128,22 @@ t.test('a rendering is told', async (t) => {
     writeFileSync(join(graph, 'bad.json'), JSON.stringify(bad))
     const outcome = await command(['render', graph, '--platform', 'ios', '--device', 'a'])
     t.match(outcome, { exitCode: 1, stdout: /iOS Wi-Fi user/, stderr: /^"iOS fqdn": not delivered: / })
+
+    await t.test('because its OS is too old for the key', async (t) => {
+      writeFileSync(join(graph, 'bad.json'), JSON.stringify({ ...bad, subjectNameFormatString: 'CN=a', keySize: 'size4096' }))
+      const file = join(newFolder(), 'tenant.yaml')
+      const devices = (osVersion: string) => `devices: [{ id: a, platform: ios, osVersion: "${osVersion}", user: u }]\n`
+      const users = 'users: [{ id: u, upn: u@example.com, userName: u, email: u@example.com }]\nassign: all\n'
+      const wish = ['render', graph, '--platform', 'ios', '--device', 'a', '--tenant', file]
+      writeFileSync(file, devices('13.7') + users)
+      t.match(await command(wish), {
+        exitCode: 1,
+        stdout: /2048/,
+        stderr: /^"iOS fqdn": not delivered: ios 13\.7 makes keys of 1024, 2048 bits/,
+      })
+      writeFileSync(file, devices('14.0') + users)
+      t.match(await command(wish), { exitCode: 0, stdout: /<integer>4096/ })
+    })
   })
 })
 
@@ -165,6 +181,7 @@ t.test('the CA is trusted by the best that the file has', async (t) => {
       0,
       /pinned by SHA-1 alone, which is weak; .*--ca-fingerprint:\n {2}[0-9a-f]{64}\n$/,
     ],
+    ['its root by MD5', { ...request, rootThumbprint: createHash('md5').update(labRoot).digest('hex') }, [foreign, ...roots], 0, /^$/],
     ['an MD5 thumbprint', { ...request, rootThumbprint: createHash('md5').update(labRoot).digest('hex') }, [], 0, /pinned by MD5 alone/],
     ['another thumbprint', { ...request, rootThumbprint: 'ab'.repeat(20) }, roots, 1, /ERR_CA_UNTRUSTED/],
     ['another root', { ...request, rootId: 'foreign' }, [foreign, ...roots], 1, /ERR_CA_UNTRUSTED/],
@@ -208,6 +225,16 @@ t.test('a file says what is asked for', async (t) => {
     t.match(await from(file), { exitCode: 0 }, name)
     t.match(openssl('x509', '-in', join(file, '../out/cert.pem'), '-noout', '-text'), expected, name)
   }
+  await t.test('and leaves the size of the key to the OS', async (t) => {
+    const { keyBits: _, ...scep } = request
+    const file = fileWith([scep])
+    t.match(
+      await from(file),
+      { exitCode: 1, stderr: /names no key size, so that the key has 1024 bits as on ios; --key-bits/ },
+      'which the lab refuses',
+    )
+    t.match(await from(file, '--key-bits', '2048'), { exitCode: 0 })
+  })
   await t.test('how often a pending request is asked for', async (t) => {
     own.decision = 'pending'
     t.teardown(() => {

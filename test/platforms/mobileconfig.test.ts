@@ -498,6 +498,12 @@ t.test('XML that is no property list of Apple is refused before the library sees
     ['an integer in words', good.replace('>1<', '>one<'), /<integer>/],
     ['an integer too long', good.replace('>1<', '>1234567890123456<'), /<integer>/],
     ['data that is not base64', profileWith(payload('root', 'security.root', data('').replace('<data>', '<data>*'))), /<data>/],
+    [
+      'data with spaces without end',
+      profileWith(payload('root', 'security.root', data('').replace('<data>', `<data>${' '.repeat(1_000_000)}*`))),
+      /<data>/,
+    ],
+    ['a real without end', good.replace('<integer>1</integer>', `<real>${'1'.repeat(1_000_000)}x</real>`), /<real>/],
     ['a prototype', oneScep('<key>__proto__</key><dict/>'), /cannot be read/],
     ['two values', good.replace('</plist>', '<true/></plist>'), /more than one value/],
     ['nothing', '<plist/>', /nothing in <plist>/],

@@ -6,6 +6,7 @@ export type { UserAnswer, UserConsent, UserStep } from './consent.ts'
 export type { Confidence, Fact } from './fact.ts'
 export { facts, factsOf } from './facts.ts'
 export { type Installation, installationOf } from './installation.ts'
+export { supportedKeyBits } from './key-sizes.ts'
 export {
   compareVersions,
   type FactOverrides,

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
 import { isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
+import { isPinned } from '@certfleet/agent-core/scep/messages'
 import { type ReadDelivery, readDeliveryFile, type ScepDelivery } from '@certfleet/platforms'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
@@ -41,6 +41,7 @@ export async function requestIn({ from: file, profile, platform }: FromOptions, 
   const scep = chosen(delivery.scep, profile, where)
   const told = [
     ...delivery.skipped,
+    ...(scep.keyStorage === undefined ? [] : [`key storage ${scep.keyStorage}: --ksp chooses one`]),
     ...delivery.pfx.map(({ id }) => `PFX "${id}": key and certificate come with it, nothing is to be enrolled`),
   ]
   for (const line of told) io.err(printable(`${file}: passed over: ${line}\n`))
@@ -67,13 +68,9 @@ function chosen(requests: readonly ScepDelivery[], profile: string | undefined, 
 }
 
 /** By its thumbprint, or by its link, or the only root that there is. A thumbprint without its root stays what is pinned. */
-function rootFor({ rootThumbprint, rootId }: ScepDelivery, { roots }: ReadDelivery): Uint8Array | undefined {
-  if (rootThumbprint !== undefined) return roots.find(({ certificate }) => sha1Of(certificate) === rootThumbprint)?.certificate
+function rootFor({ rootThumbprint: thumbprint, rootId }: ScepDelivery, { roots }: ReadDelivery): Uint8Array | undefined {
+  if (thumbprint !== undefined) return roots.find(({ certificate }) => isPinned(certificate, { thumbprint }))?.certificate
   if (rootId !== undefined) return roots.find(({ id }) => id === rootId)?.certificate
   const selfSigned = roots.filter(({ certificate }) => isSelfSigned(parseCertificate(certificate)))
   return selfSigned.length === 1 ? selfSigned[0]?.certificate : undefined
-}
-
-function sha1Of(certificate: Uint8Array): string {
-  return createHash('sha1').update(certificate).digest('hex')
 }

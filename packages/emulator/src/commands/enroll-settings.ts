@@ -53,7 +53,7 @@ export async function settingsOf(options: SettingOptions, io: Io): Promise<Enrol
     subject: options.subject ?? subjectIn(scep, options),
     subjectAltNames: options.san ?? scep?.subjectAltNames ?? [],
     extendedKeyUsages: scep?.extendedKeyUsages ?? [PurposeOid.ClientAuth],
-    keySpec: keySpecOf(options, scep, platform),
+    keySpec: keySpecOf(options, scep, platform, io),
     trust: trust ?? trustIn(file),
     ...(challenge !== undefined && { challenge }),
     ...(scep?.keyUsages && { keyUsages: scep.keyUsages }),
@@ -86,11 +86,15 @@ function trustIn(file: FileRequest | undefined): ScepTrust {
   return thumbprint === undefined ? 'first-use' : { thumbprint }
 }
 
-/** Where a file leaves the size to the OS, it is the OS's. */
-function keySpecOf({ keyCurve, keyBits }: SettingOptions, scep: ScepDelivery | undefined, platform: FleetPlatform): KeySpec {
+/** Where a file leaves the size to the OS, it is the OS's, and told: it may be small. */
+function keySpecOf(options: SettingOptions, scep: ScepDelivery | undefined, platform: FleetPlatform, io: Io): KeySpec {
+  const { keyCurve, keyBits, from } = options
   if (keyCurve) return { algorithm: 'ec', curve: keyCurve }
-  const own = scep && (scep.keyBits ?? behaviourOf(platform, osOf(platform).version).defaultKeyBits)
-  return { algorithm: 'rsa', bits: keyBits ?? own ?? defaultKeyBits }
+  const named = keyBits ?? (scep ? scep.keyBits : defaultKeyBits)
+  if (named !== undefined) return { algorithm: 'rsa', bits: named }
+  const bits = behaviourOf(platform, osOf(platform).version).defaultKeyBits ?? defaultKeyBits
+  io.err(`${from}: names no key size, so that the key has ${bits} bits as on ${platform}; --key-bits chooses another\n`)
+  return { algorithm: 'rsa', bits }
 }
 
 /** The first that is not SHA-1, on an OS that does as its policy says. */

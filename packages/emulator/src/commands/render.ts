@@ -1,5 +1,5 @@
-import { type DevicePolicy, parsePolicy } from '@certfleet/agent-core'
-import { type Delivery, deliveryOf, type Rendering, renderFor } from '@certfleet/platforms'
+import { AgentError, type DevicePolicy, type FailedProfile, parsePolicy, type ScepProfile } from '@certfleet/agent-core'
+import { type Delivery, deliveryOf, type Os, parseOs, type Rendering, renderFor, supportedKeyBits } from '@certfleet/platforms'
 import { type Command, Option } from 'commander'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
@@ -50,20 +50,20 @@ export function defineRender(program: Command, io: Io, end: (code: ExitCode) => 
 
 async function render(profiles: string, options: RenderOptions, io: Io): Promise<ExitCode> {
   const challenge = await challengeOf(options, io)
-  const { policy, osVersion } = await policyFor(profiles, options)
+  const { policy, os } = await policyFor(profiles, options)
   const say = (line: string) => io.err(printable(`${line}\n`))
   for (const { displayName, message } of policy.failedProfiles) say(`"${displayName}": not delivered: ${message}`)
   for (const { displayName } of policy.pfxProfiles) say(`"${displayName}": not rendered: its PFX would have to be issued first`)
   const delivery = deliveryOf(options.device, policy, { challenges: challengesFor(policy, challenge), pfx: new Map() })
   if (delivery.roots.length + delivery.scep.length === 0) throw new InputError(`${profiles}: has nothing for device "${options.device}"`)
   if (challenge === undefined && delivery.scep.length > 0) say('rendered without a challenge; give one with --challenge-file')
-  const rendering = await readingInput(() => renderFor(options.platform, osVersion, delivery))
+  const rendering = await readingInput(() => renderFor(os.platform, os.version, delivery))
   for (const { id, setting, reason } of rendering.lost) say(`${nameOf(id, delivery)}: ${setting} is lost: ${reason}`)
   await write(rendering, challenge !== undefined, options, io)
   return policy.failedProfiles.length === 0 ? 0 : 1
 }
 
-async function policyFor(profiles: string, options: RenderOptions): Promise<{ policy: DevicePolicy; osVersion: string }> {
+async function policyFor(profiles: string, options: RenderOptions): Promise<{ policy: DevicePolicy; os: Os }> {
   const { platform, device: id } = options
   const { imported, tenant } = await readTenant({ ...options, profiles }, populationOf({ [platform]: 1 }))
   const world = options.tenant === undefined ? madeUp(tenant, id) : tenant
@@ -72,7 +72,28 @@ async function policyFor(profiles: string, options: RenderOptions): Promise<{ po
   if (device.platform !== platform) throw new InputError(`--platform ${platform}: device "${id}" is ${device.platform} in ${tenant.file}`)
   const { intent } = assignProfiles(imported, world)
   const document = renderPolicy(intent, world, id, { revision: 1 })
-  return { policy: parsePolicy(Buffer.from(JSON.stringify(document)), id), osVersion: device.osVersion }
+  const os = await readingInput(() => parseOs(platform, device.osVersion))
+  return { policy: accepted(parsePolicy(Buffer.from(JSON.stringify(document)), id), os), os }
+}
+
+/** Without the profiles that the OS cannot follow: they fail, the others go on. */
+function accepted(policy: DevicePolicy, os: Os): DevicePolicy {
+  const judged = policy.scepProfiles.map((profile) => ({ profile, failure: failureOf(profile, os) }))
+  return {
+    ...policy,
+    scepProfiles: judged.flatMap(({ profile, failure }) => (failure ? [] : [profile])),
+    failedProfiles: [...policy.failedProfiles, ...judged.flatMap(({ failure }) => failure ?? [])],
+  }
+}
+
+function failureOf({ id, displayName, principal, request }: ScepProfile, os: Os): FailedProfile | undefined {
+  try {
+    supportedKeyBits(request.keySpec, os)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    return { id, displayName, principal, code: 'ERR_UNSUPPORTED', message: error.message }
+  }
 }
 
 /** The one device of a generated tenant, under the id that was asked for. */

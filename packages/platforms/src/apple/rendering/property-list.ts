@@ -9,15 +9,16 @@ const maxDepth = 32
 const maxElements = 20_000
 
 const containers: ReadonlySet<string> = new Set(['plist', 'dict', 'array'])
+/** Of the text without the white space around it, and in data. No pattern can match in many ways: texts are long. */
 const leaves: Readonly<Record<string, RegExp>> = {
   key: /^/,
   string: /^/,
-  integer: /^\s*[+-]?\d{1,15}\s*$/,
-  real: /^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$/,
-  data: /^[A-Za-z0-9+/\s]*={0,2}\s*$/,
-  date: /^\s*\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\s*$/,
-  true: /^\s*$/,
-  false: /^\s*$/,
+  integer: /^[+-]?\d{1,15}$/,
+  real: /^[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,3})?$/,
+  data: /^[A-Za-z0-9+/]*={0,2}$/,
+  date: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/,
+  true: /^$/,
+  false: /^$/,
 }
 
 /** Apple's own, without an internal subset. */
@@ -120,7 +121,8 @@ function leave(element: Element, parent: Element | undefined): void {
   if (element.awaitsValue) malformed('a key without a value')
   if (element.name === 'plist' && element.children === 0) malformed('nothing in <plist>')
   if (!isLeaf(element)) return
-  if (!leaves[element.name]?.test(element.text)) malformed(`<${element.name}> with something else in it`)
+  const text = element.name === 'data' ? element.text.replace(/\s+/g, '') : element.text.trim()
+  if (!leaves[element.name]?.test(text)) malformed(`<${element.name}> with something else in it`)
   if (element.name !== 'key' || parent === undefined) return
   if (element.text === '' || parent.keys.has(element.text)) malformed('an empty key, or a key that is there twice in its <dict>')
   parent.keys.add(element.text)
