@@ -609,6 +609,13 @@ t.test('a signed profile is read when its signature is good, and its signer is t
   t.match(refusalOf(await sign('bplist00')), { message: /binary property list/ })
 })
 
+t.test('a file is read as the OS that is named, where the form is its own', async (t) => {
+  const strict: FactOverrides = new Map([['apple.scep-payload.misplaced-keys', false]])
+  const misplaced = Buffer.from(profileWith(scep(url, '<key>Challenge</key><string>a</string>')))
+  t.throws(() => readDeliveryFile(misplaced, parseOs('macos', '15', strict)), { message: /outside PayloadContent/ })
+  t.match(readDeliveryFile(misplaced, parseOs('windows', '11', strict)), { form: 'mobileconfig', platforms: ['ios', 'macos'] })
+})
+
 t.test('a file of another form is refused by name', async (t) => {
   for (const file of ['', 'hello', '<html/>', '<SyncML/>']) {
     t.throws(

@@ -5,6 +5,7 @@ import { type ReadDelivery, readDeliveryFile, type ScepDelivery } from '@certfle
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
+import { osOf } from './enroll-once.ts'
 import type { Io } from './io.ts'
 import { readInput } from './read-input.ts'
 
@@ -34,7 +35,7 @@ export async function requestIn({ from: file, profile, platform }: FromOptions, 
     throw new InputError('--profile is for a file with several requests; name one with --from')
   if (file === undefined) return undefined
   const where = `--from ${file}`
-  const { delivery, platforms } = readForm(await readInput('--from', file, maxFileBytes), where)
+  const { delivery, platforms } = readForm(await readInput('--from', file, maxFileBytes), platform, where)
   if (platform !== undefined && !platforms.includes(platform)) {
     throw new InputError(`--platform ${platform}: ${file} is in the form of ${platforms.join(' and ')}`)
   }
@@ -49,9 +50,9 @@ export async function requestIn({ from: file, profile, platform }: FromOptions, 
   return { platform: platform ?? (platforms[0] as FleetPlatform), scep, ...(root && { root }) }
 }
 
-function readForm(bytes: Uint8Array, where: string): ReturnType<typeof readDeliveryFile> {
+function readForm(bytes: Uint8Array, platform: FleetPlatform | undefined, where: string): ReturnType<typeof readDeliveryFile> {
   try {
-    return readDeliveryFile(bytes)
+    return readDeliveryFile(bytes, platform && osOf(platform))
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     throw new InputError(`${where}: ${error.message}`, { cause: error })

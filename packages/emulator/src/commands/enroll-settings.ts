@@ -1,6 +1,7 @@
 import type { HashName, KeySpec, ScepTrust, SubjectAltName } from '@certfleet/agent-core'
 import { PurposeOid } from '@certfleet/agent-core/pki'
 import { behaviourOf, type ScepDelivery, treatmentOf } from '@certfleet/platforms'
+import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { type FileRequest, type FromOptions, requestIn } from './enroll-from.ts'
@@ -93,7 +94,7 @@ function keySpecOf(options: SettingOptions, scep: ScepDelivery | undefined, plat
   const named = keyBits ?? (scep ? scep.keyBits : defaultKeyBits)
   if (named !== undefined) return { algorithm: 'rsa', bits: named }
   const bits = behaviourOf(platform, osOf(platform).version).defaultKeyBits ?? defaultKeyBits
-  io.err(`${from}: names no key size, so that the key has ${bits} bits as on ${platform}; --key-bits chooses another\n`)
+  io.err(printable(`${from}: names no key size, so that the key has ${bits} bits as on ${platform}; --key-bits chooses another\n`))
   return { algorithm: 'rsa', bits }
 }
 

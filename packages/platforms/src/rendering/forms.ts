@@ -9,10 +9,10 @@ interface Form {
   render(delivery: Delivery, os: Os): Rendering
   /** By its looks: what it recognises it may still refuse. */
   recognises(bytes: Uint8Array): boolean
-  read(bytes: Uint8Array): ReadDelivery
+  read(bytes: Uint8Array, os: Os): ReadDelivery
 }
 
-/** One row a form. */
+/** One row a form. Two platforms may use one markup: their rows then recognise the same files, the usual one first. */
 const forms = {
   mobileconfig: { platforms: ['ios', 'macos'], render: renderMobileconfig, recognises: isMobileconfig, read: readMobileconfig },
 } as const satisfies Record<string, Form>
@@ -36,10 +36,22 @@ export function renderFor(platform: PlatformName, osVersion: string, delivery: D
   return form.render(delivery, os)
 }
 
-/** Reads a file in any form. One of no known form, or that its OS would refuse: `ERR_PROFILE_INVALID`. Nothing else is thrown. */
-export function readDeliveryFile(bytes: Uint8Array): DeliveryFile {
-  for (const [name, form] of Object.entries<Form>(forms)) {
-    if (form.recognises(bytes)) return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes) }
-  }
+/** Releases that the platforms' rules are written for. */
+const current: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+
+/**
+ * Reads a file in any form, as `os` would; default: the usual platform of the form, at a current version. One of no known form, or that its
+ * OS would refuse: `ERR_PROFILE_INVALID`; a key that the OS cannot make may be `ERR_UNSUPPORTED`. Nothing else is thrown.
+ */
+export function readDeliveryFile(bytes: Uint8Array, os?: Os): DeliveryFile {
+  const recognised = Object.entries<Form>(forms).filter(([, form]) => form.recognises(bytes))
+  const own = recognised.find(([, { platforms }]) => os !== undefined && platforms.includes(os.platform))
+  const [name, form] = own ?? recognised[0] ?? refuseUnknown()
+  const [usual] = form.platforms as [PlatformName]
+  const reader = own && os ? os : parseOs(usual, current[usual])
+  return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes, reader) }
+}
+
+function refuseUnknown(): never {
   throw new AgentError('ERR_PROFILE_INVALID', `a file of no known form; expected ${Object.keys(forms).join(', ')}`)
 }
