@@ -42,7 +42,7 @@ export async function requestIn({ from: file, profile, platform }: FromOptions, 
   const scep = chosen(delivery.scep, profile, where)
   const told = [
     ...delivery.skipped,
-    ...(scep.keyStorage === undefined ? [] : [`key storage ${scep.keyStorage}: --ksp chooses one`]),
+    ...(scep.keyStorage === undefined || scep.keyStorage === 'useSoftwareKsp' ? [] : [`key storage ${scep.keyStorage}: --ksp chooses one`]),
     ...delivery.pfx.map(({ id }) => `PFX "${id}": key and certificate come with it, nothing is to be enrolled`),
   ]
   for (const line of told) io.err(printable(`${file}: passed over: ${line}\n`))
