@@ -1,4 +1,5 @@
 import { factsPage } from '@certfleet/platforms'
+import { conformancePage } from './conformance-page.ts'
 import { errorsPage } from './errors-page.ts'
 import { keyStoragePage } from './key-storage-page.ts'
 import { lifecyclePage } from './lifecycle-page.ts'
@@ -6,6 +7,7 @@ import { osErrorsPage } from './os-errors-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
+  'docs/conformance.md': conformancePage,
   'docs/errors.md': errorsPage,
   'docs/key-storage.md': keyStoragePage,
   'docs/lifecycle.md': lifecyclePage,

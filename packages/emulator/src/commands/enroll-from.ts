@@ -5,7 +5,7 @@ import { type ReadDelivery, readDeliveryFile, type ScepDelivery } from '@certfle
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
-import { osOf } from './enroll-once.ts'
+import { osOf } from './enroll-os.ts'
 import type { Io } from './io.ts'
 import { readInput } from './read-input.ts'
 

@@ -5,10 +5,9 @@ import type {
   KeyProtection,
   KeyStorageProvider,
   PlatformAdapter,
-  PolicyDocument,
   Transport,
 } from '@certfleet/agent-core'
-import type { Os, PlatformName } from '../os.ts'
+import type { Os } from '../os.ts'
 import type { ConformanceDevice } from './device.ts'
 import type { TargetSetup } from './target.ts'
 
@@ -37,18 +36,13 @@ export interface DeviceWishes {
 /** Keys for one device. */
 export type MakeKeys = () => KeyStorageProvider
 
-/** Breaks a part on purpose, so that a check is seen to fail: a check that cannot fail shows nothing. */
+/** Breaks a part of the device on purpose, so that a check is seen to fail: a check that cannot fail shows nothing. */
 export interface Sabotage {
   readonly adapter?: (adapter: PlatformAdapter, transport: Transport) => PlatformAdapter
   /** What the device sends, before it is recorded. */
   readonly transport?: (transport: Transport) => Transport
-  /** What the device is told to have, unlike what the service says. */
-  readonly policy?: (policy: PolicyDocument) => PolicyDocument
-  readonly setup?: (setup: TargetSetup) => TargetSetup
   /** The challenge as it was given, whatever the check does with it. */
   readonly goodChallenge?: true
-  /** What the service takes it for. */
-  readonly registeredAs?: PlatformName
 }
 
 /** Thrown by the kit where a check cannot be run; its message says why. */

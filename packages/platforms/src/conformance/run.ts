@@ -64,7 +64,7 @@ export async function runChecks(
 
 function lacking({ check }: CheckOnSystem, { name, abilities }: ConformanceTarget): string | undefined {
   const missing = check.needs?.find((ability) => !abilities.has(ability))
-  return missing && `${name} does not tell: ${missing}`
+  return missing && `${name} does not have: ${missing}`
 }
 
 function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: TargetSession[]): CheckContext {
@@ -73,11 +73,10 @@ function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: 
   return {
     os,
     async device(wishes = {}) {
-      const asked = wishes.setup ?? {}
-      const setup = sabotage.setup?.(asked) ?? asked
+      const { setup = {} } = wishes
       assertPossible(setup, target)
-      const platform = sabotage.registeredAs ?? os.platform
-      const session = await target.open({ id: `device-${sessions.length + 1}`, platform, osVersion: versionText(os) }, setup)
+      const device = { id: `device-${sessions.length + 1}`, platform: os.platform, osVersion: versionText(os) }
+      const session = await target.open(device, setup)
       sessions.push(session)
       return bootDevice({ os, session, makeKeys, wishes, sabotage })
     },
@@ -86,5 +85,5 @@ function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: 
 
 function assertPossible(setup: TargetSetup, { name, setups }: ConformanceTarget): void {
   const missing = (Object.keys(setup) as (keyof TargetSetup)[]).find((key) => !setups.has(key))
-  if (missing) throw new Skipped(`${name} cannot be set up so: ${missing}`)
+  if (missing) throw new Skipped(`${name} cannot be set up with: ${missing}`)
 }

@@ -60,7 +60,6 @@ export const keyChecks: readonly Check[] = [
       given: '"TPM if present, otherwise software", and no TPM',
       expect: 'the key is in the software provider',
       source: 'SEED S25',
-      facts: ['key-storage.honoured'],
       with: { scep: { keyStorage: tpmElseSoftware } },
     },
     'software',

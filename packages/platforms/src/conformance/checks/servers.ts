@@ -166,7 +166,7 @@ export const serverChecks: readonly Check[] = [
     on: usual,
     given: 'a failure as NDES writes it: one zero octet of content, no certificates, an HRESULT',
     expect: 'it is read as a failure, and the HRESULT is told; nothing is decrypted',
-    source: 'RFC8894 3.2.1.3; one captured message of NDES',
+    source: 'SSCEP #59, one captured message; RFC8894 3.2.1.3',
     async run(context) {
       const device = await assigned(context, { setup: { ndesFailures: true }, challenge: async () => 'a wrong challenge' })
       const { code, message = '' } = statusOf(await device.checkIn())

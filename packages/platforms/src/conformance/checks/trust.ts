@@ -162,6 +162,7 @@ export const trustChecks: readonly Check[] = [
     given: 'a PFX profile below Windows 10',
     expect: 'it is not applicable',
     source: 'SEED S4',
+    facts: ['windows.applies', 'windows-phone.applies'],
     async run({ os }) {
       same(appliesTo('pfx', os.platform, versionText(os), os.overrides), false, 'a PFX profile applies')
     },

@@ -163,7 +163,11 @@ export const wireChecks: readonly Check[] = [
     source: 'A-SEC SecSCEP; RFC8894 3.2.1.5',
     async run(context) {
       const nonces = []
-      for (let i = 0; i < 2; i++) nonces.push(...pkiMessages((await enrolled(context)).device).map(({ senderNonce }) => senderNonce))
+      for (let i = 0; i < 2; i++) {
+        const device = await assigned(context)
+        await device.checkIn()
+        nonces.push(...pkiMessages(device).map(({ senderNonce }) => senderNonce))
+      }
       same(
         nonces.map(({ length }) => length),
         [16, 16],

@@ -1,0 +1,34 @@
+import type { Fact, RemovalRow, SettingTreatment } from '@certfleet/platforms'
+
+/** What a fact is made to say where neither its alternatives nor its kind tell another value that a check can see. */
+const others: Readonly<Record<string, unknown>> = {
+  'apple.renewal.after-expiry': 'enroll',
+  'apple.renewal.begun-by': 'device',
+  'apple.scep.renewal': 'RenewalReq',
+  'apple.scep.signer': 'csr-subject',
+  'apple.scep.urls': 'in-order',
+  'android.scep.renewal': 'RenewalReq',
+  'android.scep.urls': 'in-order',
+  'windows.scep.urls': 'first',
+  'windows.passport.hash': 'sha512',
+  'windows.passport.key-size': 4096,
+  'windows.tpm.largest-key': 4096,
+  'windows-phone.tpm.always': 'off',
+}
+
+/** Another value for a fact: what it would say if it were not so. */
+export function otherValue(fact: Fact): unknown {
+  const { id, value, alternatives } = fact
+  if (id in others) return others[id]
+  if (alternatives !== undefined) return alternatives[0]
+  if (typeof value === 'boolean') return !value
+  if (typeof value === 'number') return value + 1
+  if (typeof value === 'string') return `${value}-other`
+  if (isTreatment(value)) return { ...value, treatment: value.treatment === 'honoured' ? 'ignored' : 'honoured' }
+  if (isRemoval(value)) return { ...value, device: value.device === 'removed' ? 'stays' : 'removed' }
+  if (id.endsWith('applies')) return (value as readonly string[]).includes('pfx') ? ['scep'] : ['pfx']
+  return 'off'
+}
+
+const isTreatment = (value: unknown): value is SettingTreatment => typeof value === 'object' && value !== null && 'treatment' in value
+const isRemoval = (value: unknown): value is RemovalRow => typeof value === 'object' && value !== null && 'device' in value

@@ -1,0 +1,39 @@
+import { type Fact, facts } from '@certfleet/platforms'
+import { type CheckOnSystem, type CheckResult, checks, onEachSystem, type RunOptions, runCheck } from '@certfleet/platforms/conformance'
+import t from 'tap'
+import { labTarget, sharedKeys } from '#emulator/conformance/index.ts'
+import { otherValue } from './mutants.ts'
+import { type Broken, sabotageOf, unread } from './sabotages.ts'
+
+const target = labTarget()
+const makeKeys = sharedKeys('mutation')
+
+function run(one: CheckOnSystem, { target: breakTarget, ...sabotage }: Broken, overrides?: RunOptions['overrides']): Promise<CheckResult> {
+  return runCheck(one, { target: breakTarget?.(target) ?? target, makeKeys, sabotage, ...(overrides && { overrides }) })
+}
+
+/** The ways in which a check has to fail, with what is turned off or broken in each. */
+function mutantsOf(one: CheckOnSystem): readonly (readonly [name: string, run: () => Promise<CheckResult>])[] {
+  const byFact = one.facts.map((id): [string, () => Promise<CheckResult>] => {
+    const broken = unread[id]
+    if (broken) return [`without ${id}`, () => run(one, broken())]
+    const value = otherValue(facts.find((fact) => fact.id === id) as Fact)
+    return [`${id} says ${JSON.stringify(value)}`, () => run(one, {}, new Map([[id, value]]))]
+  })
+  const broken = sabotageOf(one)
+  return byFact.length > 0 || broken === undefined ? byFact : [['with a broken part', () => run(one, broken)]]
+}
+
+t.test('each check passes, and fails when its fact is turned off or what it looks at is broken', async (t) => {
+  for (const one of onEachSystem(checks)) {
+    if (one.notHere !== undefined) continue
+    const name = `${one.platform} ${one.id}`
+    const mutants = mutantsOf(one)
+    if (mutants.length === 0) t.fail(`${name}: nothing is known that makes it fail`)
+    for (const [what, mutant] of mutants) {
+      const { status, reason } = await mutant()
+      if (status !== 'failed') t.fail(`${name}: ${status} ${what}`)
+      if (process.env.SHOW) t.comment(`${name}: ${what}: ${reason}`)
+    }
+  }
+})
