@@ -5,6 +5,8 @@ import t from 'tap'
 import { junitXml } from '#emulator/report/junit.ts'
 import { command } from '../commands/terminal.ts'
 
+t.setTimeout(240_000)
+
 t.test('certfleet conformance --json: every check passes on the lab, or has no place on its platform', async (t) => {
   const junit = join(t.testdir(), 'conformance.xml')
   const { exitCode, stdout, stderr } = await command(['conformance', '--json', '--seed', '7', '--junit', junit])

@@ -45,8 +45,9 @@ t.test("Microsoft's matrix: 25 scenarios on five systems, and SHA is not asked o
   t.same(new Set(without.map(({ platform }) => platform)), new Set(['ios', 'macos']))
 })
 
-const lab = labTarget()
-const makeKeys = sharedKeys('kit')
+const keys = sharedKeys('kit')
+const lab = labTarget(keys)
+const { makeKeys } = keys
 const only = (id: string): readonly CheckOnSystem[] => all.filter((one) => one.check.id === id)
 
 t.test('a target that can do less: what it lacks is the reason why a check is skipped', async (t) => {

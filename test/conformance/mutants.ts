@@ -14,6 +14,15 @@ const others: Readonly<Record<string, unknown>> = {
   'windows.passport.key-size': 4096,
   'windows.tpm.largest-key': 4096,
   'windows-phone.tpm.always': 'off',
+  'apple.pfx.certificates': 2,
+  'android.pfx.legacy': 'off',
+  'windows.pfx.exportable': 1,
+  'windows.pfx.key-location': [
+    'useSoftwareKsp',
+    'useTpmKspOtherwiseUseSoftwareKsp',
+    'useTpmKspOtherwiseFail',
+    'usePassportForWorkKspOtherwiseFail',
+  ],
 }
 
 /** Another value for a fact: what it would say if it were not so. */

@@ -5,8 +5,11 @@ import { labTarget, sharedKeys } from '#emulator/conformance/index.ts'
 import { otherValue } from './mutants.ts'
 import { type Broken, sabotageOf, unread } from './sabotages.ts'
 
-const target = labTarget()
-const makeKeys = sharedKeys('mutation')
+t.setTimeout(240_000)
+
+const keys = sharedKeys('mutation')
+const target = labTarget(keys)
+const { makeKeys } = keys
 
 function run(one: CheckOnSystem, { target: breakTarget, ...sabotage }: Broken, overrides?: RunOptions['overrides']): Promise<CheckResult> {
   return runCheck(one, { target: breakTarget?.(target) ?? target, makeKeys, sabotage, ...(overrides && { overrides }) })
@@ -31,9 +34,8 @@ t.test('each check passes, and fails when its fact is turned off or what it look
     const mutants = mutantsOf(one)
     if (mutants.length === 0) t.fail(`${name}: nothing is known that makes it fail`)
     for (const [what, mutant] of mutants) {
-      const { status, reason } = await mutant()
+      const { status } = await mutant()
       if (status !== 'failed') t.fail(`${name}: ${status} ${what}`)
-      if (process.env.SHOW) t.comment(`${name}: ${what}: ${reason}`)
     }
   }
 })

@@ -158,6 +158,40 @@ const forgetsNothing: Broken = adapter(({ identities }) => {
 
 const removesNothing: Broken = adapter(({ identities }) => ({ identities: { ...identities, remove: async () => {} } }))
 
+/** The root that a certificate depends on goes as soon as another comes. */
+const oneRoot: Broken = adapter(({ certificateStores }) => ({
+  certificateStores: {
+    ...certificateStores,
+    async install(store, certificate) {
+      for (const root of await certificateStores.list()) await certificateStores.remove(root)
+      await certificateStores.install(store, certificate)
+    },
+  },
+}))
+
+/** The first request that a profile led to is all that it ever leads to. */
+const firstRequest = (): Broken => {
+  let first: RequestSpec | undefined
+  return adapter((genuine) => ({
+    requestFor(profile) {
+      first ??= genuine.requestFor(profile)
+      return first
+    },
+  }))
+}
+
+/** Each look at a profile leads to another request. */
+const restless = (): Broken => {
+  let days = 1
+  return adapter((genuine) => ({
+    requestFor: (profile) => ({ ...genuine.requestFor(profile), validity: { value: days++, scale: 'days' } }),
+  }))
+}
+
+const samePfx: Broken = adapter((genuine) => ({
+  pfxRequestFor: (profile) => ({ ...genuine.pfxRequestFor(profile), certificateRevision: 'v1' }),
+}))
+
 /** What is broken for the facts that no override reaches, by fact id. */
 export const unread: Readonly<Record<string, () => Broken>> = {
   'validity.apple-template': () => registeredAs('windows'),
@@ -167,6 +201,10 @@ export const unread: Readonly<Record<string, () => Broken>> = {
   'android.scep.transaction-id': () => lowerCase,
   'removal.by-user': () => forgetsNothing,
   'removal.scep-edited': () => requesting({ subject: 'CN=device-1,O=Example' }),
+  'removal.pkcs-edited': () => samePfx,
+  'removal.imported-edited': () => samePfx,
+  'windows.pfx.replace': () => samePfx,
+  'removal.root-edited': () => oneRoot,
   'subject-format.honoured': () => requesting({ subject: 'CN=somebody else' }),
   'subject-format.apple-not-offered': () => requesting({ subject: 'CN=somebody else' }),
   'extended-key-usage.honoured': () => requesting({ extendedKeyUsages: [] }),
@@ -237,11 +275,27 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
   [/^refusals\.subject-altered/, () => requesting({ subject: 'CN=device-1,O=Example' })],
   [/^refusals\.not-asked-again/, notAtFirst],
   [/^pending\.messages/, () => adapter(({ pendingSchedule }) => ({ pendingSchedule: { ...pendingSchedule, polls: 1 } }))],
+  [/^edits\..*\.nothing/, restless],
+  [/^edits\./, firstRequest],
   [/^renewal\.threshold$/, () => threshold(30)],
   [/^renewal\.threshold\.(0|100)$/, () => threshold(20)],
   [/^renewal\.threshold\.(1|99)$/, () => threshold(0)],
   [/^(renewal\.retried|matrix\.renewal)/, onlyOnce],
   [/^renewal\.installed-again/, () => removesNothing],
+  [
+    /^pfx\.installed/,
+    () => session(() => ({ pfxSource: { pfxFor: () => Promise.reject(new AgentError('ERR_PFX_UNAVAILABLE', 'there is none')) } })),
+  ],
+  [/^pfx\.several-certificates/, () => adapter(() => ({ pfxRules: { reads: 'modern', maxCertificates: 1 } }))],
+  [
+    /^pfx\.key-location\.software/,
+    () =>
+      adapter((genuine) => ({ pfxRequestFor: (profile) => ({ ...genuine.pfxRequestFor(profile), keyStorage: 'useTpmKspOtherwiseFail' }) })),
+  ],
+  [
+    /^pfx\.key-location/,
+    () => adapter((genuine) => ({ pfxRequestFor: (profile) => ({ ...genuine.pfxRequestFor(profile), keyStorage: 'useSoftwareKsp' }) })),
+  ],
   [/^matrix\.subject/, () => requesting({ subject: 'CN=somebody else' })],
   [/^matrix\.key-usage/, () => requesting({ keyUsages: [] })],
   [/^matrix\.eku/, () => requesting({ extendedKeyUsages: ['1.3.6.1.5.5.7.3.1'] })],

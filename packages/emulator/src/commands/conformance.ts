@@ -90,8 +90,8 @@ async function run(chosen: readonly CheckOnSystem[], options: ConformanceOptions
   const { junit, json, seed = randomInt(2 ** 32) } = options
   io.err(`seed ${seed}; keys: ${sharedKeysMarking}\n`)
   if (junit !== undefined) await write(junit, '')
-  const target = labTarget()
-  const results = await runChecks(chosen, { target, makeKeys: sharedKeys(String(seed)), signal }, progress(chosen.length, io))
+  const keys = sharedKeys(String(seed))
+  const results = await runChecks(chosen, { target: labTarget(keys), makeKeys: keys.makeKeys, signal }, progress(chosen.length, io))
   if (junit !== undefined) await write(junit, junitXml('certfleet conformance', results.map(junitCase)))
   io.out(json ? `${JSON.stringify({ checks: results })}\n` : printable(`\n${renderConformance(results)}\n`))
   return results.some(({ status }) => status === 'failed') ? 1 : 0

@@ -11,11 +11,16 @@ const primeCounts = { 1024: 8, 2048: 8, 4096: 4 } as const satisfies Record<RsaB
 /** Shown beside results. */
 export const sharedKeysMarking = 'key pool (insecure, emulation only)'
 
+export interface SharedKeys {
+  drawKey(bits: RsaBits): Promise<KeyObject>
+  readonly makeKeys: MakeKeys
+}
+
 /**
  * Keys from a few primes, the same for every check: no secret, so for the embedded lab alone. Whether a device makes good keys is not what
  * checks show, and each check has a CA that has seen none of them.
  */
-export function sharedKeys(seed: string): MakeKeys {
+export function sharedKeys(seed: string): SharedKeys {
   const pools = new Map<RsaBits, Promise<KeyPool>>()
   const poolOf = (bits: RsaBits): Promise<KeyPool> => {
     const pool = pools.get(bits) ?? makePrimes(bits / 2, primeCounts[bits]).then((primes) => pairedKeys(primes.map(rsaPrime), seed))
@@ -25,5 +30,5 @@ export function sharedKeys(seed: string): MakeKeys {
   // Round and round, so that no two key storages of one device have the same keys.
   let drawn = 0
   const drawKey = async (bits: RsaBits): Promise<KeyObject> => (await poolOf(bits)).keyAt(drawn++ % keysFor(primeCounts[bits]))
-  return () => drawnKeys(sharedKeysMarking, drawKey)
+  return { drawKey, makeKeys: () => drawnKeys(sharedKeysMarking, drawKey) }
 }

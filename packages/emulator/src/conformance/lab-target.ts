@@ -12,14 +12,19 @@ import type { ConformanceTarget, TargetDevice, TargetSession, TargetSetup } from
 import { createLab, type Lab, type LabOptions, type LabStore, type LabTables, memoryLabStore } from '../lab/index.ts'
 import { author } from './author.ts'
 import { movableClock } from './clock.ts'
+import type { SharedKeys } from './keys.ts'
 import { setRegistryFor, settingsFor } from './lab-settings.ts'
+import { pfxFrom } from './pfx.ts'
 
 /** A host that no name service knows (RFC 2606): what it is asked is answered in this process. */
 const origin = 'https://lab.invalid'
 const startAt = Date.UTC(2026, 0, 15, 12)
 
-/** The embedded lab, in this process and on a clock of its own: a new one each session, but for the CAs, which are made once. */
-export function labTarget(): ConformanceTarget {
+/**
+ * The embedded lab, in this process and on a clock of its own: a new one each session, but for the CAs, which are made once.
+ * `keys` are those of the PFX that it delivers.
+ */
+export function labTarget(keys: Pick<SharedKeys, 'drawKey'>): ConformanceTarget {
   const authorities = new Map<string, LabTables['authority']>()
   return {
     name: 'the embedded lab',
@@ -32,16 +37,18 @@ export function labTarget(): ConformanceTarget {
       'ndesFailures',
       'refusing',
       'otherAuthority',
+      'pfx',
     ]),
-    abilities: new Set(['advance', 'issued', 'revoked', 'refusals', 'warnings', 'reporter', 'author']),
+    abilities: new Set(['advance', 'issued', 'revoked', 'refusals', 'warnings', 'reporter', 'author', 'pfxSource']),
     async open(device, setup) {
       const store = memoryLabStore()
       const name = setup.otherAuthority ? 'other' : 'usual'
       const authority = authorities.get(name)
       if (authority) await store.transaction((tx) => tx.put('authority', 'lab', authority))
       const session = await openSession(device, setup, store)
-      authorities.set(name, store.get('authority', 'lab') as LabTables['authority'])
-      return session
+      const made = store.get('authority', 'lab') as LabTables['authority']
+      authorities.set(name, made)
+      return { ...session, pfxSource: pfxFrom(made, setup.pfx ?? {}, session.clock, keys) }
     },
   }
 }

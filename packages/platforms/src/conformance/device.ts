@@ -115,8 +115,9 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
         },
       }
       const policySource = { fetch: async () => policy }
-      const { clock } = session
-      const device = { clock, jitter, platform: adapter, policySource, challengeSource, state, reporter }
+      const { clock, pfxSource } = session
+      const pfx = pfxSource && { pfxSource }
+      const device = { clock, jitter, platform: adapter, policySource, challengeSource, ...pfx, state, reporter }
       last = await reconcile(device, new AbortController().signal)
       return last.report
     },

@@ -6,6 +6,7 @@ import type { ConformanceDevice } from './device.ts'
 import type { TargetSession } from './target.ts'
 
 export type ScepProfileDocument = PolicyDocument['scepProfiles'][number]
+export type PfxProfileDocument = NonNullable<PolicyDocument['pfxProfiles']>[number]
 export type RootProfileDocument = PolicyDocument['trustedRoots'][number]
 
 /** The Trusted profile that the profile of `scepProfile` refers to, for the target's root. */
@@ -37,6 +38,22 @@ export function scepProfile({ scepUrl }: TargetSession, own: Partial<ScepProfile
     keyUsages: ['digitalSignature', 'keyEncipherment'],
     extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
     validity: { value: 30, scale: 'days' },
+    ...own,
+  }
+}
+
+/** An ordinary PFX profile. */
+export function pfxProfile(own: Partial<PfxProfileDocument> = {}): PfxProfileDocument {
+  return {
+    id: 'mail',
+    displayName: 'Mail',
+    principal: 'device',
+    assignedTo: ['device'],
+    rootProfileId: 'root',
+    renewalThresholdPercent: 20,
+    kind: 'pkcs',
+    certificateRevision: 'v1',
+    keyStorage: 'useSoftwareKsp',
     ...own,
   }
 }

@@ -1,4 +1,4 @@
-import type { ChallengeSource, Clock, Instant, PolicyDocument, Reporter, Transport } from '@certfleet/agent-core'
+import type { ChallengeSource, Clock, Instant, PfxSource, PolicyDocument, Reporter, Transport } from '@certfleet/agent-core'
 import type { PlatformName } from '../os.ts'
 
 /** A SCEP server with what stands around it, as checks meet it: the lab, or somebody else's. */
@@ -38,10 +38,12 @@ export interface TargetSetup {
   readonly refusing?: 'challenge' | 'validation' | 'notification' | 'sign-in'
   /** Another CA than that of sessions without it. */
   readonly otherAuthority?: boolean
+  /** How the service makes the files for PFX profiles. Default: in modern algorithms, with the certificate of the key alone. */
+  readonly pfx?: { readonly algorithms?: 'modern' | 'legacy'; readonly certificates?: 1 | 2 }
 }
 
 /** What a session may have beside what every session has. */
-export type Ability = 'advance' | 'issued' | 'revoked' | 'refusals' | 'warnings' | 'reporter' | 'author'
+export type Ability = 'advance' | 'issued' | 'revoked' | 'refusals' | 'warnings' | 'reporter' | 'author' | 'pfxSource'
 
 export interface TargetSession {
   /** As a profile has it. */
@@ -70,6 +72,8 @@ export interface TargetSession {
   warnings?(): readonly string[]
   /** Takes what the device tells; the service may revoke by it. */
   readonly reporter?: Reporter
+  /** Delivers another file at each call, under the same CA. */
+  readonly pfxSource?: PfxSource
   /** What an admin's profiles come to on the device. */
   author?(profiles: AuthoredProfiles): Promise<Authored>
 }

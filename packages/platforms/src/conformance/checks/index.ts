@@ -1,7 +1,9 @@
 import type { Check } from '../check.ts'
+import { editChecks } from './edits.ts'
 import { keyChecks } from './keys.ts'
 import { matrixChecks, subjectChecks } from './matrix.ts'
 import { pendingChecks } from './pending.ts'
+import { pfxChecks } from './pfx.ts'
 import { refusalChecks } from './refusals.ts'
 import { removalChecks } from './removal.ts'
 import { renewalChecks } from './renewal.ts'
@@ -23,6 +25,8 @@ export const checks: readonly Check[] = [
   ...refusalChecks,
   ...pendingChecks,
   ...renewalChecks,
+  ...editChecks,
   ...removalChecks,
+  ...pfxChecks,
   ...matrixChecks,
 ]
