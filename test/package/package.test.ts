@@ -20,6 +20,7 @@ import * as messages from '@certfleet/agent-core/scep/messages'
 import { systemClock } from '@certfleet/agent-core/system'
 import * as emulator from '@certfleet/emulator'
 import { facts, type PlatformName } from '@certfleet/platforms'
+import { checks } from '@certfleet/platforms/conformance'
 
 const tlv: Tlv = readDer(Uint8Array.of(5, 0))
 const platform: PlatformName = 'windows'
@@ -27,7 +28,7 @@ export const revisionOf = (policy: DevicePolicy): number => policy.revision
 if (tlv.tag !== 5 || systemClock.now() < 0) throw new AgentError('ERR_DER_MALFORMED', 'not the null value')
 // @ts-expect-error The types are the real ones: text is not bytes.
 if (facts.length < 0) readDer('0500')
-console.log([createAgent, cms, pki, messages, emulator].every((part) => part !== undefined), platform)
+console.log([createAgent, cms, pki, messages, emulator, checks].every((part) => part !== undefined), platform)
 `
 
 const tsconfig = {

@@ -1,3 +1,4 @@
+import type { HttpResponse } from '@certfleet/agent-core'
 import type { TargetSetup } from '@certfleet/platforms/conformance'
 import type { CertificateTemplate, Lab, LabOptions } from '../lab/index.ts'
 
@@ -13,9 +14,8 @@ export function settingsFor(setup: TargetSetup): Partial<LabOptions> {
     honourRequestedValidity: attributeEndDate,
     ndesFailures,
     templates: templatesOf(setup),
-    // Whatever goes wrong at the service, the CA's side of it is that it does not issue.
     approve() {
-      if (setup.refusing !== undefined) return { failInfo: 'badRequest' }
+      if (setup.refusing === 'challenge') return { failInfo: 'badRequest' }
       return pendingLeft-- > 0 ? 'pending' : 'issue'
     },
   }
@@ -49,3 +49,18 @@ function templatesOf({
   })
   return [...(templatesByKeyUsage ? byKeyUsage : []), ...(proofOfOrigin ? [origin] : [])].map(named)
 }
+
+/**
+ * The lab as a server whose service lets it down: it has nothing to go by and answers 500, or it has issued by then and keeps the
+ * certificate to itself.
+ */
+export function letDown({ refusing }: TargetSetup, handle: Lab['handle']): Lab['handle'] {
+  if (refusing === undefined || refusing === 'challenge') return handle
+  return async (request) => {
+    if (!request.url.includes('operation=PKIOperation')) return handle(request)
+    if (refusing === 'notification') await handle(request)
+    return serverError
+  }
+}
+
+const serverError: HttpResponse = { status: 500, headers: {}, body: new Uint8Array() }

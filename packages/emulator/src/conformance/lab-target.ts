@@ -13,7 +13,7 @@ import { createLab, type Lab, type LabOptions, type LabStore, type LabTables, me
 import { author } from './author.ts'
 import { movableClock } from './clock.ts'
 import type { SharedKeys } from './keys.ts'
-import { setRegistryFor, settingsFor } from './lab-settings.ts'
+import { letDown, setRegistryFor, settingsFor } from './lab-settings.ts'
 import { pfxFrom } from './pfx.ts'
 
 /** A host that no name service knows (RFC 2606): what it is asked is answered in this process. */
@@ -66,10 +66,11 @@ async function openSession(device: TargetDevice, setup: TargetSetup, store: LabS
   }
   const lab = await createLab(options)
   await setRegistryFor(setup, lab)
+  const handle = letDown(setup, lab.handle)
   const transport = handlerTransport(async (request) => {
     if (new URL(request.url).host !== new URL(origin).host)
       throw new AgentError('ERR_NETWORK', `nobody answers at ${new URL(request.url).host}`)
-    return lab.handle(request)
+    return handle(request)
   })
   const service = await registered(device, registrationToken, transport)
   return {

@@ -34,7 +34,10 @@ export interface TargetSetup {
   readonly pendingAnswers?: number
   /** Failures are written as NDES writes them. */
   readonly ndesFailures?: boolean
-  /** The service that judges challenges says no, breaks down, or breaks down once it is told of the certificate: none is to be issued. */
+  /**
+   * The service that the server asks finds the challenge wrong, breaks down as it validates the request, breaks down when it is told of the
+   * certificate, or does not let the server sign in. The device is not to get a certificate.
+   */
   readonly refusing?: 'challenge' | 'validation' | 'notification' | 'sign-in'
   /** Another CA than that of sessions without it. */
   readonly otherAuthority?: boolean

@@ -3,12 +3,13 @@ import { enrolled, ordinaryPolicy, policyWith, rootProfile, type ScepProfileDocu
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
 
-const edit = (setting: string, change: Partial<ScepProfileDocument>, on: Check['on'] = usual): Check => ({
+const edit = (setting: string, change: Partial<ScepProfileDocument>, { on = usual, facts = [] }: Partial<Check> = {}): Check => ({
   id: `edits.${setting}`,
   on,
   given: `a profile whose ${setting.replaceAll('-', ' ')} is changed`,
   expect: 'a new certificate for a new key takes the place of the old one',
   source: 'CM-CP edits',
+  facts,
   async run(context) {
     const { device } = await enrolled(context, { keyStorage: ['software', 'tpm'] })
     const before = await device.identities.list()
@@ -38,12 +39,16 @@ const harmless = (setting: string, change: (scepUrl: string) => Partial<ScepProf
 
 /** Which edits of a profile make the device ask for another certificate. */
 export const editChecks: readonly Check[] = [
-  edit('key-storage', { keyStorage: 'useTpmKspOtherwiseFail' }, ['windows']),
+  edit('key-storage', { keyStorage: 'useTpmKspOtherwiseFail' }, { on: ['windows'] }),
   edit('key-size', { keyBits: 1024 }),
   edit('subject', { subject: 'CN=device-1,O=Another' }),
   edit('alternative-names', { subjectAltNames: [{ type: 'dns', value: 'device-1.contoso.example' }] }),
   edit('key-usage', { keyUsages: ['digitalSignature'] }),
-  edit('extended-key-usage', { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.6'] }),
+  edit(
+    'extended-key-usage',
+    { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.6'] },
+    { facts: ['extended-key-usage.apple-ignored'] },
+  ),
   edit('validity', { validity: { value: 31, scale: 'days' } }),
   harmless('name', () => ({ displayName: 'Corporate Wi-Fi, renamed' })),
   harmless('threshold', () => ({ renewalThresholdPercent: 30 })),

@@ -105,7 +105,7 @@ const removal = (kind: 'pkcs' | 'imported', event: RemovalEvent, { on, device: w
   given: `a certificate of ${kind === 'pkcs' ? 'a PKCS' : 'an imported PFX'} profile, and ${inWords[event]}`,
   expect: wanted === 'removed' ? 'certificate and key are removed from the device' : 'certificate and key stay on the device',
   source: 'M-RM PKCS certificates',
-  facts: facts[kind],
+  facts: wanted === 'removed' && kind === 'pkcs' ? [...facts.pkcs, 'windows.pfx.delete'] : facts[kind],
   needs: ['pfxSource'],
   async run(context) {
     const { device } = await withPfx(context, { pfx: { kind } })
