@@ -6,7 +6,7 @@ import t from 'tap'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { type Admin, allDevices, configurations, example, type Json, startAdmin } from './admin-world.ts'
 import { agentAt, ask, imported, opened, opensslPkcs12, registered, startPfxLab } from './connector-world.ts'
-import { jsonOf, post, start } from './surroundings.ts'
+import { jsonOf, policyWith, post, start } from './surroundings.ts'
 
 const files = 'deviceManagement/userPfxCertificates'
 const ada = 'ada@contoso.example'
@@ -173,6 +173,30 @@ t.test('a file of the user for the purpose, the newest first, as each OS reads i
   await lab.importedPfx.remove(newer.id)
   t.equal(fingerprint(), old.fingerprint, 'then the one before counts again')
   t.same([...lab.issued()], [], 'none of it was issued here')
+})
+
+t.test('whose user has another file is woken, and nobody else', async (t) => {
+  const keys: (string | undefined)[] = []
+  const world = await startPfxLab([imported()], {
+    makeKey: async (_bits, deviceId) => {
+      keys.push(deviceId)
+      return privateKey
+    },
+  })
+  const { lab, policies } = world
+  world.requests.set('device-2', [imported({ userPrincipalName: 'bob@contoso.example' })])
+  const heard: string[] = []
+  for (const deviceId of ['device-1', 'device-2']) {
+    const authorization = `Bearer ${await registered(lab, { deviceId })}`
+    lab.connectPush({ authorization }, { send: () => heard.push(deviceId), close: () => {} })
+    policies.set(deviceId, { ...policyWith(), deviceId })
+  }
+  const atFirst = keys.length
+  const encryptedPassword = encryptPfxPassword(password, await lab.importedPfx.key())
+  t.same(keys.slice(atFirst), [undefined], 'the key for passwords comes from where it is told')
+  const asked = { userPrincipalName: 'Ada@contoso.example', intendedPurpose: 'smimeEncryption', paddingScheme: 'oaepSha512' } as const
+  await lab.importedPfx.add({ ...asked, pfx: await pfxOf('CN=Ada'), encryptedPassword })
+  t.same(heard, ['device-1'])
 })
 
 t.test('a hundred files a user, and no more', async (t) => {

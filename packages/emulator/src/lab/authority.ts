@@ -1,5 +1,4 @@
-import { createPrivateKey, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 import { AgentError, type Clock, type Instant, type KeyHandle, softwareKeyHandle } from '@certfleet/agent-core'
 import type { CmsSigner } from '@certfleet/agent-core/cms'
 import {
@@ -15,6 +14,7 @@ import {
   subjectKeyIdentifierExtension,
 } from '@certfleet/agent-core/pki'
 import type { AuthorityRecord, KeyAndCertificate } from './records.ts'
+import { freshRsaKey, type MakeRsaKey } from './rsa-keys.ts'
 import type { LabStore } from './store.ts'
 
 /** One generation of the lab's CA and RA. */
@@ -47,7 +47,6 @@ export interface Authorities {
 const dayMs = 86_400_000
 const yearMs = 365 * dayMs
 const issuingYears = 10
-const generatePair = promisify(generateKeyPair)
 const firstKey = 'lab'
 
 /**
@@ -59,9 +58,11 @@ export async function openAuthorities(
   clock: Clock,
   keyBits: number,
   raValidityMs: number = issuingYears * yearMs,
+  makeKey: MakeRsaKey = freshRsaKey,
 ): Promise<Authorities> {
+  const make = (now: Instant) => makeAuthority(now, () => makeKey(keyBits), raValidityMs)
   if (store.get('authority', firstKey) === undefined) {
-    const made = { ...(await makeAuthority(clock.now(), keyBits, raValidityMs)), secret: randomBytes(32) }
+    const made = { ...(await make(clock.now())), secret: randomBytes(32) }
     await store.transaction((transaction) => {
       if (transaction.get('authority', firstKey) === undefined) transaction.put('authority', firstKey, made)
     })
@@ -77,7 +78,7 @@ export async function openAuthorities(
     present: () => sofar()[0] as Authority,
     next,
     async prepareNext(at) {
-      const made = { ...(await makeAuthority(Math.max(at, clock.now()), keyBits, raValidityMs)), secret, from: at }
+      const made = { ...(await make(Math.max(at, clock.now()))), secret, from: at }
       const key = `${firstKey}-${String(generations.length).padStart(6, '0')}`
       await store.transaction((transaction) => {
         if (next() !== undefined || transaction.get('authority', key) !== undefined)
@@ -117,8 +118,12 @@ interface Made {
 }
 
 /** A root, its issuing CA, and the RA's two; the CA's certificates begin a day early, so that a device whose clock is behind can use them. */
-async function makeAuthority(now: Instant, keyBits: number, raValidityMs: number): Promise<Omit<AuthorityRecord, 'secret'>> {
-  const keys = await Promise.all(Array.from({ length: 4 }, async () => (await generatePair('rsa', { modulusLength: keyBits })).privateKey))
+async function makeAuthority(
+  now: Instant,
+  makeKey: () => Promise<KeyObject>,
+  raValidityMs: number,
+): Promise<Omit<AuthorityRecord, 'secret'>> {
+  const keys = await Promise.all(Array.from({ length: 4 }, makeKey))
   const [rootKey, issuingKey, signingKey, encryptionKey] = keys as [KeyObject, KeyObject, KeyObject, KeyObject]
   const tag = randomBytes(4).toString('hex')
   const make = (subject: string, key: KeyObject, validityMs: number, extensions: readonly ExtensionValue[], issuer?: Made) =>

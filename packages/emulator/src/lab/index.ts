@@ -25,6 +25,7 @@ export { type ProxyOptions, type ServedProxy, serveProxy } from './proxy/web-app
 export type { PushListener } from './push.ts'
 export type { AuditEntry, DeviceReport, IssuedRecord, LabTables, Registration } from './records.ts'
 export type { RevocationReason, RevokedBy } from './revocation.ts'
+export type { MakeRsaKey } from './rsa-keys.ts'
 export { type ServedLab, type ServeLimits, type ServeOptions, serveLab } from './serve.ts'
 export { type LabStore, type LabTransaction, memoryLabStore } from './store.ts'
 export { makeTlsAuthority, type TlsAuthorityOptions } from './tls/authority.ts'

@@ -10,7 +10,7 @@ import { openCaSettings } from './ca/settings.ts'
 import { type CertificateTemplate, defaultTemplateName, openTemplates } from './ca/templates.ts'
 import { challenges } from './challenges.ts'
 import { connector, type PfxRequestsFor } from './connector/connector.ts'
-import { type ImportedPfxes, importedPfxes } from './connector/imported.ts'
+import { type ImportedPfxes, importedPfxes, isForUser, telling } from './connector/imported.ts'
 import type { AuthorityName } from './connector/issue-pfx.ts'
 import { crlOf } from './gateway/issuer-crl.ts'
 import { type Hostility, hesitant, hostile } from './hostility/hostile.ts'
@@ -24,6 +24,7 @@ import { type Registrations, registrations } from './registrations.ts'
 import { receiveReport } from './reports.ts'
 import { currentCrl, type RevocationReason, type RevokedBy, revoke } from './revocation.ts'
 import { revokeOnRemoval } from './revoke-on-removal.ts'
+import { freshRsaKey, type MakeRsaKey } from './rsa-keys.ts'
 import type { LabStore } from './store.ts'
 import type { TlsIdentity, TlsRequest } from './tls/certificate.ts'
 import { issueTls } from './tls/issue.ts'
@@ -82,6 +83,8 @@ export interface LabOptions {
   readonly hostility?: Hostility | undefined
   /** Of the CA's and the RA's RSA keys, when the store is empty. Default 2048. */
   readonly keyBits?: number | undefined
+  /** Where its RSA keys come from: those of CA and RA, and the connector's. Default: each is made afresh. */
+  readonly makeKey?: MakeRsaKey | undefined
 }
 
 /** The service side: CA, NDES, policy service, report inbox. */
@@ -92,8 +95,11 @@ export interface Lab {
   connectPush(headers: HttpRequest['headers'], listener: PushListener): (() => void) | undefined
   /** Wakes a device; returns how many connections it has. */
   wake(deviceId: string): number
-  /** To be called when `policyFor` may answer differently: wakes each connected device whose revision rises by it. Returns how many. */
-  policiesChanged(): Promise<number>
+  /**
+   * To be called when `policyFor` may answer differently: revokes what no profile stands behind any more, and wakes each connected device
+   * whose revision rises by it. Returns how many. `deviceIds`: nobody else is woken.
+   */
+  policiesChanged(deviceIds?: readonly string[]): Promise<number>
   /** Of the CA that issues now, DER. */
   readonly rootCertificate: Uint8Array
   /** Of the CA that issues now, DER. */
@@ -149,7 +155,9 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const templates = openTemplates(options.templates ?? [], options.templateValidityMs ?? 365 * dayMs)
   const accounts = openAccounts(options.accounts ?? [])
   const audit = openAudit(store, clock)
-  const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048, options.ndes?.raValidityMs ?? 730 * dayMs)
+  const makeKey = options.makeKey ?? freshRsaKey
+  const raValidityMs = options.ndes?.raValidityMs ?? 730 * dayMs
+  const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048, raValidityMs, makeKey)
   const settings = await openCaSettings(store, audit, { attributeEndDate: options.honourRequestedValidity ?? false })
   const surroundings = { store, clock, audit, authorities, accounts }
   const push = pushHub()
@@ -165,11 +173,11 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     validationApi(options.validationApi, { store, clock, audit, secret, challenges: challenge, policyFor, userFor, ...reading })
   const approve = options.approve ?? (() => 'issue' as const)
   const ca = { templates, accounts, settings, publish: options.publish }
-  const imported = importedPfxes({ store, clock, audit })
+  const imported = importedPfxes({ store, clock, audit, makeKey })
   const requested = options.pfxRequestsFor ?? options.admin?.policies.pfxRequestsFor ?? (() => [])
   const pfxRequestsFor = (deviceId: string) => (policyFor(deviceId)?.lifecycle === undefined ? requested(deviceId) : [])
   const { authorityName } = options
-  const pfx = connector({ ...surroundings, ca, approve, userFor, authorityName, pfxRequestsFor, imported })
+  const pfx = connector({ ...surroundings, ca, approve, userFor, authorityName, pfxRequestsFor, imported, makeKey })
   const responder = ocspResponder(surroundings)
   const scep = openNdes({
     ...surroundings,
@@ -206,6 +214,13 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     if (options.admin && (await policy.refresh(deviceId))) push.wake(deviceId)
     return response
   }
+  async function tell(deviceIds?: readonly string[]): Promise<number> {
+    const connected = push.connected().filter((deviceId) => deviceIds?.includes(deviceId) ?? true)
+    const rose = await Promise.all(connected.map((deviceId) => policy.refresh(deviceId)))
+    const changed = connected.filter((_, i) => rose[i])
+    for (const deviceId of changed) push.wake(deviceId)
+    return changed.length
+  }
   const { hostility } = options
   const kind = router(routes)
   const { signer, control } = scep
@@ -232,13 +247,9 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       return registration && push.subscribe(registration.deviceId, listener)
     },
     wake: push.wake,
-    async policiesChanged() {
+    async policiesChanged(deviceIds) {
       await removal.settle()
-      const connected = push.connected()
-      const rose = await Promise.all(connected.map((deviceId) => policy.refresh(deviceId)))
-      const changed = connected.filter((_, i) => rose[i])
-      for (const deviceId of changed) push.wake(deviceId)
-      return changed.length
+      return tell(deviceIds)
     },
     get rootCertificate() {
       return authorities.present().root.raw
@@ -261,7 +272,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     restartCa: settings.restart,
     ndes: scep.control,
     issueTls: (request) => issueTls(request, surroundings),
-    importedPfx: telling(imported, () => lab.policiesChanged()),
+    importedPfx: telling(imported, (user) => tell(push.connected().filter((deviceId) => isForUser(user, pfxRequestsFor(deviceId))))),
     validationApi: validation,
     crl: () => currentCrl(authorities.present(), surroundings),
     crlOf: (issuerFingerprint) => crlOf(issuerFingerprint, surroundings),
@@ -270,16 +281,6 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     audit: audit.entries,
   }
   return lab
-}
-
-/** Devices that are connected learn of a change. */
-function telling({ add, remove, ...imported }: ImportedPfxes, changed: () => Promise<unknown>): ImportedPfxes {
-  const after = async <T>(done: Promise<T>): Promise<T> => {
-    const result = await done
-    await changed()
-    return result
-  }
-  return { ...imported, add: (asked) => after(add(asked)), remove: (id) => after(remove(id)) }
 }
 
 /** 401 without a credential that is good, and no word why. */

@@ -1,7 +1,7 @@
-import { constants, createPrivateKey, createPublicKey, generateKeyPair, privateDecrypt, publicEncrypt } from 'node:crypto'
-import { promisify } from 'node:util'
+import { constants, createPrivateKey, createPublicKey, privateDecrypt, publicEncrypt } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
 import { sha256Hex } from '../digest.ts'
+import type { MakeRsaKey } from '../rsa-keys.ts'
 import type { LabStore } from '../store.ts'
 import type { ImportKeyRecord, PaddingScheme } from './records.ts'
 
@@ -18,16 +18,14 @@ export interface OpenedImportKey extends ImportKey {
   decrypt(encrypted: Uint8Array, padding: PaddingScheme): string | undefined
 }
 
-const generatePair = promisify(generateKeyPair)
 const recordKey = 'connector'
 const providerName = 'certfleet lab connector'
 const hashes: Readonly<Record<PaddingScheme, string>> = { oaepSha256: 'sha256', oaepSha512: 'sha512' }
 
 /** The key in the store, RSA-2048, made there at its first use. */
-export async function openImportKey(store: LabStore): Promise<OpenedImportKey> {
+export async function openImportKey(store: LabStore, makeKey: MakeRsaKey): Promise<OpenedImportKey> {
   if (store.get('importKeys', recordKey) === undefined) {
-    const { privateKey: made } = await generatePair('rsa', { modulusLength: 2048 })
-    const pkcs8 = made.export({ format: 'der', type: 'pkcs8' })
+    const pkcs8 = (await makeKey(2048)).export({ format: 'der', type: 'pkcs8' })
     await store.transaction((tx) => {
       if (tx.get('importKeys', recordKey) === undefined) tx.put('importKeys', recordKey, { privateKey: pkcs8 })
     })

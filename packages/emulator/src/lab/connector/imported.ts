@@ -2,9 +2,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { AgentError, type Clock, type Instant } from '@certfleet/agent-core'
 import { identityOf, openPfx, type PfxIdentity } from '@certfleet/agent-core/pfx'
 import { fingerprintOf, parseCertificate } from '@certfleet/agent-core/pki'
-import type { IntendedPurpose } from '../../tenant/index.ts'
+import type { IntendedPurpose, PfxRequest } from '../../tenant/index.ts'
 import type { Audit } from '../audit.ts'
 import { sha256Hex } from '../digest.ts'
+import type { MakeRsaKey } from '../rsa-keys.ts'
 import type { LabStore, LabTransaction } from '../store.ts'
 import { type ImportKey, type OpenedImportKey, openImportKey } from './import-key.ts'
 import type { ImportedPfxRecord, PaddingScheme } from './records.ts'
@@ -49,19 +50,20 @@ export interface ImportedPfxOptions {
   readonly store: LabStore
   readonly clock: Clock
   readonly audit: Audit
+  readonly makeKey: MakeRsaKey
 }
 
 const maxPerUser = 100
 
 /** PFX that an admin imported, keyed by user: a device gets those of the user whom its profile is for. */
-export function importedPfxes({ store, clock, audit }: ImportedPfxOptions): ImportedPfxes {
+export function importedPfxes({ store, clock, audit, makeKey }: ImportedPfxOptions): ImportedPfxes {
   return {
     async key() {
-      const { providerName, keyName, publicKey } = await openImportKey(store)
+      const { providerName, keyName, publicKey } = await openImportKey(store, makeKey)
       return { providerName, keyName, publicKey }
     },
     async add({ check, ...asked }) {
-      const key = await openImportKey(store)
+      const key = await openImportKey(store, makeKey)
       const record = recordOf(asked, await read(asked, key), key, clock.now())
       check?.(told(record))
       await store.transaction((tx) => enter(tx, record, audit))
@@ -77,7 +79,7 @@ export function importedPfxes({ store, clock, audit }: ImportedPfxOptions): Impo
     async newest(userPrincipalName, purpose) {
       const record = newestOf(store, userPrincipalName, purpose)
       if (record === undefined) return undefined
-      const { key, certificate, chain } = await read(record, await openImportKey(store))
+      const { key, certificate, chain } = await read(record, await openImportKey(store, makeKey))
       return { privateKey: key.privateKey, certificates: [certificate, ...chain] }
     },
   }
@@ -140,4 +142,31 @@ function removed(tx: LabTransaction, id: string, audit: Audit): boolean {
 
 function told({ pfx: _, encryptedPassword: __, ...rest }: ImportedPfxRecord): ImportedPfx {
   return rest
+}
+
+/** The same; `changed` is told of each user who has another file, or one less. */
+export function telling(
+  { add, remove, ...imported }: ImportedPfxes,
+  changed: (userPrincipalName: string) => Promise<unknown>,
+): ImportedPfxes {
+  return {
+    ...imported,
+    async add(asked) {
+      const added = await add(asked)
+      await changed(added.userPrincipalName)
+      return added
+    },
+    async remove(id) {
+      const user = imported.get(id)?.userPrincipalName
+      const isRemoved = await remove(id)
+      if (user !== undefined) await changed(user)
+      return isRemoved
+    },
+  }
+}
+
+/** Whether one of the requests is for a file of that user. */
+export function isForUser(userPrincipalName: string, requests: readonly PfxRequest[]): boolean {
+  const user = userPrincipalName.toLowerCase()
+  return requests.some((request) => request.kind === 'imported' && request.userPrincipalName.toLowerCase() === user)
 }

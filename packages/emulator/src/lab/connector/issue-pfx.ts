@@ -6,6 +6,7 @@ import { isApple } from '../ca/templates.ts'
 import { sha256Hex } from '../digest.ts'
 import { type IssuanceOptions, type Settled, type Settlement, settle, transactionKey } from '../issuance.ts'
 import type { CertificateGrant, IssuedRecord, Registration } from '../records.ts'
+import type { MakeRsaKey } from '../rsa-keys.ts'
 import { type Delivery, keyFor } from './open-deliveries.ts'
 import type { Deliverable } from './wrap.ts'
 
@@ -20,6 +21,7 @@ export interface AuthorityName {
 }
 
 export interface PfxIssuanceOptions extends IssuanceOptions {
+  readonly makeKey: MakeRsaKey
   /** Default: whatever a profile names is this CA. */
   readonly authorityName?: AuthorityName | undefined
   readonly userFor?: ((deviceId: string) => string | undefined) | undefined
@@ -41,7 +43,7 @@ export async function issuePfx(
   const foreign = otherAuthority(request, options)
   if (foreign !== undefined) return { status: 'refused', failInfo: 'badRequest', detail: foreign }
   const delivery = deliveryOf(request, attemptId, registration, options)
-  const privateKey = await keyFor(delivery, options.store)
+  const privateKey = await keyFor(delivery, options.store, options.makeKey)
   if (privateKey === 'over') return { status: 'over' }
   const settled = await settle(settlementOf(request, delivery, privateKey, registration, options), options)
   if (settled.status !== 'issued') return settled

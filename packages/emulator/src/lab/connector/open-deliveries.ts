@@ -1,7 +1,7 @@
-import { createPrivateKey, generateKeyPair, type KeyObject } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type { Principal, ProfileStatus } from '@certfleet/agent-core'
 import { transactionKey } from '../issuance.ts'
+import type { MakeRsaKey } from '../rsa-keys.ts'
 import type { LabStore, LabTransaction } from '../store.ts'
 import type { OpenDelivery } from './records.ts'
 
@@ -16,17 +16,14 @@ export interface Delivery {
   readonly transactionId: string
 }
 
-const generatePair = promisify(generateKeyPair)
-
 /**
  * The key of an attempt, made at its first request, and kept so that a device that asks again after a crash gets the same. The next attempt
  * for the profile takes its place. `over`: it was given up.
  */
-export async function keyFor(delivery: Delivery, store: LabStore): Promise<KeyObject | 'over'> {
+export async function keyFor(delivery: Delivery, store: LabStore, makeKey: MakeRsaKey): Promise<KeyObject | 'over'> {
   const known = knownKey(delivery, store)
   if (known !== undefined) return opened(known)
-  const { privateKey } = await generatePair('rsa', { modulusLength: delivery.keyBits })
-  const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' })
+  const pkcs8 = (await makeKey(delivery.keyBits, delivery.deviceId)).export({ format: 'der', type: 'pkcs8' })
   return opened(await store.transaction((tx) => knownKey(delivery, tx) ?? enter(delivery, pkcs8, tx)))
 }
 
