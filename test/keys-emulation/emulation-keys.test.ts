@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createPublicKey } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Disk, KeyStorageProvider } from '@certfleet/agent-core'
@@ -60,6 +60,15 @@ for (const mode of ['primes', 'pool'] as const) {
     const mixed = { later: await publicKeyIds(later, 1), earlier: await publicKeyIds(earlier, 3), again: await publicKeyIds(later, 2, 1) }
     t.strictSame([...mixed.later, ...mixed.again], all.get(7))
     t.strictSame(mixed.earlier, all.get(2))
+  })
+
+  t.test(`${mode}: what the service makes for a device is of that device's share`, async (t) => {
+    const ids = await publicKeyIds((await open({ mode })).forDevice(3), 2)
+    const keys = await open({ mode })
+    const spki = createPublicKey(await keys.keyFor(3, 2048)).export({ format: 'der', type: 'spki' })
+    t.equal(createHash('sha256').update(spki).digest('hex').slice(0, 16), ids[0])
+    t.strictSame(await publicKeyIds(keys.forDevice(3), 1), [ids[1]])
+    await t.rejects(keys.keyFor(3, 512), { code: 'ERR_UNSUPPORTED' })
   })
 
   t.test(`${mode}: what is used up is refused`, async (t) => {

@@ -4,7 +4,7 @@ import { forgetful } from '#emulator/simulate/forgetting.ts'
 import type { SimulatedEvent } from '#emulator/simulate/index.ts'
 import { renewalWave } from '#emulator/simulate/waves.ts'
 import { FakeClock } from '../fakes/clock.ts'
-import { simulated } from './world.ts'
+import { type Simulated, simulated } from './world.ts'
 
 const calm = { faults: false, devicesEach: 1, startOverMs: 0 } as const
 
@@ -13,6 +13,7 @@ const rows: readonly {
   readonly name: string
   readonly events: readonly SimulatedEvent[]
   readonly days: number
+  readonly pfx?: Simulated['pfx']
   readonly shows: readonly [RegExp, number][]
 }[] = [
   {
@@ -63,13 +64,95 @@ const rows: readonly {
       [/enroll .* (IdentityMissing|ProfileReassigned) done/, 8],
     ],
   },
-  { name: 'edited', events: [{ kind: 'edit', day: 5 }], days: 7, shows: [[/enroll .* SubjectChanged done/, 4]] },
+  {
+    name: 'edited',
+    events: [{ kind: 'edit', day: 5 }],
+    days: 7,
+    pfx: ['pkcs'],
+    shows: [
+      [/enroll .* SubjectChanged done/, 4],
+      [/import .*-pkcs CertificateChanged done/, 4],
+    ],
+  },
+  {
+    name: 'PFX: fetched again when it is due, and whenever another file is imported',
+    events: [],
+    days: 29,
+    pfx: ['pkcs', 'imported'],
+    shows: [
+      [/import .*-(pkcs|imported) IdentityMissing done/, 8],
+      [/import .*-pkcs RenewalDue done/, 4],
+      [/import .*-imported CertificateChanged done/, 4],
+    ],
+  },
+  {
+    name: 'unassigned with PFX: macOS and Android leave them',
+    events: [{ kind: 'unassign', day: 5 }],
+    days: 7,
+    pfx: ['pkcs', 'imported'],
+    shows: [
+      [/(windows|ios).* remove-identity .*-(pkcs|imported) ProfileRemoved done/, 4],
+      [/(macos|android).* remove-identity .*-(pkcs|imported)/, 0],
+    ],
+  },
+  {
+    name: 'retired: all goes, but what Android was given by SCEP',
+    events: [{ kind: 'retire', day: 5 }],
+    days: 7,
+    pfx: ['pkcs', 'imported'],
+    shows: [
+      [/(windows|ios|macos).* remove-identity .* DeviceRetired done/, 9],
+      [/android.* remove-identity .*-(pkcs|imported) DeviceRetired done/, 2],
+      [/android.* release-identity .* DeviceRetired done/, 1],
+      [/remove-root RootNoLongerTrusted done/, 4],
+    ],
+  },
+  {
+    name: 'wiped: all goes, but not from a Mac',
+    events: [{ kind: 'wipe', day: 5 }],
+    days: 7,
+    pfx: ['pkcs', 'imported'],
+    shows: [
+      [/(windows|ios|android).* remove-identity .* DeviceWiped done/, 9],
+      [/macos.* remove-/, 0],
+    ],
+  },
+  {
+    name: 'unenrolled by its user: all goes',
+    events: [{ kind: 'unenroll', day: 5 }],
+    days: 7,
+    pfx: ['pkcs'],
+    shows: [[/remove-identity .* DeviceUnenrolled done/, 8]],
+  },
+  {
+    name: 'licence lost: all stays, and nothing is renewed',
+    events: [{ kind: 'unlicense', day: 5 }],
+    days: 40,
+    pfx: ['pkcs'],
+    shows: [
+      [/remove-|release-/, 0],
+      [/RenewalDue|Expired/, 0],
+    ],
+  },
+  {
+    name: 'another root by a profile of its own: nobody is without a certificate meanwhile',
+    events: [{ kind: 'replace-root', day: 5, days: 6 }],
+    days: 13,
+    pfx: ['pkcs', 'imported'],
+    shows: [
+      [/ca-replaced/, 1],
+      [/enroll .* RootChanged done/, 4],
+      [/import .*-(pkcs|imported) (RootChanged|CertificateChanged) done/, 8],
+      [/remove-root RootNoLongerTrusted done/, 4],
+      [/ERR_|IdentityMissing .*\b1[0-9]d/, 0],
+    ],
+  },
 ]
 
-for (const { name, events, days, shows } of rows) {
+for (const { name, events, days, pfx = [], shows } of rows) {
   t.test(name, async (t) => {
     const lines: string[] = []
-    const outcome = await simulated({ ...calm, seed: name, events, days, onLine: (line) => lines.push(line) })
+    const outcome = await simulated({ ...calm, seed: name, events, days, pfx, onLine: (line) => lines.push(line) })
     t.strictSame(
       outcome.invariants.flatMap(({ violations }) => violations),
       [],

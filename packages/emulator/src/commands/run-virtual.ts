@@ -72,8 +72,9 @@ async function simulated(
     checkInMs: checkInHours * hourMs,
     startOverMs: startOverHours * hourMs,
     hasJitter: jitter,
-    policyFor: policiesOf(imported, tenant),
+    ...policiesOf(imported, tenant),
     keysFor: keyStorageOf(keys),
+    serviceKeyFor: keys.keyFor,
     ...(trace && { onLine: (line) => void trace.write(`${line}\n`) }),
     onDay: ({ day, issued, violations }) => {
       signal.throwIfAborted()
@@ -86,10 +87,11 @@ async function simulated(
 
 const daysOf = ({ virtual }: ScenarioDocument, { days }: VirtualOptions): number => days ?? virtual?.days ?? defaultDays
 
-/** Enough for every renewal, and for the attempts that faults end. */
+/** Enough for every renewal, and for the attempts that faults end; with PFX profiles for as many again. */
 function keysPerDevice(run: VirtualRun): number {
   const validityDays = run.scenario.lab?.validityDays ?? defaultValidityDays
-  return 40 + Math.ceil((8 * daysOf(run.scenario, run.options)) / validityDays)
+  const kinds = run.imported.profiles.some(({ kind }) => kind === 'pkcs' || kind === 'imported-pfx') ? 2 : 1
+  return kinds * (40 + Math.ceil((8 * daysOf(run.scenario, run.options)) / validityDays))
 }
 
 function emulationKeys(run: VirtualRun, io: Io): Promise<EmulationKeys> {
@@ -100,7 +102,8 @@ function emulationKeys(run: VirtualRun, io: Io): Promise<EmulationKeys> {
     openEmulationKeys({
       mode,
       seed: String(seed),
-      devices: tenant.devices.size,
+      // The CA takes part as one more.
+      devices: tenant.devices.size + 1,
       keysPerDevice: keysPerDevice(run),
       signal,
       ...(folder !== undefined && { kept: { folder, disk: systemDisk } }),

@@ -30,6 +30,6 @@ export function drawnKeys(name: string, drawKey: (bits: RsaBits) => Promise<KeyO
 }
 
 const isDrawn = (spec: KeySpec): boolean => spec.algorithm === 'ec' || isRsaSize(spec.bits)
-const isRsaSize = (bits: number): bits is RsaBits => rsaSizes.some((size) => size === bits)
+export const isRsaSize = (bits: number): bits is RsaBits => rsaSizes.some((size) => size === bits)
 
 const unsupported = (name: string, spec: KeySpec): string => `the ${name} makes no ${describeSpec(spec)} keys`

@@ -1,6 +1,7 @@
-import type { KeyObject } from 'node:crypto'
+import { generateKeyPair, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
 import { AgentError, type KeyStorageProvider, softwareKeys } from '@certfleet/agent-core'
-import { drawnKeys, type RsaBits } from './device-keys.ts'
+import { drawnKeys, isRsaSize, type RsaBits } from './device-keys.ts'
 import { type KeyPool, openPool, type PoolOptions } from './key-pool.ts'
 
 /** `fresh`: as a device makes them. `pool`: made once, kept in a file. `primes`: put together from a pool of primes, so that they share factors. */
@@ -18,8 +19,11 @@ export interface EmulationKeys {
   readonly marking?: string
   /** The keys of the device at an index of [0, devices). The same provider for every caller: its keys last as long as this does. */
   forDevice(index: number): KeyStorageProvider
+  /** The next RSA key of that device's share, for what somebody else makes for it. A size that no pool has: `ERR_UNSUPPORTED`. */
+  keyFor(index: number, bits: number): Promise<KeyObject>
 }
 
+const generatePair = promisify(generateKeyPair)
 const markings = { pool: 'key pool (insecure, emulation only)', primes: 'prime pool (insecure, emulation only)' } as const
 
 /**
@@ -32,12 +36,25 @@ const markings = { pool: 'key pool (insecure, emulation only)', primes: 'prime p
  */
 export async function openEmulationKeys(options: EmulationKeysOptions): Promise<EmulationKeys> {
   const { mode, keyBits = [2048] } = options
-  if (mode === 'fresh') return { forDevice: onceEach(options, () => softwareKeys()) }
+  if (mode === 'fresh') {
+    return {
+      forDevice: onceEach(options, () => softwareKeys()),
+      keyFor: async (_, bits) => (await generatePair('rsa', { modulusLength: bits })).privateKey,
+    }
+  }
   const pools = new Map<RsaBits, Promise<KeyPool>>()
   const poolOf = (bits: RsaBits) => pools.get(bits) ?? keep(pools, bits, openPool(mode, bits, options))
   for (const bits of keyBits) await poolOf(bits)
   const marking = markings[mode]
-  return { marking, forDevice: onceEach(options, (index) => drawnKeys(marking, drawing(index, poolOf, options))) }
+  const drawingOf = onceEach(options, (index) => drawing(index, poolOf, options))
+  return {
+    marking,
+    forDevice: onceEach(options, (index) => drawnKeys(marking, drawingOf(index))),
+    async keyFor(index, bits) {
+      if (!isRsaSize(bits)) throw new AgentError('ERR_UNSUPPORTED', `the ${marking} makes no RSA-${bits} keys`)
+      return drawingOf(index)(bits)
+    },
+  }
 }
 
 /** The keys of one device, in order; sizes are counted apart. */
@@ -52,8 +69,8 @@ function drawing(index: number, poolOf: (bits: RsaBits) => Promise<KeyPool>, { m
   }
 }
 
-function onceEach({ devices }: EmulationKeysOptions, make: (index: number) => KeyStorageProvider): (index: number) => KeyStorageProvider {
-  const made = new Map<number, KeyStorageProvider>()
+function onceEach<T>({ devices }: EmulationKeysOptions, make: (index: number) => T): (index: number) => T {
+  const made = new Map<number, T>()
   return (index) => {
     if (!Number.isInteger(index) || index < 0 || index >= devices) throw new RangeError(`no device ${index} of ${devices}`)
     const known = made.get(index) ?? make(index)

@@ -1,6 +1,7 @@
 import {
   type AgentError,
   type AgentState,
+  type CertificateStores,
   createAgent,
   filePolicyCache,
   fileState,
@@ -8,6 +9,8 @@ import {
   type HttpResponse,
   type IdentityStore,
   type KeyStorageProvider,
+  managementIdentity,
+  managementKeyLabel,
   memoryIdentities,
   memoryStores,
   policyService,
@@ -47,6 +50,8 @@ export interface SimulatedWorld {
   handle(request: HttpRequest): Promise<HttpResponse>
   connectPush(credential: string, listener: PushListener): (() => void) | undefined
   onFault(fault: Fault, device: string): void
+  /** Whether the service made that key, SubjectPublicKeyInfo, for that device. */
+  isKeyFor(device: string, publicKey: Uint8Array): boolean
 }
 
 export interface SimulatedDevice {
@@ -59,6 +64,9 @@ export interface SimulatedDevice {
   identities(): ReturnType<IdentityStore['list']>
   /** What is on its disk; `ERR_STATE_INVALID` where that is no state. */
   state(): Promise<AgentState>
+  roots(): ReturnType<CertificateStores['list']>
+  /** Of the keys that it holds for certificates. */
+  keyLabels(): Promise<readonly string[]>
   /** By its last report: an expired certificate that its OS does not renew any more (platform-behaviours 2.4). */
   readonly hasMissedRenewal: boolean
   readonly crashes: number
@@ -82,7 +90,7 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
   const network = chanceOf(seed, index, 'network')
   const now = () => timeline.now()
   const during = (fault: Episode['fault']) => episodeAt(episodes, fault, now())
-  const seen = witness(spec.id, violations)
+  const seen = witness({ spec, violations, isFromService: (publicKey) => world.isKeyFor(spec.id, publicKey) })
   const disk = (world.sabotage.disk ?? asItIs)(simulatedDisk(() => during('disk-full') !== undefined))
   const identities = memoryIdentities()
   const certificateStores = memoryStores()
@@ -141,8 +149,10 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
     const { id: deviceId, platform: name, osVersion, management, userConsent = 'granted' } = spec
     const { policyUrl, registrationToken, sabotage } = world
     const mode = management && { management }
-    credential ??= (await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform: name, osVersion, ...mode }))
-      .credential
+    const identity = spec.receivesPfx ? await managementIdentity(own.through(providers[0] as KeyStorageProvider)) : undefined
+    const managed = identity && { managementCertificate: identity.certificate }
+    const asked = { policyUrl, transport, registrationToken, deviceId, platform: name, osVersion, ...mode, ...managed }
+    credential ??= (await registerDevice(asked)).credential
     seen.foundOnDisk(await disk.read(statePath))
     const state = await fileState(statePath, { disk: guarded, lock: noLock })
     seen.restarted(await state.load(), await identities.list())
@@ -152,7 +162,7 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
       certificateStores,
       identities,
       state,
-      ...policyService({ policyUrl, credential, deviceId, transport, cache }),
+      ...policyService({ policyUrl, credential, deviceId, transport, cache, ...(identity && { management: identity }) }),
     }
     const ports = through(own, onCall, (sabotage.agent ?? asItIs)(seen.watch((sabotage.storage ?? asItIs)(kept))))
     const platform = platformAdapter(name, {
@@ -217,6 +227,11 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
     },
     identities: () => identities.list(),
     state: async () => (await fileState(statePath, { disk, lock: noLock })).load(),
+    roots: () => certificateStores.list(),
+    async keyLabels() {
+      const labels = await Promise.all(providers.map((provider) => provider.list()))
+      return labels.flat().filter((label) => label !== managementKeyLabel)
+    },
     get hasMissedRenewal() {
       return hasMissedRenewal
     },
@@ -242,6 +257,7 @@ function through(life: Incarnation, onCall: () => void, ports: DevicePorts): Dev
     state: seenBy(ports.state),
     policySource: seenBy(ports.policySource),
     challengeSource: seenBy(ports.challengeSource),
+    ...(ports.pfxSource && { pfxSource: seenBy(ports.pfxSource) }),
     reporter: seenBy(ports.reporter),
   }
 }

@@ -20,7 +20,21 @@ export const episodeFaults = [
 export type EpisodeFault = (typeof episodeFaults)[number]
 
 /** What happens at one moment. */
-export const momentFaults = ['crash', 'push-lost', 'pending', 'profile-edited', 'profile-unassigned', 'profile-assigned'] as const
+export const momentFaults = [
+  'crash',
+  'push-lost',
+  'pending',
+  'profile-edited',
+  'profile-unassigned',
+  'profile-assigned',
+  'pfx-imported',
+  'ca-replaced',
+  'root-replaced',
+  'device-retired',
+  'device-wiped',
+  'device-unenrolled',
+  'device-unlicensed',
+] as const
 export type MomentFault = (typeof momentFaults)[number]
 
 export type Fault = NetworkFault | EpisodeFault | MomentFault

@@ -1,6 +1,6 @@
 export type { SimulatedEvent } from './events.ts'
 export { type InvariantName, type InvariantResult, invariantNames, sameTrace, type Violation } from './invariants.ts'
-export { devicesOf, keyStorageOf, policiesOf } from './population.ts'
+export { devicesOf, keyStorageOf, policiesOf, type SimulatedLab, type TenantPolicies } from './population.ts'
 export type { Sabotage } from './ports.ts'
-export { type SimulatedLab, type SimulationOptions, type SimulationOutcome, simulate } from './simulation.ts'
+export { type SimulationOptions, type SimulationOutcome, simulate } from './simulation.ts'
 export type { RenewalWave } from './waves.ts'

@@ -63,27 +63,40 @@ export function sameTrace(one: { readonly traceDigest: string }, other: { readon
   return { name, violations: [{ atMs: 0, found: `the second run's trace is ${other.traceDigest}` }] }
 }
 
-/** I4, kept up with each certificate: what has been issued for each transaction and attempt, and every serial number. */
-export function issuanceInvariant(violations: Violations): (record: IssuedRecord) => void {
+/**
+ * I4, kept up with each certificate: what has been issued for each transaction and attempt, and every serial number. Only one that has expired
+ * may be followed by another, as when a device asks the connector once more after a long sleep.
+ */
+export function issuanceInvariant(violations: Violations, hasExpired: (serialNumber: string) => boolean): (record: IssuedRecord) => void {
   const serials = new Set<string>()
   const byTransaction = new Map<string, string>()
   const byAttempt = new Map<string, string>()
   return ({ serialNumber, transactionId, deviceId, profileId, attemptId }) => {
     if (serials.has(serialNumber)) violations.add('I4', `serial number issued twice: ${serialNumber}`, deviceId)
     serials.add(serialNumber)
-    once(byTransaction, transactionId, serialNumber, () => violations.add('I4', 'two certificates for one transaction', deviceId))
+    once(
+      byTransaction,
+      transactionId,
+      serialNumber,
+      (before) => hasExpired(before) || violations.add('I4', 'two certificates for one transaction', deviceId),
+    )
     if (attemptId === undefined) return
     const attempt = `${deviceId}/${profileId}/${attemptId}`
-    once(byAttempt, attempt, serialNumber, () => violations.add('I4', `two certificates for one attempt of ${profileId}`, deviceId))
+    once(
+      byAttempt,
+      attempt,
+      serialNumber,
+      (before) => hasExpired(before) || violations.add('I4', `two certificates for one attempt of ${profileId}`, deviceId),
+    )
   }
 }
 
 /** What a resend could still hit: far more than a fleet has under way at once. */
 const remembered = 50_000
 
-function once(seen: Map<string, string>, key: string, serialNumber: string, onSecond: () => void): void {
+function once(seen: Map<string, string>, key: string, serialNumber: string, onSecond: (before: string) => void): void {
   const before = seen.get(key)
-  if (before !== undefined && before !== serialNumber) onSecond()
+  if (before !== undefined && before !== serialNumber) onSecond(before)
   seen.set(key, serialNumber)
   if (seen.size > remembered) seen.delete(seen.keys().next().value as string)
 }

@@ -2,41 +2,80 @@ import type { KeyStorageProvider, PolicyDocument } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { deviceSpecOf } from '../fleet/device-spec.ts'
 import { assertEmulationTarget, type EmulationKeys } from '../keys/index.ts'
-import { assignProfiles, type Import, type Intent, renderPolicy, retarget, type Tenant } from '../tenant/index.ts'
-import type { SimulatedLab } from './simulation.ts'
+import {
+  assignProfiles,
+  type Import,
+  type Intent,
+  type PfxRequest,
+  renderPfxRequests,
+  renderPolicy,
+  retarget,
+  type Tenant,
+} from '../tenant/index.ts'
 import { besideTpm } from './storage.ts'
 
 export function devicesOf({ devices }: Tenant): readonly DeviceSpec[] {
   return [...devices.values()].map(deviceSpecOf)
 }
 
-/** What the tenant renders for the lab that stands in for its CA; a device's policy is rendered once for each CA. */
-export function policiesOf(imported: Import, tenant: Tenant): (deviceId: string, lab: SimulatedLab) => PolicyDocument | undefined {
-  let rendered = new Map<string, PolicyDocument>()
-  let root: Uint8Array | undefined
-  let intent: Intent
-  return (deviceId, lab) => {
-    if (root !== lab.root) {
-      root = lab.root
-      rendered = new Map()
-      intent = assignProfiles(retarget(imported, lab).imported, tenant).intent
-    }
+/** The CA by which policies are rendered. */
+export interface SimulatedLab {
+  /** DER; the same octets each time it is this CA. */
+  readonly root: Uint8Array
+  /** DER. */
+  readonly issuing: Uint8Array
+  readonly scepUrl: string
+}
+
+/** What the tenant has for its devices; undefined, and nothing, for one that it does not know. */
+export interface TenantPolicies {
+  /** Imported PFX of any revision: which one it is then is not the tenant's to know. */
+  policyFor(deviceId: string, lab: SimulatedLab): PolicyDocument | undefined
+  pfxRequestsFor(deviceId: string, lab: SimulatedLab): readonly PfxRequest[]
+}
+
+/** While one takes the place of another. */
+const casAtOnce = 2
+
+interface Rendered {
+  readonly policy: PolicyDocument
+  readonly pfxRequests: readonly PfxRequest[]
+}
+
+/** What the tenant renders for the lab that stands in for its CA; for each device once a CA. */
+export function policiesOf(imported: Import, tenant: Tenant): TenantPolicies {
+  const byRoot = new Map<Uint8Array, (deviceId: string) => Rendered | undefined>()
+  const renderingFor = (lab: SimulatedLab) => {
+    const known = byRoot.get(lab.root) ?? rendering(assignProfiles(retarget(imported, lab).imported, tenant).intent, tenant)
+    byRoot.set(lab.root, known)
+    if (byRoot.size > casAtOnce) byRoot.delete(byRoot.keys().next().value as Uint8Array)
+    return known
+  }
+  return {
+    policyFor: (deviceId, lab) => renderingFor(lab)(deviceId)?.policy,
+    pfxRequestsFor: (deviceId, lab) => renderingFor(lab)(deviceId)?.pfxRequests ?? [],
+  }
+}
+
+function rendering(intent: Intent, tenant: Tenant): (deviceId: string) => Rendered | undefined {
+  const rendered = new Map<string, Rendered>()
+  return (deviceId) => {
     if (!tenant.devices.has(deviceId)) return undefined
-    const policy = rendered.get(deviceId) ?? renderForLab(intent, tenant, deviceId)
-    rendered.set(deviceId, policy)
-    return policy
+    const known = rendered.get(deviceId) ?? renderForLab(intent, tenant, deviceId)
+    rendered.set(deviceId, known)
+    return known
   }
 }
 
 /** With keys that share primes nobody may enrol anywhere else. */
-function renderForLab(intent: Intent, tenant: Tenant, deviceId: string): PolicyDocument {
-  const policy = renderPolicy(intent, tenant, deviceId, { revision: 1 })
+function renderForLab(intent: Intent, tenant: Tenant, deviceId: string): Rendered {
+  const policy = renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision: () => 'imported' })
   for (const { scepUrls } of policy.scepProfiles) for (const url of scepUrls) assertEmulationTarget(url)
-  return policy
+  return { policy, pfxRequests: renderPfxRequests(intent, tenant, deviceId) }
 }
 
 /** Software keys, and on Windows a TPM beside them. */
-export function keyStorageOf(keys: EmulationKeys): (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[] {
+export function keyStorageOf(keys: Pick<EmulationKeys, 'forDevice'>): (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[] {
   return (index, { platform }) => {
     const software = keys.forDevice(index)
     return platform === 'windows' ? besideTpm(software) : [software]

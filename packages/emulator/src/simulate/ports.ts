@@ -3,6 +3,7 @@ import type {
   ChallengeSource,
   IdentityStore,
   KeyStorageProvider,
+  PfxSource,
   PolicySource,
   Reporter,
   StateStore,
@@ -18,6 +19,8 @@ export interface DevicePorts {
   readonly state: StateStore
   readonly policySource: PolicySource
   readonly challengeSource: ChallengeSource
+  /** Only where the device receives PFX. */
+  readonly pfxSource?: PfxSource
   readonly reporter: Reporter
 }
 

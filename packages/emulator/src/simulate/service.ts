@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { AgentError, type Clock, type HttpRequest, type HttpResponse, type PolicyDocument } from '@certfleet/agent-core'
-import { createLab, type IssuedRecord, type Lab, type LabStore, type LabTables, memoryLabStore } from '../lab/index.ts'
+import { AgentError, type Clock, type HttpRequest, type HttpResponse, type Instant, type PolicyDocument } from '@certfleet/agent-core'
+import { parseCertificate } from '@certfleet/agent-core/pki'
+import { createLab, type IssuedRecord, type Lab, type LabStore, type LabTables, type MakeRsaKey, memoryLabStore } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
+import type { PfxRequest } from '../tenant/index.ts'
+import { authoritiesIn, type SimulatedAuthority } from './authorities.ts'
 import { type Chance, chanceOf } from './chance.ts'
 import { type Episode, episodeAt, type Fault } from './faults.ts'
 import { forgetful } from './forgetting.ts'
@@ -13,6 +16,9 @@ export interface ServiceOptions {
   readonly templateValidityMs: number
   readonly episodes: readonly Episode[]
   policyFor(deviceId: string): PolicyDocument | undefined
+  pfxRequestsFor(deviceId: string): readonly PfxRequest[]
+  /** Where the lab's own keys come from. */
+  readonly makeKey: MakeRsaKey
   /** A CA that was made before: making one costs four RSA keys. */
   readonly authority?: LabTables['authority'] | undefined
   readonly labStore: (store: LabStore) => LabStore
@@ -28,9 +34,17 @@ export interface SimulatedService {
   readonly registrationToken: string
   /** For the next simulation. */
   readonly authority: LabTables['authority']
+  /** Oldest first. */
+  authorities(): readonly SimulatedAuthority[]
+  /** The CA that issues now. */
+  presentAuthority(): SimulatedAuthority
+  /** Makes the CA that takes over at that moment. */
+  replaceCa(at: Instant): Promise<void>
   handle(request: HttpRequest): Promise<HttpResponse>
-  /** By serial number, lower-case hex. */
-  isRevoked(serialNumber: string): boolean
+  /** When it was revoked, by serial number in lower-case hex; undefined where it was not. */
+  revokedAt(serialNumber: string): Instant | undefined
+  /** Of a certificate that was issued. What is forgotten has expired. */
+  hasExpired(serialNumber: string): boolean
   /** Deletes what nobody can ask for any more. */
   forget(): Promise<void>
 }
@@ -39,7 +53,7 @@ export interface SimulatedService {
 const pendingPerMille = 30
 
 export async function simulatedService(options: ServiceOptions): Promise<SimulatedService> {
-  const { seed, timeline, templateValidityMs, policyFor, episodes, isFaulty, onFault } = options
+  const { seed, timeline, templateValidityMs, policyFor, pfxRequestsFor, makeKey, episodes, isFaulty, onFault } = options
   const chances = new Map<string, Chance>()
   const chanceFor = (deviceId: string): Chance => {
     const known = chances.get(deviceId) ?? chanceOf(seed, 'approval', deviceId)
@@ -50,37 +64,54 @@ export async function simulatedService(options: ServiceOptions): Promise<Simulat
   const memory = forgetful(memoryLabStore(), clock, templateValidityMs)
   const store = options.labStore(memory)
   const { authority } = options
-  const revoked = new Set<string>()
+  const revoked = new Map<string, Instant>()
   const registrationToken = randomBytes(32).toString('base64url')
   if (authority) await store.transaction((transaction) => transaction.put('authority', 'lab', authority))
   const lab = await createLab({
-    store: watched(store, options.onIssued, revoked),
+    store: watched(store, options.onIssued, (serialNumber) => revoked.set(serialNumber, timeline.now())),
     clock,
     policyFor,
+    pfxRequestsFor,
     registrationToken,
     templateValidityMs,
+    makeKey,
     approve({ deviceId = '' }) {
       if (!isFaulty() || !chanceFor(deviceId).happens(pendingPerMille)) return 'issue'
       onFault('pending', deviceId)
       return 'pending'
     },
   })
+  let authorities = authoritiesIn(store)
   const during = (fault: Episode['fault']) => episodeAt(episodes, fault, timeline.now()) !== undefined
   return {
     lab,
     registrationToken,
-    isRevoked: (serialNumber) => revoked.has(serialNumber),
+    revokedAt: (serialNumber) => revoked.get(serialNumber),
+    hasExpired(serialNumber) {
+      const record = store.get('issued', serialNumber)
+      return record === undefined || parseCertificate(record.certificate).notAfter < timeline.now()
+    },
     forget: memory.forget,
     authority: store.get('authority', 'lab') as LabTables['authority'],
+    authorities: () => authorities,
+    presentAuthority: () => authorities.findLast(({ from }) => from <= timeline.now()) as SimulatedAuthority,
+    async replaceCa(at) {
+      await lab.prepareRollOver(at)
+      // Those before keep their octets, by which policies are told apart.
+      authorities = [...authorities, ...authoritiesIn(store).slice(authorities.length)]
+    },
     async handle(request) {
       if (isScep(request) && during('ca-down')) throw new AgentError('ERR_NETWORK', 'the CA cannot be reached')
-      if (isScep(request) && during('ca-in-trouble')) return { status: 503, headers: { 'retry-after': '120' }, body: new Uint8Array() }
+      if (asksCa(request) && (during('ca-in-trouble') || during('ca-down'))) return unavailable
       return lab.handle(request)
     },
   }
 }
 
 const isScep = ({ url }: HttpRequest): boolean => url.includes('/certsrv/')
+/** The connector answers for a CA that it cannot reach. */
+const asksCa = (request: HttpRequest): boolean => isScep(request) || request.url.endsWith('/device/pfx')
+const unavailable: HttpResponse = { status: 503, headers: { 'retry-after': '120' }, body: new Uint8Array() }
 
 /** The lab's clock is never wrong. */
 function clockOf(timeline: Timeline): Clock {
@@ -90,8 +121,8 @@ function clockOf(timeline: Timeline): Clock {
   }
 }
 
-/** The same store; `onIssued` is told of each certificate once it is committed, and `revoked` holds what is revoked. */
-function watched(store: LabStore, onIssued: (record: IssuedRecord) => void, revoked: Set<string>): LabStore {
+/** The same store; `onIssued` is told of each certificate once it is committed, and `onRevoked` of each that is revoked. */
+function watched(store: LabStore, onIssued: (record: IssuedRecord) => void, onRevoked: (serialNumber: string) => void): LabStore {
   return {
     ...store,
     async transaction(work) {
@@ -101,7 +132,7 @@ function watched(store: LabStore, onIssued: (record: IssuedRecord) => void, revo
           ...transaction,
           put(table, key, value) {
             if (table === 'issued') issued.push(value as IssuedRecord)
-            if (table === 'revocations') revoked.add(key)
+            if (table === 'revocations') onRevoked(key)
             transaction.put(table, key, value)
           },
         }),

@@ -1,23 +1,29 @@
+import type { KeyObject } from 'node:crypto'
 import { type Instant, jitterShareOfWindow, type KeyStorageProvider, type PolicyDocument } from '@certfleet/agent-core'
+import { parseCertificate } from '@certfleet/agent-core/pki'
 import type { DeviceSpec } from '../fleet/device.ts'
 import type { LabTables } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
 import { chanceOf } from './chance.ts'
 import { type Changes, policyChanges } from './changes.ts'
+import type { Departed } from './departed.ts'
 import { type SimulatedDevice, type SimulatedWorld, simulatedDevice } from './device.ts'
 import { deviceEventEpisodes, type SimulatedEvent, serviceEventEpisodes } from './events.ts'
 import { deviceEpisodes, type Fault, serviceEpisodes } from './faults.ts'
 import { collectViolations, type InvariantResult, issuanceInvariant, type Violations } from './invariants.ts'
-import { refusedForGood, unconverged } from './liveness.ts'
-import { edited } from './policies.ts'
+import { type Expectations, holdingRevoked, refusedForGood, unconverged } from './liveness.ts'
+import type { TenantPolicies } from './population.ts'
 import type { Sabotage } from './ports.ts'
+import { type RootReplacement, scenarioReplacement, seededReplacement } from './roots.ts'
+import { type Policies, servedPolicies } from './served.ts'
 import { type SimulatedService, simulatedService } from './service.ts'
+import { type ServiceKeys, serviceKeys } from './service-keys.ts'
 import { createTally, type Tally } from './tally.ts'
 import { createTimeline, type Timeline } from './timeline.ts'
 import { createTrace, type Trace } from './trace.ts'
 import { type RenewalWave, renewalWave } from './waves.ts'
 
-export interface SimulationOptions {
+export interface SimulationOptions extends TenantPolicies {
   readonly seed: Seed
   readonly devices: readonly DeviceSpec[]
   /** Whole virtual days; with faults they end then, and what they left must heal. */
@@ -31,10 +37,10 @@ export interface SimulationOptions {
   readonly startOverMs: number
   /** False: every renewal at the moment at which it is due, every wait the shortest. */
   readonly hasJitter: boolean
-  /** What the tenant rendered, once the lab's certificates and URL are known. */
-  readonly policyFor: (deviceId: string, lab: SimulatedLab) => PolicyDocument | undefined
   /** What the device of that index has to keep keys in. */
   readonly keysFor: (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[]
+  /** The next RSA key of the service's for that device, or at `devices.length` of its own. */
+  readonly serviceKeyFor: (index: number, bits: number) => Promise<KeyObject>
   /** A CA made before. Default: a new one. */
   readonly authority?: LabTables['authority'] | undefined
   readonly sabotage?: Sabotage
@@ -43,19 +49,11 @@ export interface SimulationOptions {
   readonly onDay?: (facts: { readonly day: number; readonly issued: number; readonly violations: number }) => void
 }
 
-export interface SimulatedLab {
-  /** DER. */
-  readonly root: Uint8Array
-  /** DER. */
-  readonly issuing: Uint8Array
-  readonly scepUrl: string
-}
-
 export interface SimulationOutcome {
   readonly seed: Seed
   readonly days: number
   readonly devices: number
-  /** Devices that end with a valid certificate for each of their profiles, and nothing else. */
+  /** Devices that end with a valid certificate for each of their profiles, and nothing else; or, managed no longer, with what their OS leaves. */
   readonly converged: number
   readonly certificatesIssued: number
   readonly renewals: number
@@ -92,27 +90,36 @@ export async function simulate(options: SimulationOptions): Promise<SimulationOu
   const violations = collectViolations(elapsedMs, (name, { found, device }) => trace.add(`violates ${name}: ${found}`, device))
   const tally = createTally(elapsedMs)
   const common = { ...options, timeline, trace, violations, tally }
-  const service = await startService(common, (deviceId) => policyFor(deviceId))
+  const keys = serviceKeys()
+  const service = await startService(common, keys, () => served)
   const { lab } = service
   const changes = policyChanges({ seed, timeline, trace, onFault: tally.onFault, wake: lab.wake })
-  const policyFor = (deviceId: string): PolicyDocument | undefined => {
-    const document = options.policyFor(deviceId, { root: lab.rootCertificate, issuing: lab.issuingCertificate, scepUrl })
-    return document && edited(document, changes.editsOf(deviceId))
-  }
-  const devices = startDevices(common, service, changes)
+  const served = servedPolicies({ ...common, scepUrl, service, changes, keys })
+  await served.importFiles()
+  await replaceRoots(common, service, changes, served)
+  const devices = startDevices(common, service, changes, served)
   for (const event of events) {
     changes.enact(event, devices, startAt)
-    if (event.kind === 'ca-roll-over') await lab.prepareRollOver(startAt + event.day * dayMs)
+    if (event.kind === 'ca-roll-over') await service.replaceCa(startAt + event.day * dayMs)
+  }
+  const endOfDay = async () => {
+    if (changes.hasTaken()) await lab.policiesChanged([])
+    await service.forget()
   }
   for (let day = 1; day <= days; day++) {
     await timeline.runUntil(startAt + day * dayMs)
-    await service.forget()
+    await endOfDay()
     options.onDay?.({ day, issued: tally.issued, violations: violations.count })
   }
   trace.add('healed')
-  const behind = await heal(devices, changes, options.checkInMs, timeline, (now) => unconverged(devices, policyFor, service.isRevoked, now))
+  const expected: Expectations = {
+    policyFor: served.policyFor,
+    departed: ({ spec }) => departedOf(spec.id, service, changes, served),
+    isRevoked: (serialNumber) => service.revokedAt(serialNumber) !== undefined,
+  }
+  const behind = await heal(devices, changes, expected, common, endOfDay)
   for (const [{ spec }, found] of behind) violations.add('I8', found, spec.id)
-  const firstWave = renewalWave(tally.firstRenewalsMs, jitterWindowMs(policyFor(specs[0]?.id ?? ''), options) + options.startOverMs)
+  const firstWave = renewalWave(tally.firstRenewalsMs, jitterWindowMs(served.policyFor(specs[0]?.id ?? ''), options) + options.startOverMs)
   return {
     seed,
     days,
@@ -141,8 +148,8 @@ interface Common extends SimulationOptions {
 const healAt = ({ days }: SimulationOptions): Instant => startAt + days * dayMs
 const isFaulty = (common: Common): boolean => common.faults && common.timeline.now() < healAt(common)
 
-function startService(common: Common, policyFor: (deviceId: string) => PolicyDocument | undefined): Promise<SimulatedService> {
-  const { seed, timeline, trace, tally, violations, events, faults, validityDays, authority, sabotage } = common
+function startService(common: Common, keys: ServiceKeys, served: () => Policies): Promise<SimulatedService> {
+  const { seed, devices, timeline, trace, tally, violations, events, faults, validityDays, authority, sabotage } = common
   const episodes = [...(faults ? serviceEpisodes(seed, startAt, healAt(common)) : []), ...serviceEventEpisodes(events, startAt)]
   for (const { fault, from } of episodes) {
     timeline.at(from, () => {
@@ -150,7 +157,8 @@ function startService(common: Common, policyFor: (deviceId: string) => PolicyDoc
       tally.onFault(fault)
     })
   }
-  const judgeIssued = issuanceInvariant(violations)
+  const judgeIssued = issuanceInvariant(violations, (serialNumber) => served().hasExpired(serialNumber))
+  const positions = new Map(devices.map(({ id }, index) => [id, index]))
   return simulatedService({
     seed,
     timeline,
@@ -158,7 +166,12 @@ function startService(common: Common, policyFor: (deviceId: string) => PolicyDoc
     authority,
     labStore: sabotage?.labStore ?? ((store) => store),
     episodes,
-    policyFor,
+    policyFor: (deviceId) => served().policyFor(deviceId),
+    pfxRequestsFor: (deviceId) => served().pfxRequestsFor(deviceId),
+    async makeKey(bits, deviceId) {
+      const key = await common.serviceKeyFor(positions.get(deviceId ?? '') ?? devices.length, bits)
+      return deviceId === undefined ? key : keys.note(deviceId, key)
+    },
     isFaulty: () => isFaulty(common),
     onFault: tally.onFault,
     onIssued(record) {
@@ -168,7 +181,25 @@ function startService(common: Common, policyFor: (deviceId: string) => PolicyDoc
   })
 }
 
-function startDevices(common: Common, service: SimulatedService, changes: Changes): readonly SimulatedDevice[] {
+/** By the scenario, or by chance where that leaves the CA alone. */
+async function replaceRoots(common: Common, service: SimulatedService, changes: Changes, served: Policies): Promise<void> {
+  const { seed, devices, events, faults, timeline, trace, tally } = common
+  const isByChance = faults && !events.some(({ kind }) => kind === 'ca-roll-over')
+  const seeded = () => (isByChance ? seededReplacement(seed, startAt, healAt(common)) : undefined)
+  const replacement: RootReplacement | undefined = scenarioReplacement(events, startAt) ?? seeded()
+  if (!replacement) return
+  await service.replaceCa(replacement.takesOverAt)
+  timeline.at(replacement.takesOverAt, () => {
+    trace.add('ca-replaced')
+    tally.onFault('ca-replaced')
+  })
+  for (const [index, { id }] of devices.entries()) {
+    changes.replaceRoot(id, 'old')
+    for (const { at, step } of replacement.stepsOf(index)) timeline.at(at, () => served.replaceRoot(index, step))
+  }
+}
+
+function startDevices(common: Common, service: SimulatedService, changes: Changes, served: Policies): readonly SimulatedDevice[] {
   const { seed, timeline, tally, faults, events } = common
   const world: SimulatedWorld = {
     ...common,
@@ -180,8 +211,10 @@ function startDevices(common: Common, service: SimulatedService, changes: Change
     connectPush: (credential, listener) => service.lab.connectPush({ authorization: `Bearer ${credential}` }, listener),
     onFault: tally.onFault,
     onRenewed: tally.onRenewed,
+    isKeyFor: served.isKeyFor,
   }
-  return common.devices.map((spec, index) => {
+  return common.devices.map((bare, index) => {
+    const spec = { ...bare, receivesPfx: served.receivesPfx(bare.id) }
     const seeded = faults ? deviceEpisodes(seed, index, startAt, healAt(common)) : []
     const episodes = [...seeded, ...deviceEventEpisodes(events, { seed, index }, startAt)]
     for (const { fault, from } of episodes) timeline.at(from, () => tally.onFault(fault))
@@ -192,23 +225,40 @@ function startDevices(common: Common, service: SimulatedService, changes: Change
   })
 }
 
+function departedOf(id: string, service: SimulatedService, changes: Changes, served: Policies): Departed | undefined {
+  const [event, at] = [changes.editsOf(id).lifecycle, changes.departedAt(id)]
+  if (event === undefined || at === undefined) return undefined
+  const issued = [...service.lab.issued()].filter(({ deviceId }) => deviceId === id)
+  const goodUntil = new Map(issued.map(({ serialNumber, certificate }) => [serialNumber, parseCertificate(certificate).notAfter]))
+  return {
+    event,
+    at,
+    issued,
+    kindOf: (profileId) => served.kindOf(id, profileId),
+    wasGood: (serialNumber) => (goodUntil.get(serialNumber) ?? 0) > at + dayMs,
+    revokedAt: service.revokedAt,
+  }
+}
+
 type Behind = ReadonlyMap<SimulatedDevice, string>
 
 /** Time without faults, and an admin who looks at the reports. Returns who is behind even then, and why. */
 async function heal(
   devices: readonly SimulatedDevice[],
   changes: Changes,
-  checkInMs: number,
-  timeline: Timeline,
-  whoIsBehind: (now: Instant) => Promise<Behind>,
+  expected: Expectations,
+  { timeline, checkInMs }: Common,
+  endOfDay: () => Promise<void>,
 ): Promise<Behind> {
   for (const device of devices) device.crashNever()
-  let behind = await whoIsBehind(timeline.now())
+  let behind = await unconverged(devices, expected, timeline.now())
   for (let round = 0; round < healingRounds && (round === 0 || behind.size > 0); round++) {
     changes.save(await refusedForGood(devices))
-    changes.reassign(devices.filter(({ hasMissedRenewal }) => hasMissedRenewal).map(({ spec }) => spec.id))
+    const missed = devices.filter(({ hasMissedRenewal }) => hasMissedRenewal).map(({ spec }) => spec.id)
+    changes.reassign([...new Set([...missed, ...(await holdingRevoked(devices, expected))])])
     await timeline.runUntil(timeline.now() + checkInMs + settleMs)
-    behind = await whoIsBehind(timeline.now())
+    await endOfDay()
+    behind = await unconverged(devices, expected, timeline.now())
   }
   return behind
 }

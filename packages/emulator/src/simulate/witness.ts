@@ -10,6 +10,8 @@ import {
   type KeyStorageProvider,
   type Pass,
 } from '@certfleet/agent-core'
+import type { DeviceSpec } from '../fleet/device.ts'
+import { stays } from './departed.ts'
 import type { SimulatedDisk } from './disk.ts'
 import type { Violations } from './invariants.ts'
 import type { DevicePorts } from './ports.ts'
@@ -26,14 +28,24 @@ export interface Witness {
   restarted(state: AgentState, identities: readonly Identity[]): void
 }
 
+export interface WitnessOptions {
+  readonly spec: DeviceSpec
+  readonly violations: Violations
+  /** Whether the service made a key, SubjectPublicKeyInfo, for this device: what it imports must come from there. */
+  isFromService(publicKey: Uint8Array): boolean
+}
+
 /** Of the secrets that a device was given, the last ones: older ones are spent. */
 const maxSecrets = 8
 
-export function witness(device: string, violations: Violations): Witness {
+export function witness({ spec, violations, isFromService }: WitnessOptions): Witness {
+  const { id: device } = spec
   const keys = new Map<string, Uint8Array>()
   const attempts = new Map<IdentityKey, EnrollmentAttempt>()
   const identities = new Map<IdentityKey, Identity>()
-  const roots = new Map<string, X509Certificate>()
+  const installed = new Map<string, X509Certificate>()
+  /** Of those installed, the ones that need no issuer. */
+  const anchors = new Set<string>()
   const secrets: string[] = []
   let policy: DevicePolicy | undefined
   let durable: Uint8Array | undefined
@@ -45,16 +57,28 @@ export function witness(device: string, violations: Violations): Witness {
       ({ principal, id }) => identityKey(principal, id) === key,
     )
 
+  function keep(secret: string): void {
+    secrets.push(secret)
+    if (secrets.length > maxSecrets) secrets.shift()
+  }
+
+  function judgeLabel(label: string): void {
+    const isOnRecord = [...attempts.values()].some(({ keyLabel }) => keyLabel === label)
+    if (!isOnRecord) violations.add('I1', 'a key came that no attempt on record names', device)
+  }
+
   function assertNoSecret(where: string, text: string): void {
     if (secrets.some((secret) => text.includes(secret))) violations.add('I6', `a secret is in ${where}`, device)
   }
 
-  function judgeIdentity({ chain, keyLabel, profileId }: Identity): void {
+  function judgeIdentity({ chain, keyLabel, profileId, principal, releasedBy }: Identity): void {
+    const isAsked = releasedBy !== undefined || isWanted(identityKey(principal, profileId))
+    if (!isAsked) violations.add('I5', `a certificate came for ${profileId}, which no policy asks for`, device)
     const [leaf, ...issuers] = chain.map((der, i) => (i === 0 ? new X509Certificate(der) : certificateOf(der)))
     const key = keys.get(keyLabel)
     const isItsKey = leaf && key && isSameKey(key, leaf.publicKey)
     if (!isItsKey) violations.add('I5', `the new certificate for ${profileId} is not for a key of the device`, device)
-    const isTrusted = leaf && leadsToRoot(leaf, [...issuers, ...roots.values()], roots, maxPathLength)
+    const isTrusted = leaf && leadsToRoot(leaf, [...issuers, ...installed.values()], anchors, maxPathLength)
     if (!isTrusted) violations.add('I5', `the new certificate for ${profileId} leads to no installed root`, device)
   }
 
@@ -64,14 +88,15 @@ export function witness(device: string, violations: Violations): Witness {
       ...provider,
       async generate(spec, label) {
         const handle = await provider.generate(spec, label)
-        const isOnRecord = [...attempts.values()].some(({ keyLabel }) => keyLabel === label)
-        if (!isOnRecord) violations.add('I1', 'a key was made that no attempt on record names', device)
+        judgeLabel(label)
         keys.set(label, handle.publicKey)
         return handle
       },
       ...(importKey && {
         async import(...given: Parameters<typeof importKey>) {
           const handle = await importKey(...given)
+          judgeLabel(given[1])
+          if (!isFromService(handle.publicKey)) violations.add('I5', 'a key was imported that the service did not make', device)
           keys.set(given[1], handle.publicKey)
           return handle
         },
@@ -86,6 +111,7 @@ export function witness(device: string, violations: Violations): Witness {
   }
 
   function watch(ports: DevicePorts): DevicePorts {
+    const { pfxSource } = ports
     return {
       keyStorageProviders: ports.keyStorageProviders.map(watchKeys),
       certificateStores: {
@@ -96,11 +122,15 @@ export function witness(device: string, violations: Violations): Witness {
           const isAsked = policy?.trustedRoots.some((root) => Buffer.compare(root.certificate, der) === 0)
           if (!certificate.ca || !isAsked)
             violations.add('I5', `a certificate entered ${store} that is no CA's, or that no policy names`, device)
-          roots.set(hexOf(certificate), certificate)
+          installed.set(hexOf(certificate), certificate)
+          if (store === 'computer-root') anchors.add(hexOf(certificate))
         },
         async remove(root) {
           await ports.certificateStores.remove(root)
-          roots.delete(root.fingerprint)
+          const user = [...identities].find(([key, { requested }]) => requested.rootFingerprint === root.fingerprint && isWanted(key))
+          if (user) violations.add('I2', `the root of the certificate for ${user[0]} was removed while that is in use`, device)
+          installed.delete(root.fingerprint)
+          anchors.delete(root.fingerprint)
         },
       },
       identities: {
@@ -112,8 +142,11 @@ export function witness(device: string, violations: Violations): Witness {
         },
         async remove(key) {
           await ports.identities.remove(key)
-          if (identities.delete(key) && isWanted(key))
-            violations.add('I2', `the certificate of ${key} was removed while its profile stands`, device)
+          const removed = identities.get(key)
+          identities.delete(key)
+          if (removed && isWanted(key)) violations.add('I2', `the certificate of ${key} was removed while its profile stands`, device)
+          else if (removed && stays(removed, policy?.lifecycle ?? 'unassigned', spec))
+            violations.add('I2', `the certificate of ${key} was removed, which its OS leaves`, device)
         },
       },
       state: {
@@ -140,11 +173,19 @@ export function witness(device: string, violations: Violations): Witness {
       challengeSource: {
         async challengeFor(...asked) {
           const challenge = await ports.challengeSource.challengeFor(...asked)
-          if (challenge !== undefined) secrets.push(challenge)
-          if (secrets.length > maxSecrets) secrets.shift()
+          if (challenge !== undefined) keep(challenge)
           return challenge
         },
       },
+      ...(pfxSource && {
+        pfxSource: {
+          async pfxFor(...asked) {
+            const delivered = await pfxSource.pfxFor(...asked)
+            keep(delivered.password)
+            return delivered
+          },
+        },
+      }),
       reporter: {
         send(report, signal) {
           assertNoSecret('a report', JSON.stringify(report))
@@ -203,7 +244,7 @@ function certificateOf(der: Uint8Array): X509Certificate {
 function leadsToRoot(
   certificate: X509Certificate,
   candidates: readonly X509Certificate[],
-  roots: ReadonlyMap<string, X509Certificate>,
+  roots: ReadonlySet<string>,
   depth: number,
 ): boolean {
   if (roots.has(hexOf(certificate))) return true
