@@ -37,6 +37,13 @@ t.test('what is chosen', async (t) => {
     ['only SHA-1', 'SHA-1\nAES', {}, 'ERR_ALGORITHM_REFUSED'],
     ['only SHA-1, by the switch', 'SHA-1\nAES', { legacySha1: true }, 'sha1 aes-128-cbc'],
     ['only SHA-1, by the switch, but the profile asks for more', 'SHA-1', { hash: 'sha256', legacySha1: true }, 'ERR_ALGORITHM_REFUSED'],
+    ['the strongest, whatever the profile', 'SHA-512\nSHA-256\nAES', { hash: 'sha256', strongest: true }, 'sha512 aes-128-cbc'],
+    ['the strongest, and no profile', 'SHA-256', { strongest: true }, 'sha256 aes-128-cbc'],
+    ['the strongest is no excuse', 'SHA-256', { hash: 'sha512', strongest: true }, 'ERR_ALGORITHM_REFUSED'],
+    ['nothing said, the strongest', '', { hash: 'sha512', strongest: true }, 'sha512 aes-128-cbc'],
+    ['no digest, where one is needed', 'AES\nDES3', { needsDigest: true }, 'ERR_ALGORITHM_REFUSED'],
+    ['one that is needed', 'SHA-256', { needsDigest: true }, 'sha256 aes-128-cbc'],
+    ['one that is needed and weak', 'SHA-1', { needsDigest: true, legacySha1: true }, 'sha1 aes-128-cbc'],
     ['the switch lowers nothing that need not be', 'SHA-1\nSHA-256', { legacySha1: true }, 'sha256 aes-128-cbc'],
   ]
   for (const [name, body, policy, expected] of rows) t.equal(chosen(body, policy), expected, name)

@@ -20,6 +20,7 @@ import { trustFacts } from './trust-facts.ts'
 import { cspFacts } from './windows/csp-facts.ts'
 import { windowsFacts } from './windows/facts.ts'
 import { storeFacts } from './windows/stores.ts'
+import { wireFacts } from './wire-facts.ts'
 
 /** Every fact: what concerns several systems first, then each system's own. */
 export const facts: readonly Fact[] = [
@@ -47,6 +48,7 @@ export const facts: readonly Fact[] = [
   ...Object.values(storeFacts),
   ...Object.values(androidSyncMlFacts),
   ...Object.values(cspFacts),
+  ...Object.values(wireFacts),
 ]
 
 /** The facts that hold for a platform at one OS version, in the order of `facts`. */

@@ -29,6 +29,10 @@ export interface AlgorithmPolicy {
   readonly hash?: Exclude<HashName, 'sha1'> | undefined
   /** Talk SHA-1 to a CA that has nothing better. Default false. */
   readonly legacySha1?: boolean | undefined
+  /** Take a stronger one than `hash` where it is offered. Default false. */
+  readonly strongest?: boolean
+  /** Refuse a CA that names no digest. Default false. */
+  readonly needsDigest?: boolean | undefined
 }
 
 export interface ScepAlgorithms {
@@ -56,7 +60,8 @@ export function chooseAlgorithms(capabilities: ScepCapabilities, policy: Algorit
 
 const strength: Record<HashName, number> = { sha1: 1, sha256: 2, sha384: 3, sha512: 4 }
 
-function chooseHash(capabilities: ScepCapabilities, { hash, legacySha1 = false }: AlgorithmPolicy): HashName {
+function chooseHash(capabilities: ScepCapabilities, policy: AlgorithmPolicy): HashName {
+  const { hash, legacySha1 = false, needsDigest = false } = policy
   const strongest = capabilities.has('SHA-512')
     ? 'sha512'
     : capabilities.has('SHA-256')
@@ -64,13 +69,19 @@ function chooseHash(capabilities: ScepCapabilities, { hash, legacySha1 = false }
       : capabilities.has('SHA-1')
         ? 'sha1'
         : undefined
-  if (strongest === undefined) return hash ?? 'sha256'
+  if (strongest === undefined) {
+    if (!needsDigest) return hash ?? 'sha256'
+    throw new AgentError(
+      'ERR_ALGORITHM_REFUSED',
+      'the CA names neither SHA-1, SHA-256 nor SHA-512 in its capabilities, and this OS needs one',
+    )
+  }
   if (hash !== undefined && strength[strongest] < strength[hash]) {
     throw new AgentError('ERR_ALGORITHM_REFUSED', `the profile asks for ${hash}, and the CA offers nothing stronger than ${strongest}`)
   }
   if (strongest === 'sha1' && !legacySha1) {
     throw new AgentError('ERR_ALGORITHM_REFUSED', 'the CA offers no digest but SHA-1, which only the switch legacy-sha1 allows')
   }
-  if (hash === undefined || (hash === 'sha256' && !capabilities.has('SHA-256'))) return strongest
+  if (hash === undefined || policy.strongest || (hash === 'sha256' && !capabilities.has('SHA-256'))) return strongest
   return hash
 }

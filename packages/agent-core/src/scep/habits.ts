@@ -9,6 +9,14 @@ export interface ScepHabits {
   readonly userAgent: string
   /** Subject of the self-signed certificate that signs a first request. */
   readonly signerSubject: 'csr-subject' | 'random-uuid'
+  /** Of that certificate. Default 1. */
+  readonly signerSerialNumber?: number
+  /** The digest of the public key that a transactionID is the hex of. Default `sha256`. */
+  readonly transactionIdHash?: 'sha1' | 'sha256'
+  /** What a message is signed with: the digest of its profile, or the strongest that the CA offers and no weaker. Default `profile`. */
+  readonly digest?: 'profile' | 'strongest'
+  /** It enrols at no CA that offers no digest by name. Default false: then the floor is taken for offered. */
+  readonly needsDigest?: boolean
   /** How a renewal is asked for: as a new request, as RenewalReq, or as PKCSReq signed by the current certificate. */
   readonly renewal: 'PKCSReq' | 'RenewalReq' | 'PKCSReq-by-current'
   /** Which of several URLs is used (platform-behaviours 2.3). One exchange stays with one server. */

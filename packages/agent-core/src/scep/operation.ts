@@ -31,9 +31,12 @@ export async function operate(
   signal: AbortSignal,
 ): Promise<CertRep> {
   const { legacyDes, legacySha1 } = options
+  const { hashes } = operation.signer.key
   const { hash, cipher, post } = chooseAlgorithms(server.capabilities, {
     legacySha1,
-    hash: options.hash ?? operation.signer.key.hashes?.[0],
+    hash: options.hash ?? hashes?.[0],
+    strongest: options.habits.digest === 'strongest' && hashes === undefined,
+    needsDigest: options.habits.needsDigest,
   })
   const { recipient, signers } = server.ca
   const { transactionId, signer } = operation

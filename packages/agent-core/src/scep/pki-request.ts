@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { buildEnvelopedData, type ContentCipher, type EnvelopeRecipient, openEnvelopedData, undecryptable } from '../cms/enveloped-data.ts'
 import { buildSignedData, type CmsSigner, openSignedData } from '../cms/signed-data.ts'
 import { normaliseBer } from '../der/ber.ts'
-import { expectTag, integerBytes, malformed, readSequence, sequence, Tag } from '../der/index.ts'
+import { expectTag, integer, integerBytes, malformed, readSequence, sequence, Tag } from '../der/index.ts'
 import { AgentError } from '../errors.ts'
 import { buildCertificate, type NameInput, nameDer } from '../pki/build-certificate.ts'
 import { type Certificate, parseCertificate } from '../pki/certificate.ts'
@@ -15,14 +15,14 @@ import { encodeScepAttributes, malformedScep, type RequestType, readEnvelopeOf, 
 const nonceBytes = 16
 const dayMs = 86_400_000
 
-/** RFC 8894 3.2.1.1 lets the client choose: SHA-256 of the SubjectPublicKeyInfo, 64 upper-case hex digits, so that a resend has the same. */
-export function transactionIdFor(publicKey: Uint8Array): string {
-  return createHash('sha256').update(publicKey).digest('hex').toUpperCase()
+/** RFC 8894 3.2.1.1 lets the client choose: a hash of the SubjectPublicKeyInfo, upper-case hex digits, so that a resend has the same. */
+export function transactionIdFor(publicKey: Uint8Array, hash: 'sha1' | 'sha256' = 'sha256'): string {
+  return createHash(hash).update(publicKey).digest('hex').toUpperCase()
 }
 
 /**
  * The self-signed certificate that signs a first request (RFC 8894 2.3): the request's subject, digitalSignature and keyEncipherment,
- * serial number 1 as Windows clients have it, from a day before `at` to a year after.
+ * serial number 1 as Android clients have it unless another is given, from a day before `at` to a year after.
  * `key` is the request's own, or a throwaway RSA key where that one cannot decrypt.
  */
 export async function buildRequestSigner({
@@ -30,15 +30,19 @@ export async function buildRequestSigner({
   key,
   hash,
   at,
+  serialNumber = 1,
 }: {
   subject: NameInput
   key: KeyHandle
   hash: HashName
   at: Instant
+  /** From 0. */
+  serialNumber?: number | undefined
 }): Promise<CmsSigner> {
   const name = nameDer(subject)
   const der = await buildCertificate({
-    serialNumber: Uint8Array.of(1),
+    // Tag and length are an octet each: a number has few octets.
+    serialNumber: integer(serialNumber).subarray(2),
     issuer: name,
     subject: name,
     publicKey: key.publicKey,

@@ -12,7 +12,7 @@ import { meetServer, type ScepServer } from './server.ts'
 /**
  * SCEP (RFC 8894) as one OS speaks it: GetCACaps and GetCACert in its order, then PKCSReq or RenewalReq, or CertPoll.
  *
- * Every exchange is complete in itself, and its transactionID is the hash of the key: a repeat after a crash is a resend.
+ * Every exchange is complete in itself, and its transactionID is a hash of the key: a repeat after a crash is a resend.
  * For a key that cannot decrypt (EC) a throwaway RSA key signs; a renewal then needs what a first request needs, a challenge.
  */
 export function scepProtocol(options: ScepProtocolOptions): EnrollmentProtocol {
@@ -50,7 +50,7 @@ async function exchange(
   options: ScepProtocolOptions,
   signal: AbortSignal,
 ): Promise<EnrollmentOutcome> {
-  const transactionId = transactionIdFor(key.publicKey)
+  const transactionId = transactionIdFor(key.publicKey, options.habits.transactionIdHash)
   return outcomeOf(await operate({ ...message, transactionId }, server, options, signal), transactionId, server)
 }
 
@@ -68,7 +68,8 @@ function outcomeOf(reply: CertRep, transactionId: string, { ca }: ScepServer): E
 /** A poll makes the same name again as its request: the "random" UUID of Apple's clients is drawn from the key's hash. */
 async function temporarySigner({ csr, key }: EnrollmentRequest, { habits, clock }: ScepProtocolOptions): Promise<CmsSigner> {
   const subject = habits.signerSubject === 'csr-subject' ? subjectOfCsr(csr) : `CN=${uuidOf(key)}`
-  return buildRequestSigner({ subject, key: await envelopeKeyFor(key), hash: 'sha256', at: clock.now() })
+  const { signerSerialNumber: serialNumber } = habits
+  return buildRequestSigner({ subject, key: await envelopeKeyFor(key), hash: 'sha256', at: clock.now(), serialNumber })
 }
 
 function uuidOf(key: KeyHandle): string {

@@ -53,8 +53,9 @@ export const androidFacts = {
   transactionId: {
     id: 'android.scep.transaction-id',
     platforms: android,
-    effect: 'The transactionID is upper-case hex, in the log of the length of a SHA-1.',
-    value: '^[0-9A-F]+$',
+    effect: 'The transactionID is upper-case hex of the length of a SHA-1, and taken for that of the public key.',
+    value: 'sha1',
+    alternatives: ['sha256'],
     source: 'ID-NDES Android log',
     confidence: 'V',
     singleLog: true,

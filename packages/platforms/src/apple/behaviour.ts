@@ -1,8 +1,9 @@
 import type { ScepHabits } from '@certfleet/agent-core'
 import type { Behaviour } from '../behaviour.ts'
-import { says } from '../fact.ts'
+import { holds, says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import { pendingScheduleOf } from '../retries.ts'
+import { wireFacts } from '../wire-facts.ts'
 import { appleFacts } from './facts.ts'
 
 /** What iOS and macOS do alike, around what each of them calls itself and asks first. */
@@ -22,6 +23,8 @@ export function appleBehaviour(own: Pick<ScepHabits, 'order' | 'userAgent'>, os:
       message: says(appleFacts.message, os).replace('{displayName}', () => displayName),
       urlSuffix: says(appleFacts.urlSuffix, os),
       signerSubject: says(appleFacts.signer, os),
+      transactionIdHash: says(appleFacts.transactionId, os),
+      needsDigest: holds(wireFacts.iosNeedsDigest, os) || holds(wireFacts.macosNeedsDigest, os),
       renewal: says(appleFacts.renewal, os),
       urls: says(appleFacts.urls, os),
     }),

@@ -33,8 +33,8 @@ export const appleFacts = {
   transactionId: {
     id: 'apple.scep.transaction-id',
     platforms: both,
-    effect: "The transactionID is a hash of the public key in upper-case hex: SHA-1 in Apple's published source.",
-    value: '^[0-9A-F]+$',
+    effect: "The transactionID is the SHA-1 of the public key in upper-case hex, in Apple's published source.",
+    value: 'sha1',
     source: 'A-SEC SecSCEP',
     confidence: 'V',
   },
