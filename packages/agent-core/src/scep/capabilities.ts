@@ -73,7 +73,7 @@ function chooseHash(capabilities: ScepCapabilities, policy: AlgorithmPolicy): Ha
     if (!needsDigest) return hash ?? 'sha256'
     throw new AgentError(
       'ERR_ALGORITHM_REFUSED',
-      'the CA names neither SHA-1, SHA-256 nor SHA-512 in its capabilities, and this OS needs one',
+      'the CA names neither SHA-1, SHA-256 nor SHA-512 in its capabilities, and this platform needs one',
     )
   }
   if (hash !== undefined && strength[strongest] < strength[hash]) {

@@ -94,7 +94,7 @@ export function tellFailure({ code, message }: AgentError, ended: string, option
 
 function adviceOn(code: AgentErrorCode, { platform }: TellOptions): string {
   if (code === 'ERR_ALGORITHM_REFUSED')
-    return 'repeat with --legacy-des or --legacy-sha1, as the message says, if the server can speak nothing better'
+    return 'repeat with --legacy-des or --legacy-sha1, or as another --platform, as the message says, if the server can speak nothing better'
   if (code === 'ERR_HTTP_STATUS' && platform === 'windows')
     return 'the windows client appends /pkiclient.exe to the URL: try another --platform, or another URL'
   if (code === 'ERR_KEY_SECRET_REFUSED') return 'give the PIN or passphrase that the key storage was made with'

@@ -19,7 +19,8 @@ export const windowsStatusFacts = {
   thumbprint: {
     id: 'windows.status.thumbprint',
     platforms: every,
-    effect: 'CertThumbprint is empty once the certificate expired or its key is gone; it is so for a chain that does not stand, too.',
+    effect:
+      'CertThumbprint is empty once the certificate expired, its key is gone or its chain does not stand; a chain is not judged again here.',
     value: '',
     source: 'W-DDF CertThumbprint',
     confidence: 'V',
