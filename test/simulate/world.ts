@@ -28,7 +28,7 @@ export interface Simulated extends Partial<Omit<SimulationOptions, 'devices' | '
   readonly devicesEach?: number
   /** Default: all four. */
   readonly platforms?: readonly FleetPlatform[]
-  /** Which PFX profiles a device has beside its SCEP profile. Default: each with a chance of one in eight. */
+  /** Which PFX profiles a device has beside its SCEP profile. Default: each with a chance of one in sixteen. */
   readonly pfx?: readonly PfxKind[]
 }
 
@@ -44,6 +44,7 @@ export async function simulated({
   const tenant = generateTenant({ counts, domain: 'contoso.example' })
   const devices = devicesOf(tenant)
   const keys = keysByDevice(seed, devices.length + 1)
+  const kinds = new Map(devices.map(({ id }, index) => [id, pfx ?? drawnKinds(seed, index)]))
   const outcome = await simulate({
     seed,
     devices,
@@ -54,15 +55,7 @@ export async function simulated({
     checkInMs: 86_400_000,
     startOverMs: 3_600_000,
     hasJitter: true,
-    ...pfxForSome(
-      policiesOf(imported, tenant),
-      (deviceId) =>
-        pfx ??
-        drawnKinds(
-          seed,
-          devices.findIndex(({ id }) => id === deviceId),
-        ),
-    ),
+    ...pfxForSome(policiesOf(imported, tenant), (deviceId) => kinds.get(deviceId) ?? []),
     keysFor: keyStorageOf(keys),
     serviceKeyFor: keys.keyFor,
     authority,
@@ -120,7 +113,7 @@ function withPfx(exported: Import): Import {
 
 function drawnKinds(seed: string, index: number): readonly PfxKind[] {
   const chance = chanceOf(seed, index, 'pfx')
-  return (['pkcs', 'imported'] as const).filter(() => chance.happens(125))
+  return (['pkcs', 'imported'] as const).filter(() => chance.happens(62))
 }
 
 /** The same for devices that have these kinds alone. */
