@@ -119,6 +119,31 @@ devices:
   t.strictSame(readdirSync(out).sort(), ['%2e%2e%2fann', '.certfleet-run', 'results.json', 'root.pem'])
 })
 
+t.test('what is not for an OS, and what waits for a user, is told apart from what failed', async (t) => {
+  // Profiles for work profiles, made those of a device administrator.
+  const graph = (name: string) => readFileSync(join(exampleProfiles, name), 'utf8').replaceAll('androidWorkProfile', 'android')
+  const windows = readFileSync(join(root, 'examples/pkcs12/graph/windows.json'), 'utf8')
+  const folder = t.testdir({
+    graph: { 'root.json': graph('android-work-root.json'), 'scep.json': graph('android-work-wifi-user.json'), 'windows.json': windows },
+    'tenant.yaml': `assign: all
+users: [{id: jane, upn: jane@contoso.example, email: jane@contoso.example}]
+devices:
+  - {id: old, platform: windows, osVersion: 8.1, user: jane}
+  - {id: phone, platform: android, osVersion: 14, management: deviceAdministrator, userConsent: waiting, user: jane}
+`,
+    's.yaml': 'devices: { android: 1 }\nmanagement: { android: deviceAdministrator }\nprofiles: graph\n',
+  })
+  const files = ['--profiles', join(folder, 'graph'), '--tenant', join(folder, 'tenant.yaml'), '--in-process']
+  const { exitCode, stdout } = await command(['run', ...files, '--json'])
+  const results = JSON.parse(stdout) as RunResults
+  t.equal(exitCode, 1, 'a user is waited for')
+  t.match(results, { outcomes: { failed: 0, waitingForUser: 2, notApplicable: 2 }, failures: [], failuresByCode: {} })
+  t.match(results.notApplicable[0], { device: 'old', platform: 'windows', profile: /PKCS #12/, factId: 'windows.pfx-applies' })
+  t.match(results.waitingForUser[1], { device: 'phone', code: 'ERR_USER_ACTION_REQUIRED', message: /by hand/ })
+  const said = await command(['run', join(folder, 's.yaml'), '--in-process'])
+  t.match(said, { exitCode: 0, stdout: /^android +1 +1 +1 +0 /m }, 'the users that a run makes up grant everything')
+})
+
 t.test('bad input ends with 2 before anything runs', async (t) => {
   const bad = JSON.stringify({ ...JSON.parse(readFileSync(join(exampleProfiles, 'ios-wifi-user.json'), 'utf8')), keySize: 'size3000' })
   const folder = t.testdir({

@@ -52,6 +52,12 @@ t.test('what cannot be used is told with line, column and path', async (t) => {
     ['an open quote', 'tenant: "a', /^s\.yaml:1:\d+: /],
     ['an alias that leads nowhere', 'seed: *s', /^s\.yaml: .*alias/],
     ['devices beside a tenant', 'tenant: a.yaml\ndevices: 3', /^s\.yaml:2:10: devices: the tenant names its devices/],
+    [
+      'management beside a tenant',
+      'tenant: a.yaml\nmanagement: { ios: unmanaged }',
+      /^s\.yaml:2:13: management: the tenant says what its devices are enrolled as/,
+    ],
+    ['management of another platform', 'management: { ios: knox }', /^s\.yaml:1:20: management\.ios: .*"managed"\|"unmanaged"/],
     ['two problems', 'seed: []\nconcurrency: no', /seed: .*\n.*concurrency: /],
   ]
   for (const [name, text, message] of rows) t.throws(() => parseScenario(text, 's.yaml'), { name: 'InputError', message }, name)

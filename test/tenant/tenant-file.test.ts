@@ -62,6 +62,16 @@ t.test('an error names file, line, column, path and what was expected', async (t
       /1:45 devices\[0\]\.osVersion: expected dotted numbers$/,
     ],
     ['a misspelt member', device('    serail: X\n'), /^tenant\.yaml:2:5 devices\[0\]: no such member: serail$/],
+    [
+      'a management mode of another platform',
+      'devices: [{id: d, platform: ios, osVersion: 17, management: knox}]',
+      /1:61 devices\[0\]\.management: expected one of managed, unmanaged for ios$/,
+    ],
+    [
+      'an answer that is none',
+      'devices: [{id: d, platform: ios, osVersion: 17, userConsent: perhaps}]',
+      /userConsent: expected granted, refused or waiting$/,
+    ],
     ['a management mode that is none', device('    management: byod\n'), /5:17 devices\[0\]\.management: expected one of/],
     [
       'a user that is not there',
