@@ -3,6 +3,7 @@ import { isMobileconfig, readMobileconfig } from '../apple/rendering/read.ts'
 import { renderMobileconfig } from '../apple/rendering/render.ts'
 import { type FactOverrides, type Os, type PlatformName, parseOs } from '../os.ts'
 import type { Delivery, ReadDelivery, Rendering } from './delivery.ts'
+import { isAndroidSyncMl, isSyncMl, readSyncMlBytes, renderSyncMl } from './syncml-delivery.ts'
 
 interface Form {
   readonly platforms: readonly PlatformName[]
@@ -14,8 +15,17 @@ interface Form {
 
 /** One row a form. Two platforms may use one markup: their rows then recognise the same files, the usual one first. */
 const forms = {
+  'android-syncml': { platforms: ['android'], render: renderSyncMl, recognises: isAndroidSyncMl, read: readSyncMlBytes },
+  'windows-syncml': { platforms: ['windows'], render: renderSyncMl, recognises: isSyncMl, read: readSyncMlBytes },
   mobileconfig: { platforms: ['ios', 'macos'], render: renderMobileconfig, recognises: isMobileconfig, read: readMobileconfig },
 } as const satisfies Record<string, Form>
+
+const formOf: Readonly<Record<PlatformName, Form>> = {
+  ios: forms.mobileconfig,
+  macos: forms.mobileconfig,
+  android: forms['android-syncml'],
+  windows: forms['windows-syncml'],
+}
 
 /** A file as it was read. */
 export interface DeliveryFile {
@@ -25,15 +35,10 @@ export interface DeliveryFile {
   readonly delivery: ReadDelivery
 }
 
-/**
- * A delivery in the platform's own form. An OS version that cannot be read, or a platform without a form: `ERR_UNSUPPORTED`; what the form
- * refuses to say: that form's errors.
- */
+/** A delivery in the platform's own form. An OS version that cannot be read: `ERR_UNSUPPORTED`; what the form refuses to say: that form's errors. */
 export function renderFor(platform: PlatformName, osVersion: string, delivery: Delivery, overrides?: FactOverrides): Rendering {
   const os = parseOs(platform, osVersion, overrides)
-  const form = Object.values<Form>(forms).find(({ platforms }) => platforms.includes(platform))
-  if (form === undefined) throw new AgentError('ERR_UNSUPPORTED', `there is no rendering for ${platform}`)
-  return form.render(delivery, os)
+  return formOf[platform].render(delivery, os)
 }
 
 /** Releases that the platforms' rules are written for. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { AgentError } from '@certfleet/agent-core'
 import { readForAndroid } from '../android/read-delivery.ts'
 import { renderForAndroid } from '../android/rendering.ts'
@@ -27,4 +28,24 @@ export function readSyncMl(text: string, os: Os): ReadDelivery {
 
 function refuse({ platform }: Os): never {
   throw new AgentError('ERR_UNSUPPORTED', `${platform} takes no SyncML; render a .mobileconfig`)
+}
+
+/** As `readSyncMl`, of a file: what is no UTF-8 is refused too. */
+export function readSyncMlBytes(bytes: Uint8Array, os: Os): ReadDelivery {
+  if (!isUtf8(bytes)) throw new AgentError('ERR_PROFILE_INVALID', 'SyncML is read in UTF-8 alone; this file is in something else')
+  return readSyncMl(textOf(bytes), os)
+}
+
+/** By its looks, whoever it is for. */
+export function isSyncMl(bytes: Uint8Array): boolean {
+  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes))
+}
+
+/** By its looks, for the agent on Android: no other asks for a certificate there. */
+export function isAndroidSyncMl(bytes: Uint8Array): boolean {
+  return isSyncMl(bytes) && /CertificateStore\/Enroll\//i.test(textOf(bytes))
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8')
 }
