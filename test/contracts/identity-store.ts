@@ -27,6 +27,9 @@ export async function identityStoreContract(t: Test, make: (t: Test) => Promise<
     const store = await make(t)
     await store.install(sampleIdentity)
     t.same(await store.list(), [sampleIdentity])
+    const released = { ...sampleIdentity, releasedBy: 'unassigned' } as const
+    await store.install(released)
+    t.same(await store.list(), [released], 'what a removal event left there is marked by it')
   })
   await t.test('one identity a profile and principal: the new one replaces the old', async (t) => {
     const store = await make(t)

@@ -16,6 +16,7 @@ import {
   type UserStep,
 } from '@certfleet/platforms'
 import t from 'tap'
+import { deviceSpecOf } from '#emulator/fleet/device-spec.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
@@ -297,4 +298,12 @@ t.test('the lab revokes by what the device registered as', async (t) => {
     await device.lab.policiesChanged()
     t.equal(device.lab.audit().filter(({ event }) => event === 'revoked').length, revoked, management)
   }
+})
+
+t.test("a tenant's device is emulated as what it is enrolled as", async (t) => {
+  const device = { id: 'd', platform: 'windows', osVersion: '8.1' } as const
+  t.same(deviceSpecOf(device), device)
+  t.same(deviceSpecOf({ ...device, management: 'windowsPhone81' }), { ...device, osVersion: 'Phone 8.1' }, 'a system of its own')
+  const phone = { id: 'd', platform: 'android', osVersion: '14', management: 'deviceAdministrator', userConsent: 'waiting' } as const
+  t.same(deviceSpecOf(phone), phone)
 })

@@ -17,6 +17,7 @@ const storedSchema = z.strictObject({
   placement: placementSchema,
   requested: requestSchema,
   renewalJitterMs: z.number().nonnegative(),
+  releasedBy: z.enum(['unassigned', 'retired', 'wiped', 'unenrolled', 'unlicensed']).exactOptional(),
 })
 
 const documentSchema = z.strictObject({
@@ -59,9 +60,9 @@ function encodeIdentities(identities: Identities): Uint8Array {
 }
 
 /** By name: an object that comes from elsewhere may carry more than belongs in a file. */
-function storedOf({ profileId, principal, chain, keyLabel, placement, requested, renewalJitterMs }: Identity): Stored {
+function storedOf({ profileId, principal, chain, keyLabel, placement, requested, renewalJitterMs, releasedBy }: Identity): Stored {
   const encoded = chain.map((der) => Buffer.from(der).toString('base64'))
-  return { profileId, principal, chain: encoded, keyLabel, placement, requested, renewalJitterMs }
+  return { profileId, principal, chain: encoded, keyLabel, placement, requested, renewalJitterMs, ...(releasedBy && { releasedBy }) }
 }
 
 const keyOf = ({ principal, profileId }: Pick<Identity, 'principal' | 'profileId'>): IdentityKey => identityKey(principal, profileId)
