@@ -18,6 +18,7 @@ import {
 import t from 'tap'
 import { deviceSpecOf } from '#emulator/fleet/device-spec.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { Crash } from '../fakes/crashing.ts'
 import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
 import { day, signal, start, type WorldOptions, world } from '../reconcile/world.ts'
@@ -208,6 +209,25 @@ t.test('android.identity.prompt: what was PENDING and then issued is not polled 
   t.same((await device.pass()).sent, [])
   device.answers['install-identity'] = 'granted'
   t.match((await device.pass()).report.profiles, [{ state: 'installed' }])
+})
+
+t.test('android.identity.prompt: a crash at any step of the wait costs no second certificate', async (t) => {
+  for (let left = 0, crashed = true; crashed; left += 3) {
+    const device = await emulated('android', '11', 'deviceAdministrator', { 'install-identity': 'waiting' })
+    crashed = await reconcile(device.device({ left }), signal).then(
+      () => false,
+      (error: unknown) => {
+        if (error instanceof Crash) return true
+        throw error
+      },
+    )
+    t.match((await device.pass()).report.profiles, [{ state: 'issued', code: waiting }], `step ${left}`)
+    device.answers['install-identity'] = 'granted'
+    const { report, issued } = await device.pass()
+    t.match(report.profiles, [{ state: 'installed' }], `step ${left}`)
+    t.equal(issued, 1, `step ${left}`)
+    t.equal((await device.keys.list()).length, 1, `step ${left}`)
+  }
 })
 
 t.test('nobody answers where the embedder says nothing', async (t) => {
