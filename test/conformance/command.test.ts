@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CheckResult } from '@certfleet/platforms/conformance'
 import t from 'tap'
+import { isConformant, renderConformance } from '#emulator/report/conformance.ts'
 import { junitXml } from '#emulator/report/junit.ts'
 import { command } from '../commands/terminal.ts'
 
@@ -51,6 +53,15 @@ t.test('without --json there is a table by platform at the end', async (t) => {
     stdout,
     /\nskipped: the SCEP payload has no hash setting, and the matrix has N\/A here\n {2}ios matrix.hash.sha1, macos matrix.hash.sha1\n/,
   )
+})
+
+t.test('a check that failed is told with its reason and its source, and is the verdict', async (t) => {
+  const passed: CheckResult = { id: 'wire.order', platform: 'ios', status: 'passed', reason: '', source: 'ID-NDES iOS log' }
+  const failed: CheckResult = { ...passed, platform: 'macos', status: 'failed', reason: 'calls: expected 1, got 2' }
+  t.ok(isConformant([passed, { ...passed, status: 'skipped' }]))
+  t.notOk(isConformant([passed, failed]))
+  const lines = renderConformance([passed, failed]).split('\n')
+  t.same(lines.slice(-4), ['', 'failed  macos  wire.order', '  calls: expected 1, got 2', '  ID-NDES iOS log'])
 })
 
 t.test('--list runs nothing', async (t) => {

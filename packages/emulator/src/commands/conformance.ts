@@ -4,7 +4,7 @@ import { type PlatformName, platformNames } from '@certfleet/platforms'
 import { type CheckOnSystem, type CheckResult, checks, onEachSystem, runChecks } from '@certfleet/platforms/conformance'
 import { type Command, Option } from 'commander'
 import { labTarget, sharedKeys, sharedKeysMarking } from '../conformance/index.ts'
-import { renderConformance } from '../report/conformance.ts'
+import { isConformant, renderConformance } from '../report/conformance.ts'
 import { junitXml } from '../report/junit.ts'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
@@ -94,7 +94,7 @@ async function run(chosen: readonly CheckOnSystem[], options: ConformanceOptions
   const results = await runChecks(chosen, { target: labTarget(keys), makeKeys: keys.makeKeys, signal }, progress(chosen.length, io))
   if (junit !== undefined) await write(junit, junitXml('certfleet conformance', results.map(junitCase)))
   io.out(json ? `${JSON.stringify({ checks: results })}\n` : printable(`\n${renderConformance(results)}\n`))
-  return results.some(({ status }) => status === 'failed') ? 1 : 0
+  return isConformant(results) ? 0 : 1
 }
 
 const junitCase = ({ id, platform, ...result }: CheckResult) => ({ suite: platform, name: id, ...result })

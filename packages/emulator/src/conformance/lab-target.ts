@@ -18,6 +18,7 @@ import { pfxFrom } from './pfx.ts'
 
 /** A host that no name service knows (RFC 2606): what it is asked is answered in this process. */
 const origin = 'https://lab.invalid'
+const scepUrl = `${origin}/certsrv/mscep/mscep.dll`
 const startAt = Date.UTC(2026, 0, 15, 12)
 
 /**
@@ -74,7 +75,7 @@ async function openSession(device: TargetDevice, setup: TargetSetup, store: LabS
   })
   const service = await registered(device, registrationToken, transport)
   return {
-    scepUrl: `${origin}/certsrv/mscep/mscep.dll`,
+    scepUrl,
     transport,
     clock,
     root: lab.rootCertificate,
@@ -88,7 +89,7 @@ async function openSession(device: TargetDevice, setup: TargetSetup, store: LabS
     },
     advance: clock.advance,
     ...recordsOf(lab, store),
-    author: (profiles) => author(profiles, { device, root: lab.rootCertificate, scepUrl: `${origin}/certsrv/mscep/mscep.dll` }),
+    author: (profiles) => author(profiles, { device, root: lab.rootCertificate, scepUrl }),
     close: async () => {},
   }
 }

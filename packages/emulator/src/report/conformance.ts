@@ -10,6 +10,11 @@ export function renderConformance(results: readonly CheckResult[]): string {
   return [...table([header, ...rows, ...all]), ...failures(results), ...skips(results)].join('\n')
 }
 
+/** Whether no check failed. */
+export function isConformant(results: readonly CheckResult[]): boolean {
+  return results.every(({ status }) => status !== 'failed')
+}
+
 function cells(results: readonly CheckResult[]): string[] {
   const count = (status: CheckResult['status']) => results.filter((result) => result.status === status).length
   return [results.length, count('passed'), count('failed'), count('skipped')].map(String)

@@ -9,7 +9,7 @@ import type {
 } from '@certfleet/agent-core'
 import type { Os } from '../os.ts'
 import type { ConformanceDevice } from './device.ts'
-import type { TargetSetup } from './target.ts'
+import type { TargetSession, TargetSetup } from './target.ts'
 
 /** What a check has to work with. */
 export interface CheckContext {
@@ -26,7 +26,7 @@ export interface DeviceWishes {
   /** Stands between the device and the server. Default: every request reaches it. */
   readonly between?: (request: HttpRequest, send: Transport['send']) => Promise<HttpResponse>
   /** What the device puts into a request in place of the challenge that it was given. */
-  readonly challenge?: (given: () => Promise<string | undefined>) => Promise<string | undefined>
+  readonly challenge?: (given: () => Promise<string | undefined>, session: TargetSession) => Promise<string | undefined>
   /** Take plain http SCEP URLs where the OS does not. Default: as the OS does. */
   readonly allowHttp?: boolean
   /** Default: always the least. */

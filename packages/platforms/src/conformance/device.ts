@@ -111,7 +111,7 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
         challengeFor(profileId: string, attemptId: string, signal: AbortSignal) {
           challengesAsked++
           const given = () => session.challengeSource.challengeFor(profileId, attemptId, signal)
-          return challenge ? challenge(given) : given()
+          return challenge ? challenge(given, session) : given()
         },
       }
       const policySource = { fetch: async () => policy }

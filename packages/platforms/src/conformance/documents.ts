@@ -65,7 +65,7 @@ export function policyWith(own: Partial<PolicyDocument>): PolicyDocument {
 /** What a check gives the device: an ordinary root and SCEP profile, but for what is said otherwise. */
 export interface Given extends DeviceWishes {
   readonly root?: Partial<RootProfileDocument>
-  readonly scep?: Partial<ScepProfileDocument>
+  readonly scep?: Partial<ScepProfileDocument> | ((session: TargetSession) => Partial<ScepProfileDocument>)
 }
 
 /** Assigns root and profile to a fresh device. */
@@ -76,7 +76,8 @@ export async function assigned(context: CheckContext, { root, scep, ...wishes }:
 }
 
 export function ordinaryPolicy({ session }: ConformanceDevice, { root, scep }: Pick<Given, 'root' | 'scep'> = {}): PolicyDocument {
-  return policyWith({ trustedRoots: [rootProfile(session, root)], scepProfiles: [scepProfile(session, scep)] })
+  const own = typeof scep === 'function' ? scep(session) : scep
+  return policyWith({ trustedRoots: [rootProfile(session, root)], scepProfiles: [scepProfile(session, own)] })
 }
 
 /** A fresh device after one check-in, with what it got; rejects the check where it got none. */

@@ -1,5 +1,14 @@
 import { type Check, holdsTrue, same } from '../check.ts'
-import { enrolled, ordinaryPolicy, policyWith, rootProfile, type ScepProfileDocument, scepProfile, statusOf } from '../documents.ts'
+import {
+  enrolled,
+  type Given,
+  ordinaryPolicy,
+  policyWith,
+  rootProfile,
+  type ScepProfileDocument,
+  scepProfile,
+  statusOf,
+} from '../documents.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
 
@@ -21,7 +30,7 @@ const edit = (setting: string, change: Partial<ScepProfileDocument>, { on = usua
   },
 })
 
-const harmless = (setting: string, change: (scepUrl: string) => Partial<ScepProfileDocument>): Check => ({
+const harmless = (setting: string, change: NonNullable<Given['scep']>): Check => ({
   id: `edits.${setting}.nothing`,
   on: usual,
   given: `a profile whose ${setting.replaceAll('-', ' ')} is changed`,
@@ -30,8 +39,7 @@ const harmless = (setting: string, change: (scepUrl: string) => Partial<ScepProf
   async run(context) {
     const { device } = await enrolled(context)
     const calls = device.exchanges.length
-    const scep = change(device.session.scepUrl)
-    await device.assign({ ...ordinaryPolicy(device, { scep }), revision: 2 })
+    await device.assign({ ...ordinaryPolicy(device, { scep: change }), revision: 2 })
     same(statusOf(await device.checkIn()).state, 'installed', 'the profile')
     same(device.exchanges.length, calls, 'calls')
   },
@@ -50,9 +58,9 @@ export const editChecks: readonly Check[] = [
     { facts: ['extended-key-usage.apple-ignored'] },
   ),
   edit('validity', { validity: { value: 31, scale: 'days' } }),
-  harmless('name', () => ({ displayName: 'Corporate Wi-Fi, renamed' })),
-  harmless('threshold', () => ({ renewalThresholdPercent: 30 })),
-  harmless('urls', (scepUrl) => ({ scepUrls: [scepUrl, 'https://other.invalid/scep'] })),
+  harmless('name', { displayName: 'Corporate Wi-Fi, renamed' }),
+  harmless('threshold', { renewalThresholdPercent: 30 }),
+  harmless('urls', ({ scepUrl }) => ({ scepUrls: [scepUrl, 'https://other.invalid/scep'] })),
   {
     id: 'edits.root',
     on: usual,

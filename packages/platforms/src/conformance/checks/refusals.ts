@@ -23,7 +23,7 @@ export const refusalChecks: readonly Check[] = [
     expect: 'no certificate; the profile has failed',
     source: 'IRA validateRequest; M-CFG',
     needs: ['issued', 'refusals'],
-    run: (context) => refusedAs(context, 'ChallengeDecodingError', { challenge: async () => 'not-a-challenge' }),
+    run: (context) => refusedAs(context, 'SignatureValidationFailed', { challenge: async (_, { wrongChallenge }) => wrongChallenge }),
   },
   {
     id: 'refusals.challenge.missing',
@@ -125,7 +125,7 @@ export const refusalChecks: readonly Check[] = [
     source: 'M-SCEP; RFC8894 3.2.1.3',
     needs: ['advance'],
     async run(context) {
-      const device = await assigned(context, { challenge: async () => 'not-a-challenge' })
+      const device = await assigned(context, { challenge: async (_, { wrongChallenge }) => wrongChallenge })
       await device.checkIn()
       const before = device.exchanges.length
       await device.session.advance?.(hourMs)

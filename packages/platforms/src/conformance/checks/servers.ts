@@ -2,7 +2,7 @@ import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agen
 import { issuerAndSerialNumber } from '@certfleet/agent-core/cms'
 import { parseCaCertificates } from '@certfleet/agent-core/scep/messages'
 import { type Check, holdsTrue, same } from '../check.ts'
-import { assigned, enrolled, installed, policyWith, refused, rootProfile, scepProfile, statusOf } from '../documents.ts'
+import { assigned, enrolled, installed, refused, statusOf } from '../documents.ts'
 import { algorithmsIn, messageOf, operationOf, operations, pkiMessages, pkiOperations } from '../wire.ts'
 import { withCapabilities } from './wire.ts'
 
@@ -21,10 +21,11 @@ const descending = () => {
 }
 
 async function withThreeUrls(context: Parameters<Check['run']>[0]) {
-  const device = await context.device({ between: unreachable, jitter: descending() })
-  const scepUrls = [dead[0], device.session.scepUrl, dead[1]]
-  const scep = scepProfile(device.session, { scepUrls })
-  await device.assign(policyWith({ trustedRoots: [rootProfile(device.session)], scepProfiles: [scep] }))
+  const device = await assigned(context, {
+    between: unreachable,
+    jitter: descending(),
+    scep: ({ scepUrl }) => ({ scepUrls: [dead[0], scepUrl, dead[1]] }),
+  })
   const { state } = statusOf(await device.checkIn())
   const hosts = [...new Set(device.exchanges.map(({ request }) => new URL(request.url).host))]
   return { state, hosts, own: new URL(device.session.scepUrl).host }
@@ -168,7 +169,7 @@ export const serverChecks: readonly Check[] = [
     expect: 'it is read as a failure, and the HRESULT is told; nothing is decrypted',
     source: 'SSCEP #59, one captured message; RFC8894 3.2.1.3',
     async run(context) {
-      const device = await assigned(context, { setup: { ndesFailures: true }, challenge: async () => 'a wrong challenge' })
+      const device = await assigned(context, { setup: { ndesFailures: true }, challenge: async (_, { wrongChallenge }) => wrongChallenge })
       const { code, message = '' } = statusOf(await device.checkIn())
       same(code, 'ERR_ENROLLMENT_REJECTED', 'the profile fails with')
       holdsTrue(/0x80070057/i.test(message), `the HRESULT 0x80070057 is not told: ${message}`)

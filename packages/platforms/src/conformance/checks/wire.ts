@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import { formatName } from '@certfleet/agent-core/pki'
 import { type Check, holdsTrue, type SystemUnderTest, same } from '../check.ts'
 import { assigned, enrolled, refused } from '../documents.ts'
+import type { TargetSession } from '../target.ts'
 import { operationOf, operations, pkiMessages, pkiOperations } from '../wire.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
@@ -126,6 +127,8 @@ const method = (id: string, capabilities: string, expected: 'POST' | 'GET'): Che
   },
 })
 
+const overHttp = ({ scepUrl }: TargetSession) => ({ scepUrls: [scepUrl.replace(/^https:/, 'http:')] })
+
 /** What SCEP clients look like on the wire. */
 export const wireChecks: readonly Check[] = [
   ...fingerprints.flatMap(fingerprintChecks),
@@ -218,11 +221,7 @@ export const wireChecks: readonly Check[] = [
     source: 'SEED S30; M-SCEP SCEP server URLs',
     facts: ['apple.scep.http', 'windows.scep.http'],
     async run(context) {
-      const device = await context.device()
-      await enrolled(
-        { ...context, device: async () => device },
-        { scep: { scepUrls: [device.session.scepUrl.replace(/^https:/, 'http:')] } },
-      )
+      await enrolled(context, { scep: overHttp })
     },
   },
   {
@@ -233,10 +232,7 @@ export const wireChecks: readonly Check[] = [
     source: 'M-SCEP SCEP server URLs',
     facts: ['android.scep.https-only'],
     async run(context) {
-      const opened = await context.device()
-      const scepUrls = [opened.session.scepUrl.replace(/^https:/, 'http:')]
-      const device = await refused({ ...context, device: async () => opened }, 'ERR_UNSUPPORTED', { scep: { scepUrls } })
-      same(operations(device), [], 'calls')
+      same(operations(await refused(context, 'ERR_UNSUPPORTED', { scep: overHttp })), [], 'calls')
     },
   },
 ]
