@@ -83,7 +83,12 @@ const alike = (...names: readonly string[]): Removal['facts'] => ({
 
 /** The tables of M-RM for PKCS certificates; that imported ones go alike is taken. */
 const removals: readonly Removal[] = [
-  { on: ['windows', 'ios', 'android'], events: ['unenrolled', 'wiped', 'retired'], device: 'removed', facts: alike('removal.KIND') },
+  {
+    on: ['windows', 'ios', 'android'],
+    events: ['unenrolled', 'wiped', 'retired'],
+    device: 'removed',
+    facts: alike('removal.KIND', 'windows.pfx.delete'),
+  },
   { on: ['macos'], events: ['unenrolled', 'retired'], device: 'removed', facts: alike('macos.removal.KIND') },
   { on: ['macos'], events: ['wiped'], device: 'stays', facts: alike('macos.removal.wipe') },
   { on: ['windows', 'ios'], events: ['unassigned'], device: 'removed', facts: alike('removal.KIND-unassigned') },
@@ -105,7 +110,7 @@ const removal = (kind: 'pkcs' | 'imported', event: RemovalEvent, { on, device: w
   given: `a certificate of ${kind === 'pkcs' ? 'a PKCS' : 'an imported PFX'} profile, and ${inWords[event]}`,
   expect: wanted === 'removed' ? 'certificate and key are removed from the device' : 'certificate and key stay on the device',
   source: 'M-RM PKCS certificates',
-  facts: wanted === 'removed' && kind === 'pkcs' ? [...facts.pkcs, 'windows.pfx.delete'] : facts[kind],
+  facts: facts[kind],
   needs: ['pfxSource'],
   async run(context) {
     const { device } = await withPfx(context, { pfx: { kind } })
