@@ -99,6 +99,20 @@ t.test('as one document', async (t) => {
     os: { Status: 1, ErrorCode: 0, CertThumbprint: /^[0-9A-F]{40}$/, RespondentServerUrl: `${url}/pkiclient.exe` },
   })
   t.match(requests.at(-1)?.url, '/pkiclient.exe', 'the platform shows on the wire')
+  const told = [
+    ...wish,
+    '--challenge',
+    challenge,
+    '--root',
+    join(folder, 'root.der'),
+    '--platform',
+    'windows',
+    '--fact',
+    'windows.scep.url-suffix=',
+  ]
+  const other = await command([...told, '--out', join(folder, 'other'), '--json'])
+  t.strictSame(JSON.parse(other.stdout).overriddenFacts, { 'windows.scep.url-suffix': '' })
+  t.notMatch(requests.at(-1)?.url, '/pkiclient.exe', 'and what was said in place of a fact, too')
 })
 
 t.test('the fingerprint of a CA is trust enough', async (t) => {

@@ -35,8 +35,10 @@ t.test('a fleet on a virtual clock', async (t) => {
     /^0d 00:00:00\.\d{3} android-000001 install-root RootMissing done\n.*enroll user\/.* IdentityMissing done\n/,
   )
 
-  const { stdout: text } = await command(['run', join(folder, 's.yaml'), ...keys, '--days', '1'])
+  const said = ['--fact', 'android.pending.polls=5']
+  const { stdout: text } = await command(['run', join(folder, 's.yaml'), ...keys, ...said, '--days', '1'])
   t.match(text, /^seed 3\n\n1 days of 1 devices in .*: 1 certificates, 0 renewals, 0 crashes\n/)
+  t.match(text, /^not what the platform does: android\.pending\.polls is 5, and 3 by its source$/m)
   t.match(text, /held +I8 with the faults gone every device gets there/)
 })
 

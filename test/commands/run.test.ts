@@ -103,6 +103,19 @@ t.test('every key where the scenario says', async (t) => {
   t.match(stderr(), /interrupted; nothing was run/)
 })
 
+t.test('what was said in place of facts is in the report', async (t) => {
+  const folder = t.testdir({
+    's.yaml': `devices: { android: 1 }\nprofiles: ${exampleProfiles}\nfacts: { android.pending.polls: 9, android.scep.order: cert-first }\n`,
+  })
+  const options = ['run', join(folder, 's.yaml'), '--in-process', '--fact', 'android.pending.polls=5']
+  const { exitCode, stdout } = await command([...options, '--json'])
+  t.equal(exitCode, 0)
+  const said = { 'android.pending.polls': 5, 'android.scep.order': 'cert-first' }
+  t.strictSame(JSON.parse(stdout).overriddenFacts, said, 'an option wins over the file')
+  const foreign = await command([...options, '--fact', 'macos.scep.order=caps-first'])
+  t.match(foreign, { exitCode: 2, stderr: /macos\.scep\.order is not about .*no effect; leave it out/ })
+})
+
 t.test('what fails is told with its code and what to do, and ends with 1', async (t) => {
   const tenant = `assign: all
 users: [{ id: ann, upn: ann@contoso.example, email: ann@contoso.example }]

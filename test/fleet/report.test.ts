@@ -151,6 +151,20 @@ ERR_NETWORK  1 failed
   t.match(none, /ios .* -\s+-\s+-$/m, 'no latency where nothing was enrolled')
 })
 
+t.test('a report tells what was said in place of facts', async (t) => {
+  const outcome = { devices: fleet, durationMs: 1, interrupted: false }
+  const overrides = new Map<string, unknown>([
+    ['android.pending.polls', 5],
+    ['android.scep.message', 'corp'],
+  ])
+  const text = renderResults(resultsOf(7, outcome, overrides))
+  t.match(text, /^not what the platform does: android\.pending\.polls is 5, and 3 by its source$/m)
+  t.match(text, /^not what the platform does: android\.scep\.message is "corp", and "ca" by its source$/m)
+  t.strictSame(resultsOf(7, outcome, overrides).overriddenFacts, Object.fromEntries(overrides))
+  t.notOk('overriddenFacts' in resultsOf(7, outcome), 'without any there is no word of it')
+  t.notOk('overriddenFacts' in resultsOf(7, outcome, new Map()))
+})
+
 t.test('progressLine', async (t) => {
   const rows: [string, Parameters<typeof progressLine>[0], string][] = [
     ['before the first device', { done: 0, total: 9, installed: 0, failed: 0, elapsedMs: 0 }, '0/9 devices  0.0 certificates/s  0 failed'],

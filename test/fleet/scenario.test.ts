@@ -19,6 +19,17 @@ t.test('a scenario is read', async (t) => {
       'ksp: "pkcs11:/lib/a.so?token=dev0"\npin-file: pin.txt',
       { ksp: { kind: 'pkcs11', module: '/lib/a.so', token: 'dev0', protection: 'pkcs11' }, 'pin-file': 'pin.txt' },
     ],
+    [
+      'facts',
+      'facts: { android.pending.polls: 5, android.scep.order: cert-first, apple.pfx-applies: "off" }',
+      {
+        facts: new Map<string, unknown>([
+          ['android.pending.polls', 5],
+          ['android.scep.order', 'cert-first'],
+          ['apple.pfx-applies', 'off'],
+        ]),
+      },
+    ],
     ['the lab', 'concurrency: 1024\nlab:\n  validityDays: 3650', { concurrency: 1024, lab: { validityDays: 3650 } }],
   ]
   for (const [name, text, expected] of rows) t.strictSame(parseScenario(text, 's.yaml'), expected, name)
@@ -47,6 +58,19 @@ t.test('what cannot be used is told with line, column and path', async (t) => {
     ['a PIN', 'ksp: passport\npin: 4711', /^s\.yaml:2:1: pin: unknown key/],
     ['a PIN that nothing asks for', 'pin-file: a.txt', /^s\.yaml:1:11: pin-file: nothing asks for a PIN/],
     ['a PIN for the TPM', 'ksp: tpm\npin-file: a.txt', /^s\.yaml:2:11: pin-file: nothing asks for a PIN/],
+    ['facts in a list', 'facts: [android.pending.polls]', /^s\.yaml:1:8: facts: .*expected record/],
+    [
+      'a fact that is none',
+      'facts:\n  ios.nonsense: 1',
+      /^s\.yaml:2:17: facts\.ios\.nonsense: there is no fact "ios\.nonsense"; certfleet facts/,
+    ],
+    ['a fact that stands', 'facts: { apple.pending.polls: 4 }', /^s\.yaml:1:31: facts\.apple\.pending\.polls: .*read in its source/],
+    [
+      'a fact of another kind',
+      'facts: { android.pending.polls: "5" }',
+      /^s\.yaml:1:33: facts\.android\.pending\.polls: .*only a whole number/,
+    ],
+    ['two facts', 'facts: { a.b: 1, c.d: 2 }', /facts\.a\.b: .*\n.*facts\.c\.d: /],
     ['no concurrency', 'concurrency: 0', /^s\.yaml:1:14: concurrency: .*>=1/],
     ['the same key twice', 'seed: 1\nseed: 2', /^s\.yaml:2:1: .*unique/i],
     ['an open quote', 'tenant: "a', /^s\.yaml:1:\d+: /],

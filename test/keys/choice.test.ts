@@ -73,11 +73,18 @@ const rows: readonly (readonly [KeyStorageOption, keyof typeof hardware, Outcome
   [software, 'no TPM at all', ['software', 'software-ready']],
 ]
 
+const factIds: Readonly<Record<KeyStorageOption, string>> = {
+  [tpmOrSoftware]: 'windows.tpm.preferred',
+  [tpmOrFail]: 'windows.tpm.demanded',
+  [passportOrFail]: 'windows.passport.demanded',
+  [software]: 'windows.software.chosen',
+}
+
 const outcomeOf = (choice: KeyStorageChoice) =>
   choice.outcome === 'use' ? [choice.protection, choice.reason] : [choice.outcome, choice.reason, choice.code]
 
 for (const [option, device, expected] of rows) {
-  t.test(`${option}, ${device}: ${expected.join(', ')}`, async (t) => {
+  t.test(`${factIds[option]}: ${option}, ${device}: ${expected.join(', ')}`, async (t) => {
     const choice = chooseKeyStorage({ option }, { software: ready, ...hardware[device] })
     t.same(outcomeOf(choice), expected)
     if (choice.outcome !== 'use') t.match(choice.message, new RegExp(`^${option} cannot be satisfied: `), 'says what was asked')

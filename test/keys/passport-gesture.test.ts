@@ -7,7 +7,7 @@ import { type Act, alice, codeOf, pin, provisioned, rsa2048, type User, wish, wr
 const data = Buffer.from('to be signed')
 const another = 'another PIN'
 
-t.test('who is asked, for what, and when', async (t) => {
+t.test('windows.passport.gesture: who is asked, for what, and when', async (t) => {
   const { passport, prompts } = await provisioned({ promptText: 'For the VPN' })
   const key = await passport.generate(rsa2048, 'k1')
   const prompt = { user: 'alice', containerName: 'ngc-7', text: 'For the VPN', triesLeft: 4 }

@@ -114,7 +114,7 @@ const rows: readonly [string, Row][] = [
   ],
 ]
 
-t.test('what becomes of a profile that wants its key in Passport', async (t) => {
+t.test('windows.passport.demanded: what becomes of a profile that wants its key in Passport', async (t) => {
   for (const [name, { options, hasPin = true, before, wish: other, readiness, says, profile, generate }] of rows) {
     await t.test(name, async (t) => {
       const user = alice(options)
@@ -151,7 +151,7 @@ t.test('who it is, and what its keys do', async (t) => {
 })
 
 t.test('provisioning', async (t) => {
-  await t.test('it waits for the payload, then for the user, and then the key is made: no deadlock', async (t) => {
+  await t.test('windows.passport.waits: it waits for the payload, then for the user, and then the key is made: no deadlock', async (t) => {
     const told: string[] = []
     const { passport } = alice({ waitsForCertificate: true, onPinWanted: () => told.push('PIN wanted') })
     t.equal(await passport.provisioning(), 'waiting-for-certificate')

@@ -56,7 +56,7 @@ async function rollout() {
 }
 
 t.test(
-  'a profile that the admin made and assigned reaches a device, which enrols; its certificate is monitored, revoked and retired',
+  'service.monitoring: a profile that the admin made and assigned reaches a device, which enrols; its certificate is monitored, revoked and retired',
   async (t) => {
     const { agent, ask, send, refused, lab, store, wifi, identities, clock } = await rollout()
     t.same((await ask('GET', states)).value, [])

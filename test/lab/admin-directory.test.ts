@@ -177,7 +177,7 @@ async function rollout(targets: readonly Json[], options = {}) {
   return { ...admin, credential, checkIn }
 }
 
-t.test('S14: a user group reaches a device at once, a device group once its registration is complete', async (t) => {
+t.test('profile.device-group-waits: a user group reaches a device at once, a device group once it is registered', async (t) => {
   const rows: [name: string, targets: Json[], first: boolean, second: boolean, options?: object][] = [
     ['its user’s group', [toGroup('people')], true, true],
     ['its own group', [toGroup('machines')], false, true],

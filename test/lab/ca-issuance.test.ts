@@ -134,7 +134,7 @@ const contentsOf = ({ issuer, subject, publicKey, notBefore, notAfter, version, 
   extensions: [...extensions].map(([type, { critical, value }]) => [type, critical, Buffer.from(value).toString('hex')]),
 })
 
-t.test('of a request nothing but its key reaches the certificate (S48)', async (t) => {
+t.test('ca.template-subject: of a request nothing but its key reaches the certificate (S48)', async (t) => {
   const key = await testKey('a')
   const reference = await startLab()
   const credential = await register(reference.lab)

@@ -19,7 +19,7 @@ async function labWithOne(options: Partial<LabOptions> = {}) {
 const get = (lab: Lab, path: string) => lab.handle({ method: 'GET', url: path, headers: {} })
 const listed = async (lab: Lab) => [...parseCrl(await lab.crl()).entries.values()]
 
-t.test('who may revoke (S52)', async (t) => {
+t.test('ca.manage: who may revoke (S52)', async (t) => {
   const accounts: readonly CaAccount[] = [
     { name: 'connector', issueAndManage: false },
     { name: 'helpdesk', issueAndManage: ['CertfleetDevice'] },

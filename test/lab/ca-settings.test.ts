@@ -17,7 +17,7 @@ async function daysFor({ lab }: TestLab, credential: string): Promise<number> {
   return (notAfter - notBefore) / day
 }
 
-t.test('EDITF_ATTRIBUTEENDDATE counts once the CA has restarted (S50), and never for Apple (S51)', async (t) => {
+t.test('ca.end-date, validity.apple-template: EDITF_ATTRIBUTEENDDATE counts after a restart, and never for Apple', async (t) => {
   const it = await startLab()
   const { lab, policies } = it
   const [windows, mac] = [await register(lab), await register(lab, 'device-2', 'macOS')]

@@ -8,7 +8,7 @@ import { testKey } from '../fakes/certificates.ts'
 import { type CaOptions, day, openCa, settlementFor, template } from './ca-world.ts'
 import { challengeFor, csrFor, enroll, enrolled, exchange, policyWith, register, startLab, wifi } from './surroundings.ts'
 
-t.test('a template that cannot be is named when the lab opens', async (t) => {
+t.test('ca.template-subject: a template that cannot be is named when the lab opens', async (t) => {
   const rows: [string, Partial<CertificateTemplate>, RegExp | undefined][] = [
     ['as it is', {}, undefined],
     ['a name of 64 characters', { name: 'x'.repeat(64) }, undefined],
@@ -82,7 +82,7 @@ const asIssued = async (by: Partial<CertificateTemplate>, grant: Parameters<type
   return { usages: [...(keyUsage ?? [])], purposes: extendedKeyUsage, days: (notAfter - notBefore) / day }
 }
 
-t.test('what the template says stands in the certificate; where it is silent, what was validated', async (t) => {
+t.test('ca.template-purpose: what the template says stands in the certificate; where it is silent, what was validated', async (t) => {
   const both = ['digitalSignature', 'keyEncipherment'] as const
   const { EmailProtection, ClientAuth, ServerAuth } = PurposeOid
   const none = { keyUsages: [], extendedKeyUsages: [] }
@@ -99,7 +99,7 @@ t.test('what the template says stands in the certificate; where it is silent, wh
   t.same((await asIssued({ signatureIsProofOfOrigin: true }, asked)).usages, ['digitalSignature', 'nonRepudiation'], 'S49')
 })
 
-t.test('no certificate outlives its CA', async (t) => {
+t.test('ca.longest-validity: no certificate outlives its CA', async (t) => {
   const { settle, authorities } = await openCa({ templates: [template('Device', { validityMs: 36_500 * day })] })
   const settled = await settle({ ...settlementFor('T', (await testKey('a')).publicKey), template: 'Device' })
   const { notAfter } = parseCertificate(settled.status === 'issued' ? settled.certificate : new Uint8Array())
@@ -111,7 +111,7 @@ const tooShort = 0x80094811
 const templateDenied = 0x80094012
 const enrollDenied = 0x80094011
 
-t.test('what the CA refuses, and by which HRESULT', async (t) => {
+t.test('ca.template-enroll, ndes.key-length: what the CA refuses, and by which HRESULT', async (t) => {
   const keys = softwareKeys()
   const specs = new Map<string, KeySpec>([
     ['RSA-1024', { algorithm: 'rsa', bits: 1024 }],
@@ -176,7 +176,7 @@ t.test('a template that was withdrawn meanwhile issues nothing', async (t) => {
   if (transaction) t.match(await without.settle({ transaction }), { status: 'refused', hresult: unsupported })
 })
 
-t.test('NDES’s registry leads to the template; the device is told badRequest, the audit why', async (t) => {
+t.test('apple.proof-of-origin, ndes.template-name: the registry leads to the template; the audit says what was wrong', async (t) => {
   const sign: typeof wifi = { ...wifi, id: 'sign', keyUsages: ['digitalSignature'] }
   const { lab, policies } = await startLab({ templates: [template('Origin', { signatureIsProofOfOrigin: true })], ndesFailures: true })
   policies.set('device-1', policyWith(wifi, sign))

@@ -126,7 +126,7 @@ t.test("Apple's requests may leave the purposes out; the certificate has them al
   }
 })
 
-t.test('a challenge ends after 60 minutes', async (t) => {
+t.test('challenge.minutes: a challenge ends after 60 minutes', async (t) => {
   const key = await testKey('a')
   const after = async (ms: number) => {
     const { lab, clock } = await startLab()
@@ -207,7 +207,7 @@ t.test('a restart forgets nothing: an open challenge is good, one that is spent 
   t.type(await enroll(lab, { key: await testKey('b'), challenge: open }), Uint8Array)
 })
 
-t.test('a challenge is opaque, base64, and short enough for every client', async (t) => {
+t.test('challenge.opaque: a challenge is opaque, base64, and short enough for every client', async (t) => {
   const { lab, policies, clock } = await startLab()
   const credential = await register(lab)
   const challenge = await challengeFor(lab, credential)

@@ -32,7 +32,7 @@ import { jsonOf, opensslVerify, post, registrationToken, start, startLab } from 
 const audited = ({ lab }: Pick<PfxLab, 'lab'>) => lab.audit().filter(({ event }) => event.startsWith('pfx') || event === 'refused')
 const issued = ({ lab }: Pick<PfxLab, 'lab'>) => [...lab.issued()]
 
-t.test('a PFX of the CA on every platform, with the real agent', async (t) => {
+t.test('pfx-profile.key-maker: a PFX of the CA on every platform, with the real agent', async (t) => {
   const rows: readonly (readonly [
     name: string,
     PlatformName,
@@ -175,7 +175,7 @@ t.test('one attempt, one key and one certificate', async (t) => {
   })
 })
 
-t.test('the CA decides: template, account, lifetime', async (t) => {
+t.test('pfx-profile.authority: the CA decides: template, account, lifetime', async (t) => {
   const refusals: readonly (readonly [name: string, own: Partial<PkcsRequest>, hresult: number | undefined, detail: RegExp])[] = [
     ['a template without Enroll for the connector (S53)', { certificateTemplateName: 'NdesOnly' }, 0x80094012, /"connector" has no enroll/],
     [
@@ -206,13 +206,13 @@ t.test('the CA decides: template, account, lifetime', async (t) => {
       t.same(issued(world), [])
     })
   }
-  await t.test('S53: a connector that may not request certificates at all', async (t) => {
+  await t.test('ca.connector-enroll: S53: a connector that may not request certificates at all', async (t) => {
     const accounts = [{ name: 'connector', issueAndManage: true, requestCertificates: false }]
     const world = await startPfxLab([pkcs()], { accounts })
     t.equal((await ask(world.lab, await registered(world.lab))).status, 502)
     t.match(audited(world), [{ hresult: 0x80094011 }])
   })
-  await t.test('the template says what the profile does not (S47); names come from the profile (S45, S46)', async (t) => {
+  await t.test('pfx-profile.without: the template says what the profile does not; names come from the profile', async (t) => {
     const mail = template('Mail', {
       enrollAccounts: ['connector'],
       keyUsages: ['keyEncipherment'],

@@ -60,7 +60,7 @@ t.test('who gets in', async (t) => {
   t.equal((await visit(await startLab(), ada)).status, 401, 'without accounts nobody')
 })
 
-t.test('the page, as clients take it apart', async (t) => {
+t.test('ndes.password.bytes, ndes.password.hex, ndes.thumbprint: the page, as clients take it apart', async (t) => {
   const it = await start()
   const { status, headers, body } = await visit(it, ada)
   t.equal(status, 200)
@@ -81,7 +81,7 @@ t.test('the page, as clients take it apart', async (t) => {
   t.notMatch(await pageOf(it, basic('reader@example', 'påss')), 'challenge password is')
 })
 
-t.test('the folder redirects, once one is signed in', async (t) => {
+t.test('ndes.admin-path: the folder redirects, once one is signed in', async (t) => {
   const it = await start()
   t.equal((await visit(it, undefined, '/certsrv/mscep_admin')).status, 401)
   const response = await visit(it, ada, '/CertSrv/mscep_admin')
@@ -143,7 +143,7 @@ t.test('a pending request keeps its password, in parallel too', async (t) => {
   t.ok((await enroll(it.lab, { key, challenge })) instanceof Uint8Array)
 })
 
-t.test('five passwords may be open', async (t) => {
+t.test('ndes.password.cache: five passwords may be open', async (t) => {
   const it = await start()
   const open = [await password(it), await password(it), await password(it), await password(it), await password(it)]
   t.equal(new Set(open).size, 5)
@@ -164,7 +164,7 @@ t.test('the cache is never overfull, however many ask at once', async (t) => {
   t.equal(pages.filter((page) => passwordIn(page) !== undefined).length, 5)
 })
 
-t.test('a password is good for 60 minutes', async (t) => {
+t.test('ndes.password.minutes: a password is good for 60 minutes', async (t) => {
   const it = await start()
   const [early, late] = [await password(it), await password(it)]
   await it.clock.advance(60 * minute - 1)
@@ -187,7 +187,7 @@ t.test('the registry decides about passwords after a restart of IIS', async (t) 
   t.ok(await password(it))
 })
 
-t.test('single password mode', async (t) => {
+t.test('ndes.password.single-bytes: single password mode', async (t) => {
   const it = await start({ UseSinglePassword: 1 })
   const challenge = await password(it)
   t.match(challenge, /^[0-9A-F]{32}$/)

@@ -14,6 +14,7 @@ import {
   type NdesRegistry,
   serveLab,
 } from '@certfleet/emulator/lab'
+import { factOverrides } from '@certfleet/platforms'
 import t from 'tap'
 import { templateFor } from '#emulator/lab/ndes/registry.ts'
 import { testKey } from '../fakes/certificates.ts'
@@ -47,7 +48,7 @@ const statuses = async (lab: Lab) => [
 ]
 const healthy = [403, 200, 200, 400, 200]
 
-t.test('the template by the key usage of the request (S36, S55)', async (t) => {
+t.test('ndes.templates: the template by the key usage of the request (S36, S55)', async (t) => {
   const registry = { SignatureTemplate: 'Sign', EncryptionTemplate: 'Encrypt', GeneralPurposeTemplate: 'Both' } as NdesRegistry
   const rows: [string, KeyUsageBit[], string][] = [
     ['0x80', ['digitalSignature'], 'Sign'],
@@ -73,7 +74,7 @@ const template = (name: string, validityDays: number): CertificateTemplate => ({
   enrollAccounts: ['ndes'],
 })
 
-t.test('the template shows in the certificate, once IIS was restarted', async (t) => {
+t.test('ndes.reload: the template shows in the certificate, once IIS was restarted', async (t) => {
   const templates = [template('Sign', 10), template('Encrypt', 20), template('Both', 30)]
   const { lab } = await startLab({ staticChallenge: 'secret', templates })
   const daysFor = async (label: string, keyUsages: readonly KeyUsageBit[]) => {
@@ -90,7 +91,7 @@ t.test('the template shows in the certificate, once IIS was restarted', async (t
   t.equal(await daysFor('e', []), 30)
 })
 
-t.test('a display name in the registry is an error when it is used', async (t) => {
+t.test('ndes.template-name: a display name in the registry is an error when it is used', async (t) => {
   const { lab } = await startLab({ staticChallenge: 'secret', ndesFailures: true, templates: [template('Sign', 10)] })
   await lab.ndes.setRegistry({ SignatureTemplate: 'Sign (display name)' })
   await lab.ndes.restartIis()
@@ -105,7 +106,7 @@ t.test('a display name in the registry is an error when it is used', async (t) =
   t.equal((await ask(['keyEncipherment'])).status, 'success', 'the other values are as they were')
 })
 
-t.test('the registry: defaults, bounds, and what is not in it', async (t) => {
+t.test('ndes.default-template, ndes.password.cache, ndes.password.minutes: the registry, and its bounds', async (t) => {
   const { lab } = await startLab()
   const { SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate, ...passwords } = lab.ndes.registry()
   t.equal(new Set([SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate]).size, 1)
@@ -141,7 +142,7 @@ t.test('the registry: defaults, bounds, and what is not in it', async (t) => {
   t.match(lab.ndes.registry(), { SignatureTemplate: 'IPSECIntermediateOffline', EncryptionTemplate })
 })
 
-t.test('a bare GET: 403 with the policy module (S57), a page without', async (t) => {
+t.test('ndes.probe, ndes.page: a bare GET: 403 with the policy module (S57), a page without', async (t) => {
   const { lab } = await startLab({ ndes: { policyModule: false } })
   const response = await get(lab, scepUrl)
   t.equal(response.status, 200)
@@ -151,7 +152,7 @@ t.test('a bare GET: 403 with the policy module (S57), a page without', async (t)
   t.equal((await get((await startLab()).lab, scepUrl)).status, 403)
 })
 
-t.test('a stopped application pool is 503, a locked account 500', async (t) => {
+t.test('ndes.stopped, ndes.broken: a stopped application pool is 503, a locked account 500', async (t) => {
   const { lab } = await startLab({ ndes: { administrators } })
   t.same(await statuses(lab), healthy)
   lab.ndes.set({ applicationPool: 'stopped' })
@@ -165,7 +166,7 @@ t.test('a stopped application pool is 503, a locked account 500', async (t) => {
   t.same(await statuses(lab), healthy)
 })
 
-t.test('request filtering (S56)', async (t) => {
+t.test('ndes.longest-url, ndes.too-long: request filtering (S56)', async (t) => {
   const path = '/certsrv/mscep/mscep.dll'
   const longQuery = (length: number) => `${path}?${'operation=GetCACaps&x='.padEnd(length, 'a')}`
   const longPath = (length: number) => `${path}/pkiclient.exe`.padEnd(length, 'a')
@@ -201,7 +202,7 @@ t.test('a PKIOperation by GET does not get through IIS as it is installed', asyn
   }
 })
 
-t.test('a POST whose length is not told', async (t) => {
+t.test('ndes.chunked: a POST whose length is not told', async (t) => {
   const ask = async (refuseChunked?: boolean) => {
     const { lab } = await startLab({ ndes: { refuseChunked } })
     const served = await serveLab(lab)
@@ -222,13 +223,16 @@ t.test('a POST whose length is not told', async (t) => {
   t.same(await ask(), [400, 400], 'off by default')
 })
 
-t.test('capabilities as NDES lists them', async (t) => {
+t.test('ndes.capabilities: capabilities as NDES lists them', async (t) => {
   const { lab } = await startLab({ ndes: { ndesCapabilities: true } })
   const { body } = await get(lab, `${scepUrl}?operation=GetCACaps`)
   const listed = [...parseCapabilities(Buffer.from(body).toString())].sort()
   t.same(listed, ['DES3', 'POSTPKIOperation', 'Renewal', 'SHA-1', 'SHA-256', 'SHA-512'])
   await lab.prepareRollOver(start + day)
   t.same((await get(lab, `${scepUrl}?operation=GetCACaps`)).body, body, 'no GetNextCACert either')
+  const overrides = factOverrides({ 'ndes.capabilities': [] })
+  const { lab: silent } = await startLab({ ndes: { ndesCapabilities: true }, overrides })
+  t.equal((await get(silent, `${scepUrl}?operation=GetCACaps`)).body.length, 0, 'unless somebody says otherwise')
 })
 
 t.test('the RA’s certificates expire, and are renewed', async (t) => {
@@ -253,27 +257,30 @@ t.test('the RA’s certificates expire, and are renewed', async (t) => {
   }
 })
 
-t.test('a renewed RA lasts two years, opens what was for the old one for a week, and outlives the lab', async (t) => {
-  const store = await lmdbLabStore(t.testdir({}))
-  t.teardown(() => store.close())
-  const { lab, clock } = await startLab({ store, staticChallenge: 'secret' })
-  const key = await testKey('a')
-  const content = await csrFor({ key, challenge: 'secret' })
-  const early = await messageFor(lab, { key, content })
-  await lab.ndes.renewRegistrationAuthority()
-  const renewed = await caOf(lab)
-  t.equal(renewed.recipient.notAfter, start + 730 * day)
-  t.equal((await early.read((await sendMessage(lab, early.message)).body)).status, 'success', 'answered by the RA it was for')
-  t.ok(await enrolled(lab, { key: await testKey('b'), challenge: 'secret' }), 'and by the new one')
+t.test(
+  'ndes.registration-authority-days: a renewed RA lasts, opens what was for the old one for a week, and outlives the lab',
+  async (t) => {
+    const store = await lmdbLabStore(t.testdir({}))
+    t.teardown(() => store.close())
+    const { lab, clock } = await startLab({ store, staticChallenge: 'secret' })
+    const key = await testKey('a')
+    const content = await csrFor({ key, challenge: 'secret' })
+    const early = await messageFor(lab, { key, content })
+    await lab.ndes.renewRegistrationAuthority()
+    const renewed = await caOf(lab)
+    t.equal(renewed.recipient.notAfter, start + 730 * day)
+    t.equal((await early.read((await sendMessage(lab, early.message)).body)).status, 'success', 'answered by the RA it was for')
+    t.ok(await enrolled(lab, { key: await testKey('b'), challenge: 'secret' }), 'and by the new one')
 
-  const { lab: again } = await startLab({ store, staticChallenge: 'secret' })
-  t.same(Buffer.from((await caOf(again)).recipient.raw), Buffer.from(renewed.recipient.raw))
-  await clock.advance(7 * day - 1)
-  t.equal((await early.read((await sendMessage(lab, early.message)).body)).status, 'success', 'to the last moment')
-  await clock.advance(1)
-  await t.rejects(early.read((await sendMessage(lab, early.message)).body), 'by the new RA, which the old request does not know')
-  t.match(lab.audit().at(-1), { event: 'refused', failInfo: 'badMessageCheck' })
-})
+    const { lab: again } = await startLab({ store, staticChallenge: 'secret' })
+    t.same(Buffer.from((await caOf(again)).recipient.raw), Buffer.from(renewed.recipient.raw))
+    await clock.advance(7 * day - 1)
+    t.equal((await early.read((await sendMessage(lab, early.message)).body)).status, 'success', 'to the last moment')
+    await clock.advance(1)
+    await t.rejects(early.read((await sendMessage(lab, early.message)).body), 'by the new RA, which the old request does not know')
+    t.match(lab.audit().at(-1), { event: 'refused', failInfo: 'badMessageCheck' })
+  },
+)
 
 t.test('two renewals, and a roll-over of the CA after them', async (t) => {
   const { lab, clock } = await startLab({ staticChallenge: 'secret', ndes: { raValidityMs: 30 * day, raGraceMs: 0 } })
@@ -292,7 +299,7 @@ t.test('two renewals, and a roll-over of the CA after them', async (t) => {
   t.ok(await enrolled(lab, { key: await testKey('a'), challenge: 'secret' }))
 })
 
-t.test('a FAILURE as NDES writes it, by its cause (6.2)', async (t) => {
+t.test('ndes.failure, ndes.bad-request, ndes.key-length: a FAILURE as NDES writes it, by its cause (6.2)', async (t) => {
   const { lab } = await startLab({ staticChallenge: 'secret', ndesFailures: true, legacySha1: true })
   const short = await softwareKeys().generate({ algorithm: 'rsa', bits: 1024 }, 'short')
   const key = await testKey('a')
@@ -315,6 +322,15 @@ t.test('a FAILURE as NDES writes it, by its cause (6.2)', async (t) => {
       /2\.16\.840\.1\.113733\.1\.9\.4\n.*\n.*PRINTABLESTRING +:2\n|failInfo\n.*\n.*PRINTABLESTRING +:2\n/,
       `${name}: failInfo 2`,
     )
+  }
+  const overrides = { 'ndes.bad-request': 5, 'ndes.failure': 'off' }
+  for (const [id, value] of Object.entries(overrides)) {
+    const { lab: other } = await startLab({ ndesFailures: true, overrides: factOverrides({ [id]: value }) })
+    const { message } = await messageFor(other, { key, content: await csrFor({ key, challenge: 'wrong' }) })
+    const { body } = await sendMessage(other, message)
+    const asn1 = execFileSync('openssl', ['asn1parse', '-inform', 'DER'], { input: body, encoding: 'utf8' })
+    t.equal(/:1\.3\.6\.1\.4\.1\.311\.21\.33\n.*\n.*PRINTABLESTRING +:5\n/.test(asn1), id === 'ndes.bad-request', `${id} said otherwise`)
+    t.equal(openSignedData(body, { signers: (await caOf(other)).signers }).certificates.length, id === 'ndes.failure' ? 1 : 0, id)
   }
 })
 

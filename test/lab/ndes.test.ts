@@ -19,7 +19,7 @@ import {
   startLab,
 } from './surroundings.ts'
 
-t.test('what the endpoint answers to plain HTTP', async (t) => {
+t.test('ndes.paths, ndes.probe, ndes.longest-url, ndes.too-long: what the endpoint answers to plain HTTP', async (t) => {
   const { lab } = await startLab()
   const path = '/certsrv/mscep/mscep.dll'
   const target = (length: number) => `${path}?operation=GetCACaps&x=`.padEnd(length, 'a')
@@ -65,7 +65,7 @@ t.test('capabilities say what is really taken', async (t) => {
   t.same(await caps({ legacySha1: true }), [...modern, 'SHA-1'].sort())
 })
 
-t.test('GetCACert brings both RA certificates, the issuing CA and the root', async (t) => {
+t.test('ndes.registration-authority, scep.content-types: GetCACert brings both RA certificates, the issuing CA and the root', async (t) => {
   const { lab } = await startLab()
   const response = await lab.handle({ method: 'GET', url: `${scepUrl}?operation=GetCACert`, headers: {} })
   t.equal(response.headers['content-type'], 'application/x-x509-ca-ra-cert')
@@ -104,7 +104,7 @@ t.test('a request with a bound challenge gets the certificate that its profile d
   })
 })
 
-t.test('ways to bring a message', async (t) => {
+t.test('scep.get-encoding: ways to bring a message', async (t) => {
   const { lab } = await startLab({ staticChallenge: 'secret' })
   const key = await testKey('a')
   const content = await csrFor({ key, challenge: 'secret' })

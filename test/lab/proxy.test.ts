@@ -104,7 +104,7 @@ const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.
 const get = (target: string, ...headers: string[]) =>
   [`GET ${target} HTTP/1.1`, `host: ${publicName}`, 'connection: close', ...headers, '', ''].join('\r\n')
 
-t.test('URLs of 65534 bytes and headers as long go through both ways; one byte more is 414 (S56, S59)', async (t) => {
+t.test('ndes.proxy-uri, ndes.longest-url: URLs of 65534 bytes go through both ways; one byte more is 414', async (t) => {
   const upstream = await upstreamOf(t, ({ url = '' }, outgoing) => outgoing.writeHead(302, { location: url }).end())
   const { port } = await proxyOf(t, upstream.port)
   const query = (bytes: number) => '/scep?message='.padEnd(bytes, '%41')
@@ -160,7 +160,7 @@ t.test('what the proxy itself refuses', async (t) => {
   t.same(told, [])
 })
 
-t.test('S59: names that do not match', async (t) => {
+t.test('service.application-proxy: S59: names that do not match', async (t) => {
   const ok: RequestListener = (_, outgoing) => outgoing.end('through')
   const upstream = await upstreamOf(t, ok)
   const { port } = await proxyOf(t, upstream.port)

@@ -40,7 +40,7 @@ function opensslNext(t: Test, signer: Uint8Array, body: Uint8Array): string {
   return execFileSync('openssl', ['pkcs7', '-inform', 'DER', '-print_certs', '-noout'], { input: content, encoding: 'utf8' })
 }
 
-t.test('a roll-over is announced, comes by the clock, and leaves the old certificates good', async (t) => {
+t.test('scep.next-ca-type: a roll-over is announced, comes by the clock, and leaves the old certificates good', async (t) => {
   const it = await startLab({ approve: ({ attemptId }) => (attemptId === 'slow' && it.clock.now() < at ? 'pending' : 'issue') })
   const { lab, clock } = it
   const oldRoot = { rootCertificate: lab.rootCertificate, issuingCertificate: lab.issuingCertificate } as typeof lab

@@ -19,7 +19,7 @@ const universal = (text: string) =>
   tlv(Tag.UniversalString, Buffer.from([...text].flatMap((c) => [0, 0, c.charCodeAt(0) >> 8, c.charCodeAt(0) & 0xff])))
 const latin = (tag: number) => (text: string) => tlv(tag, Buffer.from(text, 'latin1'))
 
-t.test('a challenge may be any string type, and longer than the 255 characters of RFC 2985', async (t) => {
+t.test('scep.challenge: a challenge may be any string type, and longer than the 255 characters of RFC 2985', async (t) => {
   const key = await testKey('a')
   const long = 'Challenge 0123456789 '.repeat(200)
   const types: [string, (text: string) => Uint8Array, string[]][] = [

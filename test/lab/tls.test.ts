@@ -43,7 +43,7 @@ function openssl(t: Test, root: Uint8Array, chain: readonly Uint8Array[], at: nu
   }
 }
 
-t.test('S58: the certificate of a server, of a client, and of both, as openssl judges it', async (t) => {
+t.test('service.tls-names: S58: the certificate of a server, of a client, and of both, as openssl judges it', async (t) => {
   const lab = await surroundings()
   const names = { publicName: 'ndes.contoso.example', internalNames: ['ndes01.corp.contoso.example'] }
   const both: TlsRequest = { ...names, purposes: ['server', 'client'] }

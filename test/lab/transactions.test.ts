@@ -21,7 +21,7 @@ import {
   wifi,
 } from './surroundings.ts'
 
-t.test('a transaction yields one certificate, however often it is asked for', async (t) => {
+t.test('ndes.same-key: a transaction yields one certificate, however often it is asked for', async (t) => {
   const { lab, clock } = await startLab()
   const key = await testKey('a')
   const challenge = await challengeFor(lab, await register(lab))
@@ -108,7 +108,7 @@ t.test('a refusal by the approver spends nothing', async (t) => {
   t.ok((await enroll(lab, { key: await testKey('b'), challenge })) instanceof Uint8Array)
 })
 
-t.test('renewal by the current certificate', async (t) => {
+t.test('scep.renewal-types: renewal by the current certificate', async (t) => {
   const renewed = async (options: {
     messageType?: 'PKCSReq' | 'RenewalReq'
     afterMs?: number

@@ -73,7 +73,7 @@ t.test('a token for the client’s credentials (RFC 6749 4.4)', async (t) => {
   t.match(jsonOf(twice), { error: 'invalid_request' }, 'a parameter twice')
 })
 
-t.test('a token is good for an hour, for its resource, and for its lab', async (t) => {
+t.test('validation.token-scope: a token is good for an hour, for its resource, and for its lab', async (t) => {
   const { lab, clock, store } = await startLab({ validationApi })
   const token = await tokenFor(lab)
   const status = async (bearer: string, of = lab) => (await call(of, download, anyOne, { token: bearer })).status
@@ -99,7 +99,7 @@ t.test('a token is good for an hour, for its resource, and for its lab', async (
   t.equal(await status(token), 401)
 })
 
-t.test('discovery, by Graph and as it was before', async (t) => {
+t.test('validation.application, validation.services, validation.legacy-discovery: discovery, by Graph and as it was before', async (t) => {
   const { lab } = await startLab({ validationApi: { ...validationApi, baseUrl: 'https://lab.example' } })
   const get = async (url: string, resource: string, headers = {}) =>
     lab.handle({ method: 'GET', url, headers: { authorization: `Bearer ${await tokenFor(lab, resource)}`, ...headers } })

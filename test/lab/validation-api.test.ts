@@ -15,7 +15,7 @@ async function asked(options = {}) {
   return { ...test, challenge, csr: await csrFor({ key: await testKey('a'), challenge }) }
 }
 
-t.test('validate, issue, notify: monitoring sees the certificate of the other CA', async (t) => {
+t.test('validation.actions: validate, issue, notify: monitoring sees the certificate of the other CA', async (t) => {
   const { lab, clock, csr } = await asked()
   t.equal(await codeOf(lab, csr), 'Success')
   t.match([...(lab.validationApi?.enrollments() ?? [])], [{ transactionId: 'T1', binding: { deviceId: 'device-1', profileId: 'wifi' } }])
@@ -78,7 +78,7 @@ t.test('a validation outlives a restart', async (t) => {
   t.equal(await notify(again, csr, certificate), 'Success')
 })
 
-t.test('success is refused where it may not count: the certificate is not to be handed out', async (t) => {
+t.test('validation.only-success: success is refused where it may not count: the certificate is not to be handed out', async (t) => {
   const first = await asked()
   t.equal(await notify(first.lab, first.csr, certificate), 'BadCertificateRequestIdInChallenge', 'nobody validated it')
   await codeOf(first.lab, first.csr)
@@ -108,7 +108,7 @@ t.test('a failure is on record, and can be followed by a success', async (t) => 
   t.equal(await notify(lab, csr, failure, 'T9'), 'BadCertificateRequestIdInChallenge', 'of a transaction that nobody validated')
 })
 
-t.test('what is asked wrongly is 400, and the answer names the member and no value', async (t) => {
+t.test('validation.api-version, validation.description, validation.revocation-batch: what is asked wrongly is 400', async (t) => {
   const { lab, csr } = await asked()
   const certificateRequest = Buffer.from(csr).toString('base64')
   const good = { transactionId: 'T1', certificateRequest, callerInfo: 'test 1' }
@@ -171,7 +171,7 @@ t.test('what Microsoft’s libraries may write otherwise', async (t) => {
   t.match([...(lab.validationApi?.enrollments() ?? [])], [{ outcome: { notAfter: Date.UTC(2027, 5, 1, 12) } }], 'a time with an offset')
 })
 
-t.test('revocation: the admin asks, the CA’s server fetches and answers', async (t) => {
+t.test('validation.revocation-version, validation.revocation-errors: the admin asks, the CA’s server answers', async (t) => {
   const { lab, clock } = await asked()
   const credential = await register(lab)
   for (const [i, issuer] of ['CN=A', 'CN=B', 'CN=A'].entries()) {

@@ -238,7 +238,7 @@ t.test('BadDeviceIdInChallenge: a request signed by the certificate of another d
   t.type(await enroll(lab, { key: mine, challenge }), Uint8Array)
 })
 
-t.test('every failure code of the API is reached by a cause', async (t) => {
+t.test('validation.codes, challenge.checks: every failure code of the API is reached by a cause', async (t) => {
   t.equal(validationCodes.length, 23)
   t.same([...new Set([...rows.map(([code]) => code), ...others])].sort(), [...validationCodes].sort())
 })

@@ -142,7 +142,7 @@ const edits: [name: string, DevicePolicy, expected: string[]][] = [
 ]
 
 for (const [name, wanted, expected] of edits) {
-  t.test(`edit of ${name} ${expected.length > 0 ? 'forces' : 'forces no'} new request`, async (t) => {
+  t.test(`profile.edits: edit of ${name} ${expected.length > 0 ? 'forces' : 'forces no'} new request`, async (t) => {
     t.same(plan(wanted, unlocked, 0, simple), expected)
   })
 }

@@ -51,7 +51,7 @@ for (const [name, notBefore, notAfter] of lifetimes) {
   }
 }
 
-t.test('threshold 20 on 100 days: not at 79.9 days, and at 80 (S24)', async (t) => {
+t.test('renewal.threshold: threshold 20 on 100 days: not at 79.9 days, and at 80 (S24)', async (t) => {
   const at = (days: number) => planActions(policy, having({}), days * day, simple).actions.map(({ kind }) => kind)
   t.same(at(79.9), [])
   t.same(at(80), ['renew'])

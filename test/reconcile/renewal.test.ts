@@ -38,7 +38,7 @@ async function assertRenewed(t: Test, device: World, before: Awaited<ReturnType<
 }
 
 for (const platform of ['android', 'windows'] as const) {
-  t.test(`${platform} renews at its threshold: not a millisecond before, and then with a new key (S24)`, async (t) => {
+  t.test(`renewal.new-key: ${platform} renews at its threshold: not a millisecond before, and then with a new key (S24)`, async (t) => {
     const device = await world({ pool, authority, platform })
     const agent = createAgent({ ...device.device(), checkInIntervalMs: 1000 * day })
     const first = nextPass(agent)

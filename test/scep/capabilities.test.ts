@@ -1,7 +1,7 @@
 import { type AlgorithmPolicy, chooseAlgorithms, parseCapabilities } from '@certfleet/agent-core/scep/messages'
 import t from 'tap'
 
-t.test('GetCACaps bodies', async (t) => {
+t.test('scep.capabilities: GetCACaps bodies', async (t) => {
   const rows: [string, string, string[]][] = [
     ['LF', 'AES\nSHA-256\n', ['AES', 'SHA-256']],
     ['CRLF', 'AES\r\nSHA-256\r\n', ['AES', 'SHA-256']],
@@ -19,7 +19,7 @@ t.test('GetCACaps bodies', async (t) => {
   t.equal(parseCapabilities(`${'x'.repeat(70_000)}\nAES`).size, 0, 'beyond 64 Ki characters nothing is read')
 })
 
-t.test('what is chosen', async (t) => {
+t.test('scep.floor, android.scep.ciphers, hash.sha2: what is chosen', async (t) => {
   const ndes = 'POSTPKIOperation\nRenewal\nSHA-512\nSHA-256\nSHA-1\nDES3'
   const rows: [string, string, AlgorithmPolicy, string][] = [
     ['nothing said: the floor', '', {}, 'sha256 aes-128-cbc'],

@@ -185,7 +185,7 @@ const attributes = [
   { oid: scep(7), value: printableString(transactionId) },
 ]
 
-t.test('attributes that are missing or wrong', async (t) => {
+t.test('scep.attributes, scep.fail-infos: attributes that are missing or wrong', async (t) => {
   const without = (n: number) => attributes.filter(({ oid }) => oid !== scep(n))
   const rows: [string, typeof attributes, string][] = [
     ['complete', attributes, 'failure badRequest'],
@@ -254,7 +254,7 @@ t.test('an EC subject key is enrolled through a throwaway RSA key', async (t) =>
   })
 })
 
-t.test('GetCACert', async (t) => {
+t.test('scep.registration-authority: GetCACert', async (t) => {
   const root = await identity('CN=Root', { extensions: caExtensions, ec: true })
   const issuing = await identity('CN=Issuing', { issuer: root, extensions: caExtensions, ec: true })
   const both = await identity('CN=RA both', { issuer: issuing, ec: true })

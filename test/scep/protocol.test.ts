@@ -81,7 +81,7 @@ t.test('a server without POSTPKIOperation is asked by GET', async (t) => {
   t.equal(server.received[0]?.method, 'GET')
 })
 
-t.test('a server that does not tell its capabilities gets the policy minimum', async (t) => {
+t.test('scep.floor: a server that does not tell its capabilities gets the policy minimum', async (t) => {
   const { server, protocol } = enrol({ capabilities: { status: 404, headers: {}, body: new Uint8Array() } })
   t.equal((await protocol.request(request, signal)).status, 'issued')
   t.match(server.received[0], { opened: { cipher: /^aes/ }, message: { hash: 'sha256' } })
@@ -101,7 +101,7 @@ t.test('the transactionID is the hash of the key, the same at every try', async 
   )
 })
 
-t.test('the CA is pinned before anything is sent to it', async (t) => {
+t.test('profile.root-choice: the CA is pinned before anything is sent to it', async (t) => {
   const foreign = await testCertificate({
     subject: 'CN=Evil',
     key: stranger,
@@ -152,7 +152,7 @@ t.test('the failure that NDES sends is a no with its HRESULT', async (t) => {
   t.same(await protocol.request(request, signal), { status: 'rejected', failInfo: 'badRequest', text: '0x80094811' })
 })
 
-t.test('PENDING, then CertPoll by the same transactionID', async (t) => {
+t.test('scep.polling: PENDING, then CertPoll by the same transactionID', async (t) => {
   const { server, protocol } = enrol({ answers: [{ status: 'pending' }, { status: 'issue' }] })
   t.same(await protocol.request(request, signal), { status: 'pending', transactionId: transactionIdFor(key.publicKey) })
   t.equal((await protocol.poll(request, signal)).status, 'issued')
@@ -163,7 +163,7 @@ t.test('PENDING, then CertPoll by the same transactionID', async (t) => {
   if (polled?.opened.messageType === 'CertPoll') t.equal(formatName(polled.opened.subject), 'CN=dev')
 })
 
-t.test('what the reply may not be', async (t) => {
+t.test('scep.reply-signer: what the reply may not be', async (t) => {
   const foreign = await testCertificate({
     subject: 'CN=RA signing',
     key: stranger,

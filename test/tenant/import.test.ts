@@ -173,7 +173,7 @@ t.test('settings of another platform are ignored and told (A7)', async (t) => {
   t.match(profileOf(result, 'root-1'), { kind: 'trusted-root', destinationStore: undefined })
 })
 
-t.test('settings and their defaults', async (t) => {
+t.test('profile.certificate-type: settings and their defaults', async (t) => {
   const rows: [string, Json, Partial<Record<string, unknown>>][] = [
     ['no key size', { keySize: null }, { keyBits: 2048 }],
     ['1024 bits', { keySize: 'size1024' }, { keyBits: 1024 }],
@@ -209,7 +209,7 @@ t.test('settings and their defaults', async (t) => {
   }
 })
 
-t.test('subject alternative names come from the custom names and from the flags they leave uncovered', async (t) => {
+t.test('subject.alt-name-types, subject.alt-name-characters: custom names, and the flags that they leave uncovered', async (t) => {
   const custom = (...names: [string, string][]) => ({ customSubjectAlternativeNames: names.map(([sanType, name]) => ({ sanType, name })) })
   const rows: [string, Json, [string, string][], string[]][] = [
     ['null is none', { subjectAlternativeNameType: null }, [], []],
@@ -275,7 +275,7 @@ t.test('subject alternative names come from the custom names and from the flags 
   }
 })
 
-t.test('a bad SCEP profile is an error that names file, path and what was expected', async (t) => {
+t.test('scep-profile.url, renewal.threshold-range, validity.units, profile.name: a bad SCEP profile is an error', async (t) => {
   const rows: [string, unknown, string, RegExp][] = [
     ['threshold 0', { renewalThresholdPercentage: 0 }, 'renewalThresholdPercentage', /from 1 to 99, found 0$/],
     ['threshold 100', { renewalThresholdPercentage: 100 }, 'renewalThresholdPercentage', /from 1 to 99, found 100$/],
@@ -350,7 +350,7 @@ t.test('a bad SCEP profile is an error that names file, path and what was expect
   }
 })
 
-t.test('a subject that is none is an error', async (t) => {
+t.test('subject.escape: a subject that is none is an error', async (t) => {
   for (const subject of [
     'no name at all',
     'CN',
@@ -392,7 +392,7 @@ t.test("Apple's types know no directory ids as subject", async (t) => {
   t.same(told(ios('commonNameAsAadDeviceId')), ['error profile-invalid 1.json subjectNameFormat'])
 })
 
-t.test('a trusted certificate is a CA certificate', async (t) => {
+t.test('profile.root-kind: a trusted certificate is a CA certificate', async (t) => {
   const der = Buffer.from(rootCertificate, 'base64')
   const pem = `-----BEGIN CERTIFICATE-----\n${rootCertificate}\n-----END CERTIFICATE-----\n`
   const rows: [string, unknown, RegExp][] = [

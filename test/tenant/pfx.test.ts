@@ -67,7 +67,7 @@ t.test('each type imports without a word and finds its root', async (t) => {
   }
 })
 
-t.test('settings', async (t) => {
+t.test('renewal.usual-threshold, pfx-profile.authority: settings', async (t) => {
   const rows: [string, Json, object][] = [
     [
       'defaults of a PKCS profile',
@@ -107,7 +107,7 @@ t.test('settings', async (t) => {
   for (const [name, document, settings] of rows) t.match(pfxOf(imported(trustedRoot(), document), 'pkcs-1'), settings, name)
 })
 
-t.test('what is wrong is told, and the others stand', async (t) => {
+t.test('pfx-profile.template-name, pfx-profile.without: what is wrong is told, and the others stand', async (t) => {
   const rows: [string, Json, string, RegExp][] = [
     [
       'no template',

@@ -142,7 +142,7 @@ t.test('a value cannot change the structure of the subject', async (t) => {
   }
 })
 
-t.test('subject alternative names', async (t) => {
+t.test('subject.alt-name-types, subject.sid: subject alternative names', async (t) => {
   const names: [string, string][] = [
     ['userPrincipalName', '{{UserPrincipalName}}'],
     ['emailAddress', 'x.{{EmailAddress}}'],
@@ -160,7 +160,7 @@ t.test('subject alternative names', async (t) => {
   ])
 })
 
-t.test('a variable without a value fails the profile and names it', async (t) => {
+t.test('variables.unresolved, variables.userless, subject.formats: a variable without a value fails the profile', async (t) => {
   const subject = (subjectNameFormatString: string): Json => ({ subjectNameFormatString })
   const uri = (name: string): Json => ({ customSubjectAlternativeNames: [{ sanType: 'universalResourceIdentifier', name }] })
   const machine = { certificateStore: 'machine' }
@@ -200,7 +200,7 @@ t.test('a variable without a value fails the profile and names it', async (t) =>
   ])
 })
 
-t.test('kinds of Android keep attributes back (M-SCEP)', async (t) => {
+t.test('android.variables.work-profile, android.variables.device-owner, android.variables.aosp: what is kept back', async (t) => {
   const render12 = (type: string, osVersion: string, members: Json) =>
     render({ '@odata.type': `#microsoft.graph.${type}ScepCertificateProfile`, ...members }, tenantOf({ platform: 'android', osVersion }), {
       '@odata.type': `#microsoft.graph.${type}TrustedRootCertificate`,
@@ -326,7 +326,7 @@ function reach(yaml: string, assignments: Json[] = []) {
   return { reached: [...tenant.devices.keys()].map(assignedTo), findings: told({ findings }) }
 }
 
-t.test('assignments reach devices and users', async (t) => {
+t.test('profile.targets: assignments reach devices and users', async (t) => {
   const row = (members: string) => `assignments: [{profile: Root, ${members}}]`
   const rows: [string, string[]][] = [
     [row('allDevices: true'), ['device', 'device', 'device']],

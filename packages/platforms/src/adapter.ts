@@ -145,10 +145,11 @@ function isReadableRoot(der: Uint8Array): boolean {
 function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings: PlatformBindings): RequestSpec {
   if (!behaviour.allowsHttp && bindings.allowHttp !== true) refuseHttp(profile, os)
   refuseRejected(profile, os)
+  if (behaviour.allowsUrlQuery === false) refuseUrlQuery(profile, os)
   const keyBits = supportedKeyBits(profile.request.keySpec, os)
   if (treatmentOf('keyStorage', os) !== 'honoured') return { ...profile.request, keyStorage: 'useSoftwareKsp' }
-  const option = profile.request.keyStorage
-  return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash }) ?? option }
+  const { keyStorage: option, extendedKeyUsages } = profile.request
+  return { ...profile.request, keyStorage: behaviour.keyStorage?.({ option, keyBits, hash: profile.hash, extendedKeyUsages }) ?? option }
 }
 
 function pfxRequestFor({ request }: PfxProfile, os: Os, behaviour: Behaviour): PfxSpec {
@@ -178,6 +179,11 @@ function ignoredSettings(profile: CertificateProfile, os: Os): readonly string[]
 function refuseHttp(profile: ScepProfile, os: Os): void {
   if (profile.scepUrls.every((url) => /^https:/i.test(url))) return
   refuse(androidFacts.http, `${os.system} asks SCEP servers over https only, the profile names an http URL`)
+}
+
+function refuseUrlQuery(profile: ScepProfile, os: Os): void {
+  if (profile.scepUrls.every((url) => !/[?#]/.test(url))) return
+  throw new AgentError('ERR_UNSUPPORTED', `${os.system} takes no SCEP URL with a query or a fragment, the profile names one`)
 }
 
 function protocolFor(profile: ScepProfile, root: Uint8Array, os: Os, behaviour: Behaviour, bindings: PlatformBindings) {

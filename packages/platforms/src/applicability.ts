@@ -1,6 +1,6 @@
 import type { Inapplicable, ProfileType } from '@certfleet/agent-core'
 import { type Fact, holds, says } from './fact.ts'
-import { type FactOverrides, type Os, type PlatformName, parseOs } from './os.ts'
+import { type FactOverrides, type Os, off, type PlatformName, parseOs } from './os.ts'
 
 const both = ['trusted-root', 'scep'] as const
 
@@ -74,6 +74,7 @@ export const applicabilityFacts: readonly Fact<readonly ProfileType[]>[] = [
     platforms: ['ios', 'macos'],
     effect: 'The 2015 policy has no PFX profile for Apple systems; today there is one, and their payload has long been there.',
     value: ['pfx'],
+    alternatives: [off],
     source: 'SEED S4; M-PKCS profile; A-DM com.apple.security.pkcs12',
     confidence: 'I',
   },

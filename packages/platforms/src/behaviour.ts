@@ -3,6 +3,8 @@ import type { HashName, KeyStorageOption, PendingSchedule, PfxSpec, RenewalRules
 /** What one OS at one version does, read from its facts. Pure; `adapter.ts` binds it to a device. */
 export interface Behaviour {
   readonly pendingSchedule: PendingSchedule
+  /** Whether a SCEP URL may have a query or a fragment. Default true. */
+  readonly allowsUrlQuery?: boolean
   /** Whether a SCEP URL may be plain http. */
   readonly allowsHttp: boolean
   /** The RSA key size that the OS takes when a profile names none. Absent where a profile must name one. */
@@ -30,4 +32,6 @@ export interface KeyWish {
   /** Of an RSA key. */
   readonly keyBits: number
   readonly hash: HashName | undefined
+  /** Dotted OIDs. */
+  readonly extendedKeyUsages: readonly string[]
 }

@@ -54,6 +54,7 @@ export const keyTypeFact = {
   platforms: systems,
   effect: 'SCEP keys are RSA: the profiles know a size and no other kind, and CertRep is unwrapped by RSA.',
   value: 'rsa',
+  alternatives: [],
   source: 'A-DM com.apple.security.scep Key Type; W-DDF Install/KeyLength; SEED S37',
   confidence: 'I',
 } as const satisfies Fact<KeySpec['algorithm']>

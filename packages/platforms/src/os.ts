@@ -27,6 +27,9 @@ export const managementModes = {
   windows: ['managed'],
 } as const satisfies Record<PlatformName, readonly string[]>
 export type Management = (typeof managementModes)[PlatformName][number]
+/** What a fact can be about: a system of a device, or the CA and all that is on its side. */
+export const subjects = [...systems, 'service'] as const
+export type Subject = (typeof subjects)[number]
 
 /** In place of a fact's value: the fact does not hold. */
 export const off = 'off'
@@ -42,7 +45,7 @@ export interface Os {
   readonly version: string
   readonly management: Management
   /** Absent: everything is as sourced. */
-  readonly overrides?: FactOverrides
+  readonly overrides?: FactOverrides | undefined
 }
 
 /** The build behind a macOS version, as inventories show it (`11.1 (20C69)`), is read over. */

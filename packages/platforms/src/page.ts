@@ -1,50 +1,49 @@
 import type { Fact } from './fact.ts'
 import { facts } from './facts.ts'
-import { type System, systems, systemTitles } from './os.ts'
+import { type Subject, systems } from './os.ts'
+import { isOverridable } from './overrides.ts'
 import { sources } from './sources.ts'
+import { possibleText, subjectTexts, valueText, versionsText } from './text.ts'
+import { factTopics } from './topics.ts'
 
-/** The facts as a Markdown page, one table a system. */
+/** The facts as a Markdown page, one table a topic. */
 export function factsPage(): string {
-  return `${[introduction, ...systems.map(systemSection), sourceSection()].join('\n\n')}\n`
+  return `${[introduction, ...factTopics(facts).map(topicSection), sourceSection()].join('\n\n')}\n`
 }
 
 const introduction = `# What each platform does
 
-Generated from the fact rows in \`packages/platforms/src\` by \`npm run docs\`; change the rows, not this page.
+Generated from the fact rows in \`packages/platforms/src\` by \`npm run docs\`; change the rows, not this page. \`certfleet facts\` prints the
+same rows, of one platform and version if you like.
 
 *Sure*: **V** read in the source, **D** decoded from bytes that the source publishes, **I** inferred from the source, **K** general knowledge.
-A **1** behind it: the source is the log or capture of a single device. Nothing here was tried on a device.`
+A **1** behind it: the source is the log or capture of a single device. Nothing here was tried on a device.
 
-function systemSection(system: System): string {
-  const rows = facts.filter((fact) => fact.platforms.includes(system)).map(factRow)
+*Override*: what \`--fact ID=VALUE\` of \`certfleet run\`, \`enroll\` and \`lab\`, or the key \`facts\` of a scenario, may say instead. Facts that
+were read in their source stand.`
+
+function topicSection({ title, facts: rows }: { readonly title: string; readonly facts: readonly Fact[] }): string {
   return [
-    `## ${systemTitles[system]}`,
+    `## ${title}`,
     '',
-    '| Fact | Versions | What it does | Value | Source | Sure |',
-    '|---|---|---|---|---|---|',
-    ...rows,
+    '| Fact | Of | Versions | What it does | Value | Override | Source | Sure |',
+    '|---|---|---|---|---|---|---|---|',
+    ...rows.map(factRow),
   ].join('\n')
 }
 
 function factRow(fact: Fact): string {
   const sure = fact.singleLog ? `${fact.confidence} 1` : fact.confidence
-  return `| ${[`\`${fact.id}\``, conditions(fact), fact.effect, `\`${valueText(fact.value)}\``, fact.source, sure].map(cell).join(' | ')} |`
+  const override = isOverridable(fact) ? possibleText(fact) : ''
+  const value = `\`${valueText(fact.value)}\``
+  const cells = [`\`${fact.id}\``, subjectsText(fact.platforms), versionsText(fact), fact.effect, value, override, fact.source, sure]
+  return `| ${cells.map(cell).join(' | ')} |`
 }
 
-function conditions(fact: Fact): string {
-  return fact.management === undefined ? versions(fact) : `${versions(fact)}, ${fact.management.join(' or ')}`
-}
-
-function versions({ since, until }: Fact): string {
-  if (since !== undefined && until !== undefined) return `${since} to below ${until}`
-  if (since !== undefined) return `from ${since}`
-  return until === undefined ? 'all' : `below ${until}`
-}
-
-function valueText(value: unknown): string {
-  if (Array.isArray(value)) return value.join(', ')
-  if (typeof value === 'object' && value !== null) return Object.values(value).join(': ')
-  return value === '' ? '(nothing)' : String(value)
+function subjectsText(subjects: readonly Subject[]): string {
+  const isEverySystem = systems.every((system) => subjects.includes(system))
+  const rest = isEverySystem ? subjects.filter((subject) => subject === 'service') : subjects
+  return [...(isEverySystem ? ['all systems'] : []), ...rest.map((subject) => subjectTexts[subject])].join(', ')
 }
 
 function cell(text: string): string {

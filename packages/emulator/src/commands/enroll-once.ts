@@ -15,7 +15,7 @@ import {
 } from '@certfleet/agent-core'
 import { type Certificate, createCsr, verifyIssued } from '@certfleet/agent-core/pki'
 import { systemJitter } from '@certfleet/agent-core/system'
-import { behaviourOf, pendingScheduleOf, type Retries } from '@certfleet/platforms'
+import { behaviourOf, type FactOverrides, pendingScheduleOf, type Retries } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { witnessCa } from './ca-witness.ts'
 import { osOf } from './enroll-os.ts'
@@ -39,6 +39,8 @@ export interface EnrollmentWish {
   readonly key: KeyHandle
   readonly platform: FleetPlatform
   readonly trust: ScepTrust
+  /** From `factOverrides`. Default: all is as sourced. */
+  readonly overrides?: FactOverrides | undefined
   readonly legacyDes: boolean
   readonly legacySha1: boolean
   readonly timeoutMs: number
@@ -69,7 +71,7 @@ export interface Rejection {
  */
 export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejection> {
   const { subject, subjectAltNames, challenge, key, clock } = wish
-  const behaviour = behaviourOf(wish.platform, osOf(wish.platform).version)
+  const behaviour = behaviourOf(wish.platform, osOf(wish.platform).version, wish.overrides)
   const witness = witnessCa(wish.transport, wish.trust, wish.onAnchor)
   const contents = { subject, subjectAltNames, keyUsages: keyUsagesOf(wish), extendedKeyUsages: wish.extendedKeyUsages }
   const shown = await createCsr({ ...contents, key, hash: 'sha256' })
@@ -87,7 +89,7 @@ export async function enrollOnce(wish: EnrollmentWish): Promise<Enrolled | Rejec
     jitter: systemJitter,
   })
   const outcome = await withDeadline(wish, (signal) =>
-    untilDecided(protocol, { csr, key }, pendingScheduleOf(osOf(wish.platform), wish.retries), wish, signal),
+    untilDecided(protocol, { csr, key }, pendingScheduleOf(osOf(wish.platform, wish.overrides), wish.retries), wish, signal),
   )
   if (outcome.status === 'rejected') return outcome
   const root = witness.anchor() as Uint8Array

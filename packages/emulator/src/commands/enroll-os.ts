@@ -1,5 +1,5 @@
 import type { ProfileStanding } from '@certfleet/agent-core'
-import { habitsOf, type Os, type OsStatus, osStatusOf, osStatusText, parseOs } from '@certfleet/platforms'
+import { type FactOverrides, habitsOf, type Os, type OsStatus, osStatusOf, osStatusText, parseOs } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import type { Enrolled, Rejection } from './enroll-once.ts'
 
@@ -7,8 +7,8 @@ import type { Enrolled, Rejection } from './enroll-once.ts'
 const osVersions: Readonly<Record<FleetPlatform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 
 /** The release of a platform that is acted like. */
-export function osOf(platform: FleetPlatform): Os {
-  return parseOs(platform, osVersions[platform])
+export function osOf(platform: FleetPlatform, overrides?: FactOverrides): Os {
+  return parseOs(platform, osVersions[platform], overrides)
 }
 
 /** What the OS that was acted like would show. */

@@ -1,16 +1,18 @@
 import type { AgentError, AgentErrorCode, ScepTrust } from '@certfleet/agent-core'
 import { fingerprintOf, formatName, serialNumberHex } from '@certfleet/agent-core/pki'
 import { whoCanFix } from '../report/advice.ts'
+import { overriddenFacts, overriddenLines } from '../report/overridden.ts'
 import { printable } from '../report/printable.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import type { EnrolledPaths } from './enroll-files.ts'
 import type { KeyStorageFacts } from './enroll-key.ts'
 import type { Enrolled, Rejection } from './enroll-once.ts'
 import { shownOfFailure, shownOfIssued, shownOfRejection } from './enroll-os.ts'
+import type { FactOptions } from './fact-option.ts'
 import type { ExitCode, Io } from './io.ts'
 import { tellProblem } from './tell.ts'
 
-interface TellOptions {
+interface TellOptions extends FactOptions {
   readonly platform: FleetPlatform
   readonly urls: readonly string[]
   readonly json?: true
@@ -47,6 +49,7 @@ export function tellIssued(
     fingerprint: fingerprintOf(leaf.raw),
     caFingerprint: fingerprintOf(chain.at(-1) as Uint8Array),
     ...(storage && { keyStorage: storage }),
+    ...overriddenFacts(options.fact),
     files: paths,
     os: shownOfIssued(enrolled, options),
   }
@@ -56,6 +59,7 @@ export function tellIssued(
   }
   io.out(printable(`issued ${facts.subject} by ${facts.issuer}\nserial number ${facts.serialNumber}, until ${facts.notAfter}\n`))
   if (storage) io.out(printable(keyText(storage)))
+  for (const line of overriddenLines(overriddenFacts(options.fact))) io.out(printable(`${line}\n`))
   io.out(`${paths.certificate}\n${paths.chain}\n${paths.key ?? paths.csr}\n`)
 }
 

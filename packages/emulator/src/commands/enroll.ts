@@ -5,15 +5,17 @@ import { prepareFolder, writeEnrolled } from './enroll-files.ts'
 import { fingerprintOption, keyBitsOption, sanOption, subjectOption, urlOption } from './enroll-input.ts'
 import { type EnrollmentKey, makeFileKey, makeStoredKey } from './enroll-key.ts'
 import { enrollOnce } from './enroll-once.ts'
+import { osOf } from './enroll-os.ts'
 import { type ProxyOptions, transportBy, withProxy } from './enroll-proxy.ts'
 import { type SettingOptions, settingsOf } from './enroll-settings.ts'
 import { tellFailure, tellIssued, tellRejection, warnOfWeakTrust } from './enroll-tell.ts'
+import { type FactOptions, refuseFactsOfOthers, withFacts } from './fact-option.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type KspOptions, kspOf, secretBy, withKsp } from './ksp-options.ts'
 import { type LegacyOptions, wholeNumber, withLegacy } from './options.ts'
 import { tellProblem } from './tell.ts'
 
-interface EnrollOptions extends LegacyOptions, SettingOptions, KspOptions, ProxyOptions {
+interface EnrollOptions extends LegacyOptions, SettingOptions, KspOptions, ProxyOptions, FactOptions {
   readonly timeout: number
   readonly out: string
   readonly json?: true
@@ -29,6 +31,8 @@ Examples:
       --ksp 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0' --pin-file pin.txt --out laptop-1
   $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt --subject 'CN=laptop-1' \\
       --proxy http://proxy.example.com:3128 --proxy-user laptops --proxy-password-file proxy.txt --out laptop-1
+  $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt --subject 'CN=laptop-1' \\
+      --platform android --fact android.scep.message=corp --out laptop-1
   $ certfleet enroll --from laptop.mobileconfig --out laptop-1
   $ certfleet enroll --from profiles.mobileconfig --profile wifi --url http://127.0.0.1:2016/scep --out laptop-1
 
@@ -77,6 +81,7 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
     .requiredOption('--out <dir>', 'folder for the files; existing ones are never overwritten')
     .option('--json', 'print one JSON document on stdout')
     .addHelpText('after', examples)
+  withFacts(command)
   withProxy(command)
   withKsp(command, 'keep the key there: software, tpm, passport or pkcs11:MODULE?token=LABEL (default: key.pem)')
   withLegacy(command, 'read a reply encrypted with single DES', 'accept SHA-1 from a server that offers nothing better').action(
@@ -87,7 +92,8 @@ export function defineEnroll(program: Command, io: Io, end: (code: ExitCode) => 
 async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
   const settings = await settingsOf(options, io)
   const { trust, platform, urls, keySpec: spec } = settings
-  const tellOptions = { platform, urls, ...(options.json && { json: options.json }) }
+  refuseFactsOfOthers(options.fact, [{ platform, osVersion: osOf(platform).version }])
+  const tellOptions = { platform, urls, ...(options.fact && { fact: options.fact }), ...(options.json && { json: options.json }) }
   const ksp = await kspOf(options)
   const transport = await transportBy(options, io)
   const paths = await prepareFolder(options.out, ksp ? 'csr' : 'key')
@@ -98,6 +104,7 @@ async function enroll(options: EnrollOptions, io: Io): Promise<ExitCode> {
     key = await (ksp ? makeStoredKey({ ksp, spec, folder: options.out, secret, clock: io.clock }) : makeFileKey(spec))
     const outcome = await enrollOnce({
       ...settings,
+      overrides: options.fact,
       legacyDes: options.legacyDes,
       legacySha1: options.legacySha1,
       transport,

@@ -11,12 +11,14 @@ import {
   serveLab,
   type ValidationApiOptions,
 } from '../lab/index.ts'
+import { overriddenFacts, overriddenLines } from '../report/overridden.ts'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { populationOf } from '../scenario/population.ts'
 import type { Seed } from '../scenario/schema.ts'
 import { type Import, type RetargetOptions, retarget } from '../tenant/index.ts'
 import { challengeFrom, readRoot, urlOption } from './enroll-input.ts'
+import { type FactOptions, withFacts } from './fact-option.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { readLabCa, setRegistry } from './lab-ca.ts'
 import { logLine, withLog } from './lab-log.ts'
@@ -24,13 +26,14 @@ import { type LabState, openLabState } from './lab-state.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
 import { readTenant } from './tenant-input.ts'
 
-interface LabCommandOptions extends LegacyOptions {
+interface LabCommandOptions extends LegacyOptions, FactOptions {
   readonly port: number
   readonly state?: string
   readonly challenge?: string
   readonly challengeFile?: string
   readonly allowBadCsrVersion?: true
   readonly ndesFailures?: true
+  readonly ndesCapabilities?: true
   readonly attributeEndDate?: true
   readonly mscepAdmin?: true
   readonly validationApi?: true
@@ -50,6 +53,7 @@ Examples:
   $ certfleet lab --profiles export/ --tenant tenant.yaml
   $ certfleet lab --validation-api --scep-url https://scep.example.com/scep --root root.pem
   $ certfleet lab --templates templates.yaml
+  $ certfleet lab --ndes-failures --fact ndes.bad-request=2148073478
 
 The first line on stdout is JSON: scepUrl, policyUrl, registerUrl, pushUrl, challengeUrl, pfxUrl, reportUrl, crlUrl, ocspUrl, caFingerprint
 (SHA-256 of the root), registrationToken, which a device needs to register, adminUrl and adminToken for "certfleet admin"; with --mscep-admin
@@ -86,6 +90,7 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--challenge-file <file>', 'file whose first line is that challenge')
     .option('--allow-bad-csr-version', 'read certificate requests whose version is not 0, as some Apple clients send them')
     .option('--ndes-failures', 'write failures as NDES does: an HRESULT, one zero byte of content, no certificates')
+    .option('--ndes-capabilities', 'list the capabilities that NDES lists: SHA-1, which takes --legacy-sha1 besides, and no AES')
     .option('--attribute-end-date', 'EDITF_ATTRIBUTEENDDATE: grant the lifetime that a profile asks for, except on iOS and macOS')
     .option('--mscep-admin', 'hand out one-time passwords at /certsrv/mscep_admin to an administrator of its own')
     .option('--validation-api', "let somebody else's SCEP server validate requests here, as it would with Intune")
@@ -102,6 +107,7 @@ export function defineLab(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--root <file>', 'root CA certificate of that server, PEM or DER')
     .option('--templates <file>', "certificate templates of the CA and NDES's registry, YAML (default: CertfleetDevice for all)")
     .addHelpText('after', examples)
+  withFacts(command)
   withLegacy(command, 'read requests encrypted with single DES', 'read requests signed with SHA-1').action(
     async (options: LabCommandOptions) => end(await lab(options, io)),
   )
@@ -116,7 +122,7 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
   const interrupt = interruptSignal(io)
   try {
     let files: AdminFiles | undefined
-    const { legacyDes, legacySha1, allowBadCsrVersion, ndesFailures } = options
+    const { legacyDes, legacySha1, allowBadCsrVersion, ndesFailures, ndesCapabilities, fact: overrides } = options
     const store = withLog(state.store, (entry) => io.err(`${printable(logLine(entry))}\n`))
     const credentials = await credentialsOf(options, state)
     const { registrationToken, adminToken, administrator, application } = credentials
@@ -133,8 +139,9 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
       legacySha1,
       allowBadCsrVersion,
       ndesFailures,
+      overrides,
       templates,
-      ndes: { administrators: administrator ? [administrator] : [] },
+      ndes: { administrators: administrator ? [administrator] : [], ndesCapabilities },
       validationApi: application,
       hostility: hostilityOf(options, io),
     })
@@ -143,6 +150,7 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
     const served = await serveLab(service, { port: options.port }).catch((error: NodeJS.ErrnoException) => refusePort(options.port, error))
     const own = { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl }
     const pointed = retarget(imported, { ...(foreign ?? own), templateNames: templates.map(({ name }) => name) })
+    for (const line of overriddenLines(overriddenFacts(overrides))) io.err(printable(`${line}\n`))
     files = { imported: pointed.imported, tenant }
     io.err(`the profiles get ${foreign ? "that server's" : "the lab's"} root and URL in ${pointed.replaced.length} places\n`)
     if (foreign) io.err(printable(pfxWarning(imported)))

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { systemDisk } from '@certfleet/agent-core'
 import { type EmulationKeyMode, type EmulationKeys, openEmulationKeys } from '../keys/index.ts'
+import { overriddenFacts } from '../report/overridden.ts'
 import { printable } from '../report/printable.ts'
 import { isSound, renderSimulation, simulationResults } from '../report/simulation.ts'
 import { InputError } from '../scenario/input-error.ts'
@@ -43,7 +44,11 @@ export async function runVirtual(run: VirtualRun, io: Io): Promise<ExitCode> {
     const keys = await emulationKeys(run, io)
     const outcome = await simulated(run, keys, trace, io)
     const replayed = options.replay ? [sameTrace(outcome, await simulated(run, await emulationKeys(run, io), undefined, io))] : []
-    const more = { ...(keys.marking && { marking: keys.marking }), durationMs: io.clock.now() - startedAt }
+    const more = {
+      ...(keys.marking && { marking: keys.marking }),
+      ...overriddenFacts(run.scenario.facts),
+      durationMs: io.clock.now() - startedAt,
+    }
     const results = simulationResults({ ...outcome, invariants: [...outcome.invariants, ...replayed] }, more)
     io.out(options.json ? `${JSON.stringify(results)}\n` : `\n${printable(renderSimulation(results))}\n`)
     if (isSound(results)) return 0
@@ -72,6 +77,7 @@ async function simulated(
     checkInMs: checkInHours * hourMs,
     startOverMs: startOverHours * hourMs,
     hasJitter: jitter,
+    overrides: scenario.facts,
     ...policiesOf(imported, tenant),
     keysFor: keyStorageOf(keys),
     serviceKeyFor: keys.keyFor,

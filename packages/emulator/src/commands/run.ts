@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import type { FactOverrides } from '@certfleet/platforms'
 import { type Command, Option } from 'commander'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { deviceSpecOf } from '../fleet/device-spec.ts'
@@ -18,6 +19,7 @@ import { maxConcurrency, maxDevices, type ScenarioDocument, type Seed } from '..
 import { maxVirtualDays } from '../scenario/virtual.ts'
 import type { Tenant } from '../tenant/index.ts'
 import { type Replacement, retarget } from '../tenant/index.ts'
+import { type FactOptions, refuseFactsOfOthers, withFacts } from './fact-option.ts'
 import { fleetKeyStorage } from './fleet-key-storage.ts'
 import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
@@ -25,7 +27,7 @@ import { runVirtual, type VirtualOptions } from './run-virtual.ts'
 import { tellProblem } from './tell.ts'
 import { readTenant } from './tenant-input.ts'
 
-interface RunOptions extends LegacyOptions, VirtualOptions {
+interface RunOptions extends LegacyOptions, VirtualOptions, FactOptions {
   readonly profiles?: string
   readonly tenant?: string
   readonly devices?: number
@@ -45,6 +47,7 @@ Examples:
   $ certfleet run --devices 8 --seed 42 --out fleet
   $ certfleet run examples/first-fleet.yaml --json > results.json
   $ certfleet run --profiles export/ --tenant tenant.yaml
+  $ certfleet run --fact android.pending.polls=5 --fact windows.renewal.begun-by=check-in
   $ certfleet run --virtual --days 365 --devices 100 --seed 7
   $ certfleet run examples/virtual/renewal-storm.yaml
 
@@ -52,7 +55,8 @@ Scenario (YAML; every key is optional): seed, devices (a number, a number a plat
 profiles (Graph JSON, relative to the file), tenant (YAML), concurrency, legacy-des, legacy-sha1, lab.validityDays,
 ksp (software, tpm, passport or pkcs11:MODULE?token=LABEL: every device holds every key there, instead of where its profiles say),
 management (what the devices of a platform are enrolled as: android: deviceAdministrator, ios: unmanaged, …),
-pin-file (its first line is the PIN of that token or Passport; default: CERTFLEET_PIN, or a prompt).
+pin-file (its first line is the PIN of that token or Passport; default: CERTFLEET_PIN, or a prompt),
+facts (by id, what is taken instead of a fact that is inferred or was seen once; "certfleet facts" lists them).
 Options win over the file.
 
 Without ksp, Windows devices have a modelled TPM beside the software KSP, and from Windows 10 on a modelled Passport whose user
@@ -90,6 +94,7 @@ export function defineRun(program: Command, io: Io, end: (code: ExitCode) => voi
     .option('--trace <file>', 'write what happened on the virtual clock, a line each: the same for the same seed')
     .option('--replay', 'run the virtual clock twice, to see that the seed gives the same trace (I9)')
     .addHelpText('after', examples)
+  withFacts(command)
   withLegacy(command, 'agents and lab read messages encrypted with single DES', 'agents and lab accept SHA-1').action(
     async (file: string | undefined, options: RunOptions) => end(await run(file, options, io)),
   )
@@ -121,17 +126,26 @@ async function runScenario(file: string | undefined, options: RunOptions, signal
     legacyDes: options.legacyDes || (scenario['legacy-des'] ?? false),
     legacySha1: options.legacySha1 || (scenario['legacy-sha1'] ?? false),
   }
+  const overrides = scenario.facts
+  refuseFactsOfOthers(overrides, tenant.devices.values())
   if (isVirtual) return runVirtual({ scenario, options, seed, imported, tenant, signal }, io)
   const keyStorage = await fleetKeyStorage(scenario, io, signal)
   const output = options.out === undefined ? undefined : await openOutput(options.out)
-  const lab = await startEmbeddedLab({ ...legacy, ...scenario.lab, tenant, clock: io.clock, inProcess: options.inProcess ?? false })
+  const lab = await startEmbeddedLab({
+    ...legacy,
+    ...scenario.lab,
+    tenant,
+    overrides,
+    clock: io.clock,
+    inProcess: options.inProcess ?? false,
+  })
   try {
     const { imported: pointed, replaced } = retarget(imported, { root: lab.root, issuing: lab.issuing, scepUrl: lab.scepUrl })
     lab.deliver(pointed)
     say(`${populationText(tenant)}; ${replacementText(replaced)}`)
     await output?.begin(lab.root)
     const results = await runWithProgress(
-      { lab, tenant, seed, concurrency: scenario.concurrency ?? defaultConcurrency, output, keyStorage, ...legacy, signal },
+      { lab, tenant, seed, concurrency: scenario.concurrency ?? defaultConcurrency, output, keyStorage, overrides, ...legacy, signal },
       io,
     )
     await output?.finish(results)
@@ -154,7 +168,7 @@ function refuseOptionsOf(names: readonly (keyof RunOptions)[], options: RunOptio
 }
 
 /** An option wins over the file, where both can be. */
-function merge(scenario: ScenarioDocument, { devices, seed, concurrency, profiles, tenant }: RunOptions): ScenarioDocument {
+function merge(scenario: ScenarioDocument, { devices, seed, concurrency, profiles, tenant, fact }: RunOptions): ScenarioDocument {
   if (devices !== undefined && (tenant ?? scenario.tenant) !== undefined)
     throw new InputError(`--devices: the ${tenant ? '' : "scenario's "}tenant names its devices; leave the option out`)
   return {
@@ -164,6 +178,7 @@ function merge(scenario: ScenarioDocument, { devices, seed, concurrency, profile
     ...(devices !== undefined && { devices }),
     ...(seed !== undefined && { seed }),
     ...(concurrency !== undefined && { concurrency }),
+    ...(fact !== undefined && { facts: new Map([...(scenario.facts ?? []), ...fact]) }),
   }
 }
 
@@ -174,6 +189,7 @@ interface Running extends LegacyOptions {
   readonly concurrency: number
   readonly output: RunOutput | undefined
   readonly keyStorage: FleetKeyStorage | undefined
+  readonly overrides: FactOverrides | undefined
   readonly signal: AbortSignal
 }
 
@@ -207,7 +223,7 @@ async function runWithProgress({ lab, tenant, output, ...running }: Running, io:
         }
       },
     })
-    return resultsOf(running.seed, outcome)
+    return resultsOf(running.seed, outcome, running.overrides)
   } finally {
     finished.abort()
     await progress

@@ -16,7 +16,7 @@ import {
   softwareKeys,
   type Transport,
 } from '@certfleet/agent-core'
-import { type Management, platformAdapter, type UserAnswer } from '@certfleet/platforms'
+import { type FactOverrides, type Management, platformAdapter, type UserAnswer } from '@certfleet/platforms'
 import type { FleetPlatform } from '../scenario/schema.ts'
 import { type DeviceKeyStorage, deviceKeyStorage, type FleetKeyStorage } from './key-storage.ts'
 
@@ -47,6 +47,8 @@ export interface DeviceSurroundings {
   readonly legacySha1: boolean
   /** Where every device holds every key. Default: where the profiles say, in what the OS has. */
   readonly keyStorage?: FleetKeyStorage | undefined
+  /** From `factOverrides`. Default: every OS does as sourced. */
+  readonly overrides?: FactOverrides | undefined
 }
 
 /** The real agent, with the ports that hold what it did. */
@@ -84,7 +86,7 @@ async function startAgent(
   { providers, keyStorage }: DeviceKeyStorage,
   signal: AbortSignal,
 ): Promise<Omit<EmulatedDevice, 'close'>> {
-  const { policyUrl, registrationToken, transport, clock, legacyDes, legacySha1 } = surroundings
+  const { policyUrl, registrationToken, transport, clock, legacyDes, legacySha1, overrides } = surroundings
   const { id, platform: name, osVersion, management: mode, userConsent = 'granted' } = spec
   const platform = platformAdapter(name, {
     osVersion,
@@ -99,6 +101,7 @@ async function startAgent(
     legacyDes,
     legacySha1,
     allowHttp: true,
+    ...(overrides && { overrides }),
   })
   const management = spec.receivesPfx ? await managementIdentity(softwareKeys()) : undefined
   const { deviceId, credential } = await registerDevice(

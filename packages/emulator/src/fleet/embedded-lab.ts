@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, handlerTransport, httpTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
+import type { FactOverrides } from '@certfleet/platforms'
 import { createLab, type Lab, memoryLabStore, serveLab } from '../lab/index.ts'
 import { assignProfiles, type Import, type PfxRequest, renderPfxRequests, renderPolicy, type Tenant } from '../tenant/index.ts'
 
@@ -12,6 +13,7 @@ export interface EmbeddedLabOptions {
   readonly validityDays?: number | undefined
   readonly legacyDes: boolean
   readonly legacySha1: boolean
+  readonly overrides?: FactOverrides | undefined
 }
 
 /** The service side of a run, with a CA of its own that ends with it. */
@@ -33,7 +35,7 @@ export interface EmbeddedLab {
 const dayMs = 86_400_000
 
 export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<EmbeddedLab> {
-  const { tenant, clock, validityDays, legacyDes, legacySha1 } = options
+  const { tenant, clock, validityDays, legacyDes, legacySha1, overrides } = options
   let policyFor: (deviceId: string) => PolicyDocument | undefined = () => undefined
   let pfxRequestsFor: (deviceId: string) => readonly PfxRequest[] = () => []
   const registrationToken = randomBytes(32).toString('base64url')
@@ -45,6 +47,7 @@ export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<Emb
     registrationToken,
     legacyDes,
     legacySha1,
+    overrides,
     ...(validityDays !== undefined && { templateValidityMs: validityDays * dayMs }),
   })
   const { scepUrl, policyUrl, transport, close } = await (options.inProcess ? callLab(lab) : reachLab(lab, clock))

@@ -1,6 +1,7 @@
 import type { Clock } from '@certfleet/agent-core'
 import { type CertificateRequest, fingerprintOf, nameDer, readSubjectAltNames, sameName, serialNumberHex } from '@certfleet/agent-core/pki'
 import type { PkiRequest } from '@certfleet/agent-core/scep/messages'
+import { type FactOverrides, parseOs, treatmentOf } from '@certfleet/platforms'
 import { isApple } from './ca/templates.ts'
 import type { Challenges } from './challenges.ts'
 import { sameSecret } from './digest.ts'
@@ -14,6 +15,7 @@ export interface AuthorizationOptions extends Expectations {
   readonly clock: Clock
   readonly challenges: Challenges
   readonly staticChallenge?: string | undefined
+  readonly overrides?: FactOverrides | undefined
 }
 
 /** A request may have what is granted, or why not. `challengeId`: the challenge that this spends. */
@@ -40,7 +42,7 @@ export function authorize(request: PkiRequest, csr: CertificateRequest, options:
 export function authorizeChallenge(
   csr: CertificateRequest,
   challenge: string,
-  options: Pick<AuthorizationOptions, 'challenges' | 'store'>,
+  options: Pick<AuthorizationOptions, 'challenges' | 'store' | 'overrides'>,
 ): Authorization {
   const contents = options.challenges.read(challenge)
   if ('refused' in contents) return contents
@@ -85,10 +87,11 @@ function grantAsExpected(
   csr: CertificateRequest,
   expected: readonly ExpectedRequest[],
   binding: Binding,
-  { store }: Pick<AuthorizationOptions, 'store'>,
+  { store, overrides }: Pick<AuthorizationOptions, 'store' | 'overrides'>,
 ): Authorization {
   const apple = isApple(store.get('registrations', binding.deviceId)?.platform ?? '')
-  const verdicts = expected.map((row) => ({ row, code: compareRequest(csr, row, apple) }))
+  const purposesImplied = apple && treatmentOf('extendedKeyUsages', parseOs('ios', '0', overrides)) !== 'honoured'
+  const verdicts = expected.map((row) => ({ row, code: compareRequest(csr, row, purposesImplied) }))
   const match = verdicts.find(({ code }) => code === undefined)?.row
   const [first] = verdicts
   if (match === undefined) return { refused: first?.code ?? 'ScepProfileNoLongerTargetedToTheClient', binding }

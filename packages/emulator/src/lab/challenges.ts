@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Clock, HttpRequest, HttpResponse, Instant } from '@certfleet/agent-core'
+import { says, validationFacts } from '@certfleet/platforms'
 import { z } from 'zod'
 import type { Audit } from './audit.ts'
 import { type ChallengeContents, challengeSeal } from './challenge-seal.ts'
@@ -10,8 +11,8 @@ import type { Binding } from './records.ts'
 import type { LabStore, LabTransaction } from './store.ts'
 import type { ValidationCode } from './validation.ts'
 
-/** A challenge is good for this long (M-CFG, M-3P). */
-export const challengeLifetimeMs = 60 * 60_000
+/** A challenge is good for this long. */
+export const challengeLifetimeMs = says(validationFacts.challengeMinutes, {}) * 60_000
 /** Challenges that one device may have open at once. */
 export const maxOutstanding = 64
 

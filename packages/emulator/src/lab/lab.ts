@@ -1,5 +1,6 @@
 import type { Clock, HttpRequest, HttpResponse, Instant } from '@certfleet/agent-core'
 import { fingerprintOf } from '@certfleet/agent-core/pki'
+import type { FactOverrides } from '@certfleet/platforms'
 import { type AdminPolicies, adminApi, monitored } from './admin/index.ts'
 import { openAudit } from './audit.ts'
 import { openAuthorities } from './authority.ts'
@@ -16,7 +17,7 @@ import { crlOf } from './gateway/issuer-crl.ts'
 import { type Hostility, hesitant, hostile } from './hostility/hostile.ts'
 import { empty, type Handler, type Route, router } from './http.ts'
 import type { Approval, ApprovalRequest } from './issuance.ts'
-import { type NdesControl, type NdesOptions, openNdes } from './ndes/service.ts'
+import { defaultRaValidityMs, type NdesControl, type NdesOptions, openNdes } from './ndes/service.ts'
 import { managedOnly, type PolicyFor, policies } from './policies.ts'
 import { type PushListener, pushHub } from './push.ts'
 import type { AuditEntry, CaSettingRecord, DeviceReport, IssuedRecord } from './records.ts'
@@ -40,6 +41,8 @@ export interface LabOptions {
   readonly registrationToken: string
   /** Every request that carries it is taken, within the template. A secret. Default: only challenges of the lab's own. */
   readonly staticChallenge?: string | undefined
+  /** From `factOverrides`: what is taken instead of the facts about platforms and service. Default: all is as sourced. */
+  readonly overrides?: FactOverrides | undefined
   /** Read requests encrypted with single DES. Default false. */
   readonly legacyDes?: boolean | undefined
   /** Read requests signed with SHA-1. Default false. */
@@ -148,7 +151,7 @@ const dayMs = 86_400_000
 
 /** Opens the lab on what the store holds. A CA that cannot be read from it: `ERR_STATE_INVALID`. */
 export async function createLab(options: LabOptions): Promise<Lab> {
-  const { clock, registrationToken, userFor, registeredKeysFor } = options
+  const { clock, registrationToken, userFor, registeredKeysFor, overrides } = options
   const policyFor = managedOnly(options.policyFor)
   const monitoring = options.admin && monitored(options.store)
   const store = monitoring?.store ?? options.store
@@ -156,12 +159,12 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const accounts = openAccounts(options.accounts ?? [])
   const audit = openAudit(store, clock)
   const makeKey = options.makeKey ?? freshRsaKey
-  const raValidityMs = options.ndes?.raValidityMs ?? 730 * dayMs
+  const raValidityMs = options.ndes?.raValidityMs ?? defaultRaValidityMs
   const authorities = await openAuthorities(store, clock, options.keyBits ?? 2048, raValidityMs, makeKey)
   const settings = await openCaSettings(store, audit, { attributeEndDate: options.honourRequestedValidity ?? false })
-  const surroundings = { store, clock, audit, authorities, accounts }
+  const surroundings = { store, clock, audit, authorities, accounts, overrides }
   const push = pushHub()
-  const removal = revokeOnRemoval({ store, clock, policyFor, revoke: (...asked) => lab.revoke(...asked) })
+  const removal = revokeOnRemoval({ store, clock, policyFor, overrides, revoke: (...asked) => lab.revoke(...asked) })
   const devices = registrations({ store, clock, audit, registrationToken, onRotated: push.drop })
   const policy = policies(store, policyFor)
   const { secret } = authorities

@@ -1,13 +1,16 @@
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
 import { buildCertificatesOnly } from '@certfleet/agent-core/cms'
 import { buildNextCaCertificates } from '@certfleet/agent-core/scep/messages'
+import { ndesFacts, says, scepFacts } from '@certfleet/platforms'
 import type { Authority } from './authority.ts'
 import { content, empty, type Route } from './http.ts'
 import { devicePage } from './ndes/pages.ts'
 import { answerPkiOperation, type RegistrationAuthorityOptions } from './registration-authority.ts'
 
-/** Where NDES answers (windowsserverdocs), and a plain alias. */
-export const scepPaths = ['/certsrv/mscep/mscep.dll', '/certsrv/mscep/mscep.dll/pkiclient.exe', '/scep'] as const
+/** Where NDES answers, and a plain alias. */
+export const scepPaths = [...says(ndesFacts.paths, {}), '/scep'] as const
+
+const types = says(scepFacts.contentTypes, {})
 
 export interface NdesRouteOptions extends RegistrationAuthorityOptions {
   /** Default true. */
@@ -22,9 +25,9 @@ export function ndes(options: NdesRouteOptions): Route {
   return {
     async GET(_, url) {
       const operation = url.searchParams.get('operation')
-      if (operation === null && url.search === '') return policyModule ? empty(403) : devicePage()
-      if (operation === 'GetCACaps') return content(200, 'text/plain', capabilities(options).join('\n'))
-      if (operation === 'GetCACert') return content(200, 'application/x-x509-ca-ra-cert', bundleOf(authorities.present()))
+      if (operation === null && url.search === '') return policyModule ? empty(says(ndesFacts.probe, options)) : devicePage()
+      if (operation === 'GetCACaps') return content(200, types.capabilities, capabilities(options).join('\n'))
+      if (operation === 'GetCACert') return content(200, types.certificates, bundleOf(authorities.present()))
       if (operation === 'GetNextCACert') return nextCaCertificates(options)
       return operation === 'PKIOperation' ? pkiOperation(messageOf(url), options) : empty(400)
     },
@@ -36,12 +39,9 @@ export function ndes(options: NdesRouteOptions): Route {
   }
 }
 
-/** As NDES lists them (6.2), whatever the lab takes. */
-const listedByNdes = ['POSTPKIOperation', 'Renewal', 'SHA-512', 'SHA-256', 'SHA-1', 'DES3']
-
-/** What it really takes. AES and 3DES are always read, SHA-1 by its switch only; GetNextCACert while a roll-over is prepared. */
-function capabilities({ legacySha1, authorities, ndesCapabilities }: NdesRouteOptions): readonly string[] {
-  if (ndesCapabilities) return listedByNdes
+/** As NDES lists them, whatever the lab takes; or what it really takes. AES and 3DES are always read, SHA-1 by its switch only; GetNextCACert while a roll-over is prepared. */
+function capabilities({ legacySha1, authorities, ndesCapabilities, overrides }: NdesRouteOptions): readonly string[] {
+  if (ndesCapabilities) return says<readonly string[]>(ndesFacts.capabilities, { overrides })
   const optional = [...(authorities.next() ? ['GetNextCACert'] : []), ...(legacySha1 ? ['SHA-1'] : [])]
   return ['AES', 'DES3', ...optional, 'POSTPKIOperation', 'Renewal', 'SHA-256', 'SHA-512', 'SCEPStandard']
 }
@@ -63,12 +63,12 @@ async function nextCaCertificates({ authorities }: RegistrationAuthorityOptions)
   const next = authorities.next()
   if (next === undefined) return empty(404)
   const body = await buildNextCaCertificates({ certificates: certificatesOf(next), signer: authorities.present().issuing, hash: 'sha256' })
-  return content(200, 'application/x-x509-next-ca-cert', body)
+  return content(200, says(scepFacts.nextCaType, {}), body)
 }
 
 async function pkiOperation(message: Uint8Array | undefined, options: RegistrationAuthorityOptions): Promise<HttpResponse> {
   const answer = message && (await answerPkiOperation(message, options))
-  return answer ? content(200, 'application/x-pki-message', answer) : empty(400)
+  return answer ? content(200, types.message, answer) : empty(400)
 }
 
 /** Base64 in either alphabet, broken into lines or not; a "+" that was not escaped has become a space by now. */

@@ -9,6 +9,7 @@ import {
   type PkiRequest,
   verifyPkiRequest,
 } from '@certfleet/agent-core/scep/messages'
+import { isOff, ndesFacts } from '@certfleet/platforms'
 import type { Authority } from './authority.ts'
 import { type Authorization, type AuthorizationOptions, authorize, issuedAs } from './authorization.ts'
 import { ndesAccount } from './ca/accounts.ts'
@@ -175,11 +176,12 @@ function cryptoRefusal(error: AgentError): Refusal {
 async function refuse(
   { transactionId }: Pick<PkiRequest, 'transactionId'>,
   { status: _, hresult, ...why }: Refusal,
-  { store, audit, ndesFailures }: RegistrationAuthorityOptions,
+  { store, audit, ndesFailures, overrides }: RegistrationAuthorityOptions,
 ): Promise<CertRepAnswer> {
   await store.transaction((tx) => audit.add(tx, { event: 'refused', transactionId, ...why, ...(hresult !== undefined && { hresult }) }))
   const { failInfo, code } = why
-  return { status: 'failure', failInfo, ...(ndesFailures && { ndesHresult: hresult ?? hresultOf(failInfo, code) }) }
+  const likeNdes = ndesFailures && !isOff(ndesFacts.failure, { overrides })
+  return { status: 'failure', failInfo, ...(likeNdes && { ndesHresult: hresult ?? hresultOf(failInfo, code, overrides) }) }
 }
 
 function answerOf(settled: Exclude<Verdict, { status: 'refused' }>, { cipher }: OpenedRequest): CertRepAnswer {

@@ -1,6 +1,6 @@
 import { AgentError, type Clock, type ManagedKind, type PolicyDocument } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
-import { type LifecycleEvent, type Management, managementModes, platformNames, removalOf } from '@certfleet/platforms'
+import { type FactOverrides, type LifecycleEvent, type Management, managementModes, platformNames, removalOf } from '@certfleet/platforms'
 import { connectorAccount, ndesAccount } from './ca/accounts.ts'
 import { sha256Hex } from './digest.ts'
 import { transactionKey } from './issuance.ts'
@@ -14,6 +14,7 @@ export interface RevokeOnRemovalOptions {
   readonly clock: Clock
   readonly policyFor: PolicyFor
   readonly revoke: Lab['revoke']
+  readonly overrides?: FactOverrides | undefined
 }
 
 /**
@@ -30,7 +31,7 @@ export interface RevokeOnRemoval {
 /** Which certificate a device told of, and what its profile asked for then: by principal and profile id. */
 export type Installations = Readonly<Record<string, { readonly serialNumber: string; readonly asked: string }>>
 
-export function revokeOnRemoval({ store, clock, policyFor, revoke }: RevokeOnRemovalOptions): RevokeOnRemoval {
+export function revokeOnRemoval({ store, clock, policyFor, revoke, overrides }: RevokeOnRemovalOptions): RevokeOnRemoval {
   const refused = new Set<string>()
 
   async function apply(record: IssuedRecord, event: LifecycleEvent): Promise<void> {
@@ -39,7 +40,7 @@ export function revokeOnRemoval({ store, clock, policyFor, revoke }: RevokeOnRem
     // What has expired counts for nothing, and CRLs need not grow by it.
     if (parseCertificate(record.certificate).notAfter < clock.now()) return
     const account = accountOf(record, store)
-    if (!isRevoked(account === connectorAccount ? 'pkcs' : 'scep', event, deviceId, store)) return
+    if (!isRevoked(account === connectorAccount ? 'pkcs' : 'scep', event, deviceId, store, overrides)) return
     await revoke(serialNumber, event === 'edited' ? 'superseded' : 'cessationOfOperation', { account }).catch((error) => {
       if (!(error instanceof AgentError) || error.code !== 'ERR_UNAUTHORIZED') throw error
       refused.add(serialNumber)
@@ -84,12 +85,18 @@ function eventFor(profileId: string, policy: PolicyDocument | undefined): Lifecy
 }
 
 /** The rows are the same for every version; what names no platform of ours is taken for Windows, and an unknown management for the usual one. */
-function isRevoked(kind: ManagedKind, event: LifecycleEvent, deviceId: string, store: LabStore): boolean {
+function isRevoked(
+  kind: ManagedKind,
+  event: LifecycleEvent,
+  deviceId: string,
+  store: LabStore,
+  overrides: FactOverrides | undefined,
+): boolean {
   const { platform, management } = store.get('registrations', deviceId) ?? {}
   const name = platformNames.find((candidate) => candidate === platform) ?? 'windows'
   const modes: readonly Management[] = managementModes[name]
   const mode = modes.find((candidate) => candidate === management)
-  return removalOf(kind, event, name, '0', undefined, mode).ca === 'revoked'
+  return removalOf(kind, event, name, '0', overrides, mode).ca === 'revoked'
 }
 
 function accountOf({ transactionId }: IssuedRecord, store: LabStore): string {

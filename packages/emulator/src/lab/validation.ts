@@ -8,35 +8,12 @@ import {
   readSubjectAltNames,
   sameName,
 } from '@certfleet/agent-core/pki'
+import { profileFacts, says, validationFacts } from '@certfleet/platforms'
 import { sha256Hex } from './digest.ts'
 import type { ExpectedRequest } from './records.ts'
 
 /** Why a request is refused: the failure codes of Intune's validation API (IRA). They are for that API and the audit, never for a device. */
-export const validationCodes = [
-  'AadKeyIdentifierListMissing',
-  'BadCertificateRequestIdInChallenge',
-  'BadDeviceIdInChallenge',
-  'BadUserIdInChallenge',
-  'CertificateRequestDecodingFailed',
-  'ChallengeDecodingError',
-  'ChallengeDecryptionError',
-  'ChallengeDeserializationError',
-  'ChallengeExpired',
-  'ChallengeInvalidTimestamp',
-  'ChallengePasswordMissing',
-  'EnhancedKeyUsageMismatch',
-  'EnhancedKeyUsageMissing',
-  'KeyLengthMismatch',
-  'KeyUsageMismatch',
-  'RegisteredKeyMismatch',
-  'ScepProfileNoLongerTargetedToTheClient',
-  'SignatureValidationFailed',
-  'SigningCertThumbprintMismatch',
-  'SubjectAltNameMismatch',
-  'SubjectAltNameMissing',
-  'SubjectNameMismatch',
-  'SubjectNameMissing',
-] as const
+export const validationCodes = says(validationFacts.codes, {})
 
 export type ValidationCode = (typeof validationCodes)[number]
 
@@ -68,7 +45,7 @@ function compareKey({ publicKey }: CertificateRequest, registeredKeys: readonly 
 }
 
 /** What a security identifier looks like as a URI name: it would tie the certificate to an account of the domain (KB5014754). */
-const sidUri = /^tag:microsoft\.com,2022-09-14:sid:/i
+const sidUri = says(profileFacts.strongMapping, {})
 
 /**
  * Compares a request under a static challenge, behind which no profile stands, with the template: a subject or an alternative name,
@@ -78,7 +55,8 @@ const sidUri = /^tag:microsoft\.com,2022-09-14:sid:/i
 export function checkAgainstTemplate(csr: CertificateRequest): ValidationCode | undefined {
   const names = readSubjectAltNames(csr)
   if (csr.subject.length === emptyNameBytes && names.length === 0) return 'SubjectNameMissing'
-  if (names.length !== csr.subjectAltNames.length || names.some(({ value }) => sidUri.test(value))) return 'SubjectAltNameMismatch'
+  if (names.length !== csr.subjectAltNames.length || names.some(({ value }) => value.toLowerCase().startsWith(sidUri)))
+    return 'SubjectAltNameMismatch'
   if (asksToBeCa(csr) || csr.keyUsages.some((usage) => usage !== 'digitalSignature' && usage !== 'keyEncipherment'))
     return 'KeyUsageMismatch'
   if (csr.extendedKeyUsages.some((purpose) => purpose !== PurposeOid.ClientAuth)) return 'EnhancedKeyUsageMismatch'

@@ -1,7 +1,9 @@
 import type { AgentErrorCode, Inapplicable, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
+import type { FactOverrides } from '@certfleet/platforms'
 import { build } from 'hdr-histogram-js'
 import type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from '../fleet/outcome.ts'
 import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
+import { type Overridden, overriddenFacts } from './overridden.ts'
 
 /** Enrolment latency in milliseconds, to three significant digits; null where nothing was enrolled. */
 export interface LatencyMs {
@@ -38,7 +40,7 @@ interface OfDevice {
 }
 
 /** What `results.json` holds and `certfleet run --json` prints. */
-export interface RunResults extends KeyResults {
+export interface RunResults extends KeyResults, Overridden {
   readonly seed: Seed
   /** Devices that were run. */
   readonly devices: number
@@ -79,7 +81,7 @@ export interface InapplicableToDevice extends Inapplicable {
 
 export type FailureOfDevice = OfDevice & DeviceFailure
 
-export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome): RunResults {
+export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome, overrides?: FactOverrides): RunResults {
   const total = platformResults(devices)
   const waitingForUser = devices.flatMap((device) => ofDevice(device, device.waitingForUser))
   const notApplicable = devices.flatMap(({ deviceId: device, platform, notApplicable }) =>
@@ -88,6 +90,7 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
   const present = fleetPlatforms.filter((platform) => devices.some((device) => device.platform === platform))
   return {
     seed,
+    ...overriddenFacts(overrides),
     devices: devices.length,
     interrupted,
     durationMs,

@@ -1,7 +1,8 @@
 import type { SimulationOutcome } from '../simulate/index.ts'
+import { type Overridden, overriddenLines } from './overridden.ts'
 
 /** What `certfleet run --virtual --json` prints. */
-export interface SimulationResults extends Omit<SimulationOutcome, 'authority'> {
+export interface SimulationResults extends Omit<SimulationOutcome, 'authority'>, Overridden {
   readonly virtual: true
   /** What the keys are; absent where they are fresh. */
   readonly marking?: string
@@ -11,7 +12,7 @@ export interface SimulationResults extends Omit<SimulationOutcome, 'authority'> 
 
 export function simulationResults(
   { authority: _, ...outcome }: SimulationOutcome,
-  more: { marking?: string; durationMs: number },
+  more: Overridden & { marking?: string; durationMs: number },
 ): SimulationResults {
   return { ...outcome, virtual: true, ...more }
 }
@@ -31,6 +32,7 @@ export function renderSimulation(results: SimulationResults): string {
     `${days} days of ${devices} devices in ${(durationMs / 1000).toFixed(1)} s: ${certificatesIssued} certificates, ${renewals} renewals, ${crashes} crashes`,
     `${converged} of ${devices} devices end with a valid certificate for each profile`,
     ...(marking ? [`keys: ${marking}`] : []),
+    ...overriddenLines(results),
     ...faultLines(results),
     ...waveLines(results),
     '',

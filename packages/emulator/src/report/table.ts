@@ -1,5 +1,6 @@
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { adviceText } from './advice.ts'
+import { overriddenLines } from './overridden.ts'
 import type { FailureOfDevice, InapplicableToDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
 
 const header = ['platform', 'devices', 'roots', 'certificates', 'failed', 'p50 ms', 'p90 ms', 'p99 ms']
@@ -14,6 +15,7 @@ export function renderResults(results: RunResults): string {
     ...renderTable([header, ...platformRows(results)]),
     '',
     summary,
+    ...overriddenLines(results),
     ...keyLines(results),
     ...inapplicableLines(results),
     ...pending,

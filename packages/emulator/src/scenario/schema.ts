@@ -1,5 +1,5 @@
 import { AgentError, type Ksp, parseKsp } from '@certfleet/agent-core'
-import { managementModes } from '@certfleet/platforms'
+import { type FactOverrides, factOverrides, managementModes } from '@certfleet/platforms'
 import { z } from 'zod'
 import { virtualSchema } from './virtual.ts'
 
@@ -45,6 +45,18 @@ const ksp = z.string().transform((text, context): Ksp => {
 
 const modeOf = <P extends FleetPlatform>(platform: P) => z.enum(managementModes[platform]).optional()
 const management = z.strictObject({ ios: modeOf('ios'), macos: modeOf('macos'), android: modeOf('android'), windows: modeOf('windows') })
+const facts = z.record(z.string(), z.unknown()).transform((values, context): FactOverrides => {
+  const checked = Object.entries(values).flatMap(([id, value]) => {
+    try {
+      return [...factOverrides({ [id]: value })]
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error
+      context.addIssue({ code: 'custom', message: error.message, path: [id] })
+      return []
+    }
+  })
+  return new Map(checked)
+})
 
 /** A scenario file as written; every key is optional and no other is allowed. */
 export const scenarioSchema = z.strictObject({
@@ -74,6 +86,8 @@ export const scenarioSchema = z.strictObject({
       validityDays: z.int().min(1).max(maxValidityDays).optional(),
     })
     .optional(),
+  /** What is taken instead of facts that are inferred or were seen once, by their ids: all that `factOverrides` takes. */
+  facts: facts.optional(),
   virtual: virtualSchema.optional(),
 })
 

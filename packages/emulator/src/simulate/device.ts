@@ -16,7 +16,7 @@ import {
   policyService,
   registerDevice,
 } from '@certfleet/agent-core'
-import { platformAdapter } from '@certfleet/platforms'
+import { type FactOverrides, platformAdapter } from '@certfleet/platforms'
 import type { DeviceSpec } from '../fleet/device.ts'
 import type { PushListener } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
@@ -44,6 +44,7 @@ export interface SimulatedWorld {
   /** False: every wait is the shortest, and renewals come when they are due. */
   readonly hasJitter: boolean
   readonly sabotage: Sabotage
+  readonly overrides?: FactOverrides | undefined
   onRenewed(device: string): void
   /** What the network does with requests, and push with messages, goes by chance. */
   isFaulty(): boolean
@@ -147,7 +148,7 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
     const jitter = world.hasJitter ? chanceOf(seed, index, 'jitter', crashes) : noJitter
     const guarded = shaky(seen.watchDisk(disk, statePath))
     const { id: deviceId, platform: name, osVersion, management, userConsent = 'granted' } = spec
-    const { policyUrl, registrationToken, sabotage } = world
+    const { policyUrl, registrationToken, sabotage, overrides } = world
     const mode = management && { management }
     const identity = spec.receivesPfx ? await managementIdentity(own.through(providers[0] as KeyStorageProvider)) : undefined
     const managed = identity && { managementCertificate: identity.certificate }
@@ -175,6 +176,7 @@ export function simulatedDevice({ spec, index, episodes, providers }: SimulatedD
       jitter,
       isLocked: async () => during('locked') !== undefined,
       allowHttp: true,
+      ...(overrides && { overrides }),
     })
     const connectPush = (onWake: () => void) => listen(own, onWake)
     const agent = createAgent({ ...ports, clock, jitter, platform, checkInIntervalMs: world.checkInMs, connectPush })

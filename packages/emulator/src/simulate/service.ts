@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { AgentError, type Clock, type HttpRequest, type HttpResponse, type Instant, type PolicyDocument } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
+import type { FactOverrides } from '@certfleet/platforms'
 import { createLab, type IssuedRecord, type Lab, type LabStore, type LabTables, type MakeRsaKey, memoryLabStore } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
 import type { PfxRequest } from '../tenant/index.ts'
@@ -22,6 +23,7 @@ export interface ServiceOptions {
   /** A CA that was made before: making one costs four RSA keys. */
   readonly authority?: LabTables['authority'] | undefined
   readonly labStore: (store: LabStore) => LabStore
+  readonly overrides?: FactOverrides | undefined
   isFaulty(): boolean
   onIssued(record: IssuedRecord): void
   onFault(fault: Fault, device: string | undefined): void
@@ -75,6 +77,7 @@ export async function simulatedService(options: ServiceOptions): Promise<Simulat
     registrationToken,
     templateValidityMs,
     makeKey,
+    overrides: options.overrides,
     approve({ deviceId = '' }) {
       if (!isFaulty() || !chanceFor(deviceId).happens(pendingPerMille)) return 'issue'
       onFault('pending', deviceId)

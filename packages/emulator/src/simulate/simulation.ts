@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { type Instant, jitterShareOfWindow, type KeyStorageProvider, type PolicyDocument } from '@certfleet/agent-core'
 import { parseCertificate } from '@certfleet/agent-core/pki'
+import type { FactOverrides } from '@certfleet/platforms'
 import type { DeviceSpec } from '../fleet/device.ts'
 import type { LabTables } from '../lab/index.ts'
 import type { Seed } from '../scenario/schema.ts'
@@ -41,6 +42,8 @@ export interface SimulationOptions extends TenantPolicies {
   readonly keysFor: (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[]
   /** The next RSA key of the service's for that device, or at `devices.length` of its own. */
   readonly serviceKeyFor: (index: number, bits: number) => Promise<KeyObject>
+  /** From `factOverrides`. Default: all is as sourced. */
+  readonly overrides?: FactOverrides | undefined
   /** A CA made before. Default: a new one. */
   readonly authority?: LabTables['authority'] | undefined
   readonly sabotage?: Sabotage
@@ -149,7 +152,7 @@ const healAt = ({ days }: SimulationOptions): Instant => startAt + days * dayMs
 const isFaulty = (common: Common): boolean => common.faults && common.timeline.now() < healAt(common)
 
 function startService(common: Common, keys: ServiceKeys, served: () => Policies): Promise<SimulatedService> {
-  const { seed, devices, timeline, trace, tally, violations, events, faults, validityDays, authority, sabotage } = common
+  const { seed, devices, timeline, trace, tally, violations, events, faults, validityDays, authority, sabotage, overrides } = common
   const episodes = [...(faults ? serviceEpisodes(seed, startAt, healAt(common)) : []), ...serviceEventEpisodes(events, startAt)]
   for (const { fault, from } of episodes) {
     timeline.at(from, () => {
@@ -164,6 +167,7 @@ function startService(common: Common, keys: ServiceKeys, served: () => Policies)
     timeline,
     templateValidityMs: validityDays * dayMs,
     authority,
+    overrides,
     labStore: sabotage?.labStore ?? ((store) => store),
     episodes,
     policyFor: (deviceId) => served().policyFor(deviceId),

@@ -1,4 +1,5 @@
 import { AgentError, type SubjectAltName } from '@certfleet/agent-core'
+import { profileFacts, says } from '@certfleet/platforms'
 import type { Problem, Remark } from './remark.ts'
 import type { ScepShape } from './shapes.ts'
 import { parseSubject } from './subject.ts'
@@ -78,7 +79,8 @@ function altNames(shape: NamesShape): { subjectAltNames: SubjectAltName[]; remar
   for (const [i, { sanType, name }] of custom.entries()) {
     const path = `${member}[${i}].name`
     problems.push(...variableProblems(name, path))
-    if (/[{}|;]/.test(withoutVariables(name))) remarks.push(forbiddenCharacter(path))
+    if ([...says(profileFacts.altNameCharacters, {})].some((character) => withoutVariables(name).includes(character)))
+      remarks.push(forbiddenCharacter(path))
     for (const type of sanType) if (type !== 'none') subjectAltNames.push({ type: altNameTypes[type], value: name })
   }
   const covered = new Set(custom.flatMap(({ sanType }) => [...sanType]))

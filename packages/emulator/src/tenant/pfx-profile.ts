@@ -1,8 +1,10 @@
+import { renewalFacts, says } from '@certfleet/platforms'
 import { readNames } from './names.ts'
 import type { Problem, Remark } from './remark.ts'
-import { defaultKeyStorage, oidsOf, validityOf } from './scep-profile.ts'
+import { defaultKeyStorage, oidsOf } from './scep-profile.ts'
 import type { ImportedPfxShape, PkcsShape } from './shapes.ts'
 import type { ImportedPfxIntent, PkcsIntent } from './types.ts'
+import { validityOf, validityRemarks } from './validity.ts'
 
 /** What a PKCS profile says beyond its name and place. */
 export type PkcsSettings = Pick<
@@ -34,19 +36,16 @@ export function pkcsSettings(shape: PkcsShape): { settings: PkcsSettings; remark
     certificationAuthority: shape.certificationAuthority,
     certificationAuthorityName: shape.certificationAuthorityName ?? '',
   }
-  return { settings, remarks: [...remarks, ...templateRemarks(shape)], problems }
+  return { settings, remarks: [...remarks, ...templateRemarks(shape), ...validityRemarks(shape)], problems }
 }
 
 /** What an imported PFX profile says beyond its name and place. */
 export type ImportedPfxSettings = Pick<ImportedPfxIntent, 'principal' | 'renewalThresholdPercent' | 'keyStorage' | 'intendedPurpose'>
 
-/** What Microsoft recommends, for types that cannot say it (M-PKCS). */
-const usualThresholdPercent = 20
-
 export function importedPfxSettings(shape: ImportedPfxShape): ImportedPfxSettings {
   return {
     principal: 'user',
-    renewalThresholdPercent: shape.renewalThresholdPercentage ?? usualThresholdPercent,
+    renewalThresholdPercent: shape.renewalThresholdPercentage ?? says(renewalFacts.usualThreshold, {}),
     keyStorage: shape.keyStorageProvider ?? defaultKeyStorage,
     intendedPurpose: shape.intendedPurpose ?? 'unassigned',
   }

@@ -4,6 +4,7 @@ import type { Problem, Remark } from './remark.ts'
 import type { ScepShape } from './shapes.ts'
 import { hasBackslashEscape } from './subject.ts'
 import type { ScepIntent } from './types.ts'
+import { validityOf, validityRemarks } from './validity.ts'
 
 /** What a SCEP profile says beyond its name and place. */
 export type ScepSettings = Pick<
@@ -40,7 +41,11 @@ export function scepSettings(shape: ScepShape): { settings: ScepSettings; remark
     extendedKeyUsages: oidsOf(shape),
     validity: validityOf(shape),
   }
-  return { settings, remarks: [...remarks, ...hashRemarks(shape), ...subjectRemarks(names.subjectTemplate)], problems }
+  return {
+    settings,
+    remarks: [...remarks, ...hashRemarks(shape), ...subjectRemarks(names.subjectTemplate), ...validityRemarks(shape)],
+    problems,
+  }
 }
 
 const bits = { size1024: 1024, size2048: 2048, size4096: 4096 } as const
@@ -50,12 +55,6 @@ export const defaultKeyStorage: KeyStorageOption = 'useSoftwareKsp'
 /** Each once: Graph repeats some. */
 export function oidsOf({ extendedKeyUsages }: Pick<ScepShape, 'extendedKeyUsages'>): string[] {
   return [...new Set((extendedKeyUsages ?? []).map((usage) => usage.objectIdentifier))]
-}
-
-export function validityOf(
-  shape: Pick<ScepShape, 'certificateValidityPeriodValue' | 'certificateValidityPeriodScale'>,
-): ScepIntent['validity'] {
-  return { value: shape.certificateValidityPeriodValue, scale: shape.certificateValidityPeriodScale }
 }
 
 function hashes(shape: ScepShape): ReadonlySet<string> {

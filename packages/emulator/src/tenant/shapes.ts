@@ -1,4 +1,5 @@
 import { isOid } from '@certfleet/agent-core/der'
+import { profileFacts, renewalFacts, says, windowsFacts } from '@certfleet/platforms'
 import { z } from 'zod'
 import { readRootCertificate } from './certificate.ts'
 import type { Family } from './types.ts'
@@ -24,12 +25,7 @@ const sanTypes = [
   'domainNameService',
   'universalResourceIdentifier',
 ] as const
-const keyStorageOptions = [
-  'useTpmKspOtherwiseUseSoftwareKsp',
-  'useTpmKspOtherwiseFail',
-  'usePassportForWorkKspOtherwiseFail',
-  'useSoftwareKsp',
-] as const
+const keyStorageOptions = says(windowsFacts.keyStorageOptions, {})
 const appleSubjectFormats = [
   'commonName',
   'commonNameIncludingEmail',
@@ -64,10 +60,12 @@ const customNames = list(
   z.object({ sanType: flags(sanTypes), name: text('the value of the name').min(1, 'expected the value of the name') }),
 ).nullish()
 
+const threshold = wholeNumber(...says(renewalFacts.thresholdRange, {}))
+
 const lifetime = {
-  renewalThresholdPercentage: wholeNumber(1, 99),
+  renewalThresholdPercentage: threshold,
   certificateValidityPeriodValue: wholeNumber(1, 0x7fffffff),
-  certificateValidityPeriodScale: member(['days', 'months', 'years']),
+  certificateValidityPeriodScale: member(says(profileFacts.validityUnits, {})),
 }
 
 const storage = { keyStorageProvider: member(keyStorageOptions).nullish(), certificateStore: member(['user', 'machine']).nullish() }
@@ -116,7 +114,7 @@ export function pkcsShapeOf(family: Family): z.ZodType<PkcsShape> {
 }
 
 export const importedPfxShape = z.object({
-  renewalThresholdPercentage: wholeNumber(1, 99).nullish(),
+  renewalThresholdPercentage: threshold.nullish(),
   keyStorageProvider: member(keyStorageOptions).nullish(),
   intendedPurpose: member(['unassigned', 'smimeEncryption', 'smimeSigning', 'vpn', 'wifi']).nullish(),
 })
@@ -151,7 +149,8 @@ function member<const T extends readonly string[]>(values: T) {
 
 /** Graph's limit on collections. */
 function list<T extends z.ZodType>(element: T) {
-  return z.array(element, 'expected an array').max(500, 'expected at most 500 elements')
+  const most = says(profileFacts.mostElements, {})
+  return z.array(element, 'expected an array').max(most, `expected at most ${most} elements`)
 }
 
 /** OData flags: members joined by commas, in any order. */

@@ -66,6 +66,8 @@ export type FindingId =
   | 'type-ignored'
   | 'type-missing'
   | 'type-unknown'
+  | 'validity-long'
+  | 'validity-short'
 
 interface IntentBase {
   /** The export's id; without one (IntuneCD), a name-based UUID of type and display name. */

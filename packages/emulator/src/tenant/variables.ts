@@ -1,4 +1,5 @@
 import { AgentError } from '@certfleet/agent-core'
+import { compareVersions, profileFacts, says, variableFacts } from '@certfleet/platforms'
 import type { CertificateIntent, Device, Family, User } from './types.ts'
 
 /** Whose attributes a profile's variables read. */
@@ -72,22 +73,30 @@ function checkUser(variable: string, profile: VariableUser, { device, user }: Su
 /** What a kind of management keeps from a profile although the tenant knows it (M-SCEP). */
 function barredBy(family: Family, attribute: string, place: Place, device: Device): string | undefined {
   const workProfile = family === 'androidWorkProfile' || family === 'androidForWork'
-  if (workProfile && ['serial', 'imei', 'meid'].includes(attribute) && Number.parseInt(device.osVersion, 10) >= 12) {
+  const { workProfile: hidden, deviceOwner, aosp } = variableFacts
+  if (workProfile && has(hidden, attribute) && compareVersions(device.osVersion, hidden.since) >= 0) {
     return 'a personal work profile on Android 12 or later hides it'
   }
-  if (family === 'aosp' && ['onPremSamAccountName', 'onPremDistinguishedName', 'department'].includes(attribute))
-    return 'Android AOSP does not support it'
-  if (family === 'androidDeviceOwner' && attribute === 'userName' && place !== 'subject')
+  if (family === 'aosp' && has(aosp, attribute)) return 'Android AOSP does not support it'
+  if (family === 'androidDeviceOwner' && has(deviceOwner, attribute) && place !== 'subject')
     return 'corporate-owned Android does not allow it in a subject alternative name'
   return undefined
 }
 
+function has(fact: { readonly id: string; readonly value: readonly string[] }, attribute: string): boolean {
+  return says(fact, {}).includes(attribute)
+}
+
 /** The URI by which Active Directory maps a certificate to an account; user certificates of the user, device certificates of the device (M-SCEP). */
-function strongMapping(variable: string, place: Place, { principal }: VariableUser, { device, user }: Subscriber): string {
+function strongMapping(variable: string, place: Place, { principal, family }: VariableUser, { device, user }: Subscriber): string {
   if (place !== 'uri') throw unresolved(variable, 'it is for a URI subject alternative name only')
+  const { strongMappingUsers } = profileFacts
+  const onlyUsers = strongMappingUsers.platforms.some((platform) => platform === family)
+  if (onlyUsers && principal !== says(strongMappingUsers, {}))
+    throw unresolved(variable, `on ${family} it is for certificates of users only`)
   const sid = principal === 'device' ? device.sid : user?.sid
   if (sid === undefined) throw unresolved(variable, `the ${principal} has no sid`)
-  return `tag:microsoft.com,2022-09-14:sid:${sid}`
+  return `${says(profileFacts.strongMapping, {})}${sid}`
 }
 
 function lacking(variable: string, { of, attribute }: Variable, { device, user }: Subscriber): never {

@@ -13,6 +13,7 @@ export function androidBehaviour(os: Os): Behaviour {
       onlyUnlocked: false,
       afterExpiry: says(androidFacts.renewalAfterExpiry, os),
     },
+    allowsUrlQuery: says(androidFacts.urlQuery, os),
     allowsHttp: says(androidFacts.http, os),
     pfx: { readsLegacyAlone: holds(androidFacts.pfxLegacy, os) },
     habits: () => ({

@@ -1,4 +1,5 @@
 import type { Fact } from '../fact.ts'
+import { off } from '../os.ts'
 
 const android = ['android'] as const
 
@@ -27,6 +28,7 @@ export const androidFacts = {
     platforms: android,
     effect: 'The SCEP URL is called as the policy gives it.',
     value: '',
+    alternatives: ['/pkiclient.exe'],
     source: 'ID-NDES Android log',
     confidence: 'V',
     singleLog: true,
@@ -50,6 +52,22 @@ export const androidFacts = {
     confidence: 'V',
     singleLog: true,
   },
+  ciphers: {
+    id: 'android.scep.ciphers',
+    platforms: android,
+    effect: 'Of the ciphers in the capabilities the strongest is taken, in this order; jscep knows DES after them, which is not followed.',
+    value: ['AES', 'DES3'],
+    source: 'J Capabilities',
+    confidence: 'V',
+  },
+  urlQuery: {
+    id: 'android.scep.url-query',
+    platforms: android,
+    effect: 'A SCEP URL with a query or a fragment is refused.',
+    value: false,
+    source: 'J Client',
+    confidence: 'V',
+  },
   transactionId: {
     id: 'android.scep.transaction-id',
     platforms: android,
@@ -65,6 +83,7 @@ export const androidFacts = {
     platforms: android,
     effect: "Renewal is PKCSReq with a new key: the device's SCEP library knows no RenewalReq.",
     value: 'PKCSReq',
+    alternatives: ['PKCSReq-by-current', 'RenewalReq'],
     source: 'J MessageType',
     confidence: 'I',
   },
@@ -127,6 +146,7 @@ export const androidFacts = {
     effect:
       'A PFX in PBES2 is refused as if the password were wrong, one in 3DES or RC2 is read: reported of Android 11, and taken to hold below.',
     value: 'legacy',
+    alternatives: [off],
     source: 'PFX-AND Android 11',
     confidence: 'I',
   },

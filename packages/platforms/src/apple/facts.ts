@@ -17,6 +17,7 @@ export const appleFacts = {
     platforms: both,
     effect: 'The SCEP URL is called as the payload gives it.',
     value: '',
+    alternatives: ['/pkiclient.exe'],
     source: 'ID-DEL iOS log',
     confidence: 'V',
     singleLog: true,

@@ -11,6 +11,14 @@ export const macosFacts = {
     confidence: 'I',
     singleLog: true,
   },
+  pfxMacSalt: {
+    id: 'macos.pfx.mac-salt',
+    platforms: ['macos'],
+    effect: 'A PFX whose MAC has a salt of so many octets is read; one of 16 was reported to fail.',
+    value: 8,
+    source: 'PFX-AND macOS',
+    confidence: 'V',
+  },
   userAgent: {
     id: 'macos.scep.user-agent',
     platforms: ['macos'],

@@ -22,7 +22,10 @@ export function windowsKeyStorage(wish: KeyWish, os: Os): KeyStorageOption {
 /** Where the key of a PFX goes. One that must not be exportable there: `ERR_UNSUPPORTED`. */
 export function windowsPfxKeyStorage({ keyStorage, exportable }: Pick<PfxSpec, 'keyStorage' | 'exportable'>, os: Os): KeyStorageOption {
   const { pfxKeyLocation, pfxExportable } = windowsFacts
-  const option = windowsKeyStorage({ option: keyStorage, keyBits: says(windowsFacts.passportKeyBits, os), hash: undefined }, os)
+  const option = windowsKeyStorage(
+    { option: keyStorage, keyBits: says(windowsFacts.passportKeyBits, os), hash: undefined, extendedKeyUsages: [] },
+    os,
+  )
   const location = 1 + says(pfxKeyLocation, os).indexOf(option)
   if (exportable && location !== says(pfxExportable, os)) {
     refuse(pfxExportable, `the profile wants an exportable key in KeyLocation ${location}, where none can be`)
@@ -35,8 +38,8 @@ function effectiveOption(option: KeyStorageOption, os: Os): KeyStorageOption {
   return option === 'useTpmKspOtherwiseUseSoftwareKsp' && holds(phoneTpm, os) ? says(phoneTpm, os) : option
 }
 
-function refusePassport({ option, keyBits, hash }: KeyWish, os: Os): void {
-  const { passportRefused, passportKeyBits, passportHash } = windowsFacts
+function refusePassport({ option, keyBits, hash, extendedKeyUsages }: KeyWish, os: Os): void {
+  const { passportRefused, passportKeyBits, passportHash, passportSmartCard } = windowsFacts
   if (option === says(passportRefused, os) && holds(passportRefused, os)) {
     refuse(passportRefused, `Windows ${os.version} has no Passport for Work, which the profile demands`)
   }
@@ -47,6 +50,9 @@ function refusePassport({ option, keyBits, hash }: KeyWish, os: Os): void {
   const onlyHash = says(passportHash, os)
   if (hash !== undefined && hash !== onlyHash) {
     refuse(passportHash, `Passport for Work signs with ${onlyHash}, the profile asks for ${hash}`)
+  }
+  if (extendedKeyUsages.includes(says(passportSmartCard, os))) {
+    refuse(passportSmartCard, 'Passport for Work holds no keys for smart card logon, which the profile asks for')
   }
 }
 

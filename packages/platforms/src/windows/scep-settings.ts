@@ -1,5 +1,6 @@
 import type { HashName, KeyStorageOption, KeyUsage, SubjectAltName } from '@certfleet/agent-core'
 import { parseDistinguishedName } from '@certfleet/agent-core/pki'
+import type { KeyWish } from '../behaviour.ts'
 import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import type { ScepDelivery } from '../rendering/delivery.ts'
@@ -29,8 +30,10 @@ export function readScepNodes(nodes: Nodes, os: Os, id: string): ReadScepNodes {
   const skipped: string[] = []
   const hashes = hashesIn(value('HashAlgorithm'), os, skipped)
   const keyBits = keyLength(value('KeyLength'), os)
+  const extendedKeyUsages = purposesIn(value('EKUMapping'), os)
   const keyStorage = keyStorageIn(nodes, os, {
     keyBits,
+    extendedKeyUsages,
     hash: hashes.find((hash) => hash === says(windowsFacts.passportHash, os)) ?? hashes[0],
   })
   const challenge = challengeIn(value('Challenge'), os)
@@ -42,9 +45,7 @@ export function readScepNodes(nodes: Nodes, os: Os, id: string): ReadScepNodes {
     keyUsages: usagesIn(value('KeyUsage'), os, skipped),
     keyStorage,
     hashes,
-    extendedKeyUsages: listed(value('EKUMapping'), says(cspFacts.ekuSeparator, os)).map((oid) =>
-      oidOf(oid, named('Install/EKUMapping', cspFacts.ekuSeparator)),
-    ),
+    extendedKeyUsages,
     rootThumbprint: hexIn(value('CAThumbprint'), os),
     ...(challenge !== '' && { challenge }),
     ...validityIn(nodes, os),
@@ -59,6 +60,10 @@ function listed(text: string, separator: string): string[] {
     .split(separator)
     .map((part) => part.trim())
     .filter((part) => part !== '')
+}
+
+function purposesIn(text: string, os: Os): string[] {
+  return listed(text, says(cspFacts.ekuSeparator, os)).map((oid) => oidOf(oid, named('Install/EKUMapping', cspFacts.ekuSeparator)))
 }
 
 function urlsIn(text: string, os: Os): string[] {
@@ -110,7 +115,7 @@ function hexIn(text: string, os: Os): string {
   return hexOf(text, byteCount, named('Install/CAThumbprint', cspFacts.thumbprint))
 }
 
-function keyStorageIn(nodes: Nodes, os: Os, key: { keyBits: number; hash: HashName | undefined }): KeyStorageOption {
+function keyStorageIn(nodes: Nodes, os: Os, key: Omit<KeyWish, 'option'>): KeyStorageOption {
   const text = nodes.get('keyprotection')
   const number =
     text === undefined ? says(cspFacts.keyProtectionDefault, os) : wholeNumber(text, named('Install/KeyProtection', cspFacts.keyProtection))

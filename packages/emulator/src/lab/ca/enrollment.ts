@@ -1,4 +1,5 @@
 import { importPublicKey } from '@certfleet/agent-core/pki'
+import { ndesFacts, says } from '@certfleet/platforms'
 import { type Accounts, ndesAccount } from './accounts.ts'
 import { type CertificateTemplate, defaultTemplateName, type Templates } from './templates.ts'
 
@@ -25,7 +26,7 @@ export const caHresult = {
   /** CERTSRV_E_UNSUPPORTED_CERT_TYPE: the CA does not issue by such a template. */
   unsupportedTemplate: 0x80094800,
   /** CERTSRV_E_KEY_LENGTH. */
-  keyLength: 0x80094811,
+  keyLength: says(ndesFacts.keyLength, {}),
 } as const
 
 /** The template that a request is issued by, if the CA has it, the account may use it, and the key is long enough. */

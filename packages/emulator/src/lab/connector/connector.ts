@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
+import type { FactOverrides } from '@certfleet/platforms'
 import { z } from 'zod'
 import type { PfxRequest } from '../../tenant/index.ts'
 import { empty, json, readBody } from '../http.ts'
@@ -14,6 +15,7 @@ export type PfxRequestsFor = (deviceId: string) => readonly PfxRequest[]
 export interface ConnectorOptions extends PfxIssuanceOptions {
   readonly pfxRequestsFor: PfxRequestsFor
   readonly imported: Pick<ImportedPfxes, 'newest'>
+  readonly overrides?: FactOverrides | undefined
 }
 
 export interface Connector {
@@ -71,7 +73,7 @@ async function answer(deviceId: string, asked: z.output<typeof bodySchema>, opti
       : await options.imported.newest(request.userPrincipalName, request.intendedPurpose)
   if (found === undefined) return refuse(404, { detail: 'nothing is imported for user and purpose of this profile' })
   if ('status' in found) return refuse(...refusalOf(found))
-  const wrapped = await wrapPfx(found, registration, managementCertificate)
+  const wrapped = await wrapPfx(found, registration, { managementCertificate, overrides: options.overrides })
   await store.transaction((tx) => options.audit.add(tx, { event: 'pfx-delivered', deviceId, profileId }))
   return json(200, wrapped)
 }

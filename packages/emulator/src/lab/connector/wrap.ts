@@ -3,7 +3,7 @@ import { AgentError } from '@certfleet/agent-core'
 import { buildEnvelopedData } from '@certfleet/agent-core/cms'
 import { buildPfx } from '@certfleet/agent-core/pfx'
 import { parseCertificate } from '@certfleet/agent-core/pki'
-import { behaviourOf, type PfxBehaviour, platformNames } from '@certfleet/platforms'
+import { behaviourOf, type FactOverrides, type PfxBehaviour, platformNames } from '@certfleet/platforms'
 import type { Registration } from '../records.ts'
 
 /** A key with its certificates: its own first, then its issuers, DER. */
@@ -19,13 +19,23 @@ export interface WrappedPfx {
   readonly password: string
 }
 
+export interface WrapOptions {
+  /** Of the device's management key, DER. */
+  readonly managementCertificate: Uint8Array
+  readonly overrides?: FactOverrides | undefined
+}
+
 /** With 32 random octets for a password the number of derivations adds nothing; 2000 is what Windows writes. */
 const iterations = 2_000
 const passwordBytes = 32
 
 /** A PFX as the device's OS reads it, under a password of its own, which only the device's management key opens. */
-export async function wrapPfx({ privateKey, certificates }: Deliverable, to: Registration, managed: Uint8Array): Promise<WrappedPfx> {
-  const { maxCertificates, readsLegacyAlone } = pfxBehaviourOf(to)
+export async function wrapPfx(
+  { privateKey, certificates }: Deliverable,
+  to: Registration,
+  { managementCertificate, overrides }: WrapOptions,
+): Promise<WrappedPfx> {
+  const { maxCertificates, readsLegacyAlone } = pfxBehaviourOf(to, overrides)
   const password = randomBytes(passwordBytes).toString('base64url')
   const pfx = await buildPfx({
     privateKey,
@@ -34,15 +44,16 @@ export async function wrapPfx({ privateKey, certificates }: Deliverable, to: Reg
     algorithms: readsLegacyAlone ? 'legacy' : 'modern',
     iterations,
   })
-  const envelope = buildEnvelopedData({ content: Buffer.from(password), recipient: parseCertificate(managed), cipher: 'aes-256-cbc' })
+  const recipient = parseCertificate(managementCertificate)
+  const envelope = buildEnvelopedData({ content: Buffer.from(password), recipient, cipher: 'aes-256-cbc' })
   return { pfx: Buffer.from(pfx).toString('base64'), password: Buffer.from(envelope).toString('base64') }
 }
 
 /** A device may have registered as anything; one whose OS is not known gets what most read. */
-function pfxBehaviourOf({ platform, osVersion }: Registration): PfxBehaviour {
+function pfxBehaviourOf({ platform, osVersion }: Registration, overrides: FactOverrides | undefined): PfxBehaviour {
   const name = platformNames.find((known) => known === platform.toLowerCase())
   try {
-    return name === undefined ? {} : behaviourOf(name, osVersion).pfx
+    return name === undefined ? {} : behaviourOf(name, osVersion, overrides).pfx
   } catch (error) {
     if (error instanceof AgentError) return {}
     throw error

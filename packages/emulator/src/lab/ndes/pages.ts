@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { HttpResponse } from '@certfleet/agent-core'
+import { ndesFacts, says } from '@certfleet/platforms'
 import type { HandedOut } from './passwords.ts'
 
 /**
@@ -39,6 +40,6 @@ export function devicePage(): HttpResponse {
 
 /** MD5 it is, on every version of NDES: enough to tell CAs apart by eye, and no proof of anything. */
 function thumbprintOf(certificate: Uint8Array): string {
-  const digest = createHash('md5').update(certificate).digest('hex').toUpperCase()
+  const digest = createHash(says(ndesFacts.thumbprint, {})).update(certificate).digest('hex').toUpperCase()
   return digest.match(/.{8}/g)?.join(' ') ?? ''
 }

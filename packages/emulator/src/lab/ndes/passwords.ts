@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '@certfleet/agent-core'
+import { ndesFacts, says } from '@certfleet/platforms'
 import type { Audit } from '../audit.ts'
 import { sameSecret, sha256Hex } from '../digest.ts'
 import type { LabStore, LabTransaction } from '../store.ts'
@@ -46,7 +47,7 @@ export function oneTimePasswords({ store, clock, audit, secret, registry }: OneT
     async issue() {
       const values = registry()
       if (values.UseSinglePassword) return { password: singlePassword(secret, values) }
-      const { PasswordLength = 8, PasswordMax, PasswordValidity: validMinutes } = values
+      const { PasswordLength = says(ndesFacts.passwordBytes, {}), PasswordMax, PasswordValidity: validMinutes } = values
       const password = hexOf(randomBytes(PasswordLength))
       const entry = { digest: sha256Hex(password), expiresAt: clock.now() + validMinutes * 60_000 }
       return store.transaction((tx) => {
@@ -94,7 +95,7 @@ export function spendPassword(
 }
 
 /** The same as long as the lab lives. */
-function singlePassword(secret: Uint8Array, { PasswordLength = 16 }: NdesRegistry): string {
+function singlePassword(secret: Uint8Array, { PasswordLength = says(ndesFacts.singlePasswordBytes, {}) }: NdesRegistry): string {
   return hexOf(createHmac('sha512', secret).update('the single password of NDES').digest().subarray(0, PasswordLength))
 }
 

@@ -1,5 +1,6 @@
 import { AgentError } from '@certfleet/agent-core'
 import type { KeyUsageBit } from '@certfleet/agent-core/pki'
+import { ndesFacts, says } from '@certfleet/platforms'
 import { z } from 'zod'
 import type { LabStore } from '../store.ts'
 import type { NdesRegistry } from './records.ts'
@@ -34,8 +35,8 @@ export function openRegistry(store: LabStore, defaultTemplate: string): Registry
     EncryptionTemplate: defaultTemplate,
     GeneralPurposeTemplate: defaultTemplate,
     UseSinglePassword: 0,
-    PasswordMax: 5,
-    PasswordValidity: 60,
+    PasswordMax: says(ndesFacts.passwordCache, {}),
+    PasswordValidity: says(ndesFacts.passwordMinutes, {}),
   }
   const configured = () => ({ ...defaults, ...store.get('ndesRegistry', 'ndes') })
   let running = configured()
@@ -58,6 +59,6 @@ export function openRegistry(store: LabStore, defaultTemplate: string): Registry
 export function templateFor(keyUsages: readonly KeyUsageBit[], registry: NdesRegistry): string {
   const signs = keyUsages.includes('digitalSignature') || keyUsages.includes('nonRepudiation')
   const encrypts = keyUsages.includes('keyEncipherment')
-  if (signs === encrypts) return registry.GeneralPurposeTemplate
-  return signs ? registry.SignatureTemplate : registry.EncryptionTemplate
+  const { sign, encrypt, both } = says(ndesFacts.templates, {})
+  return registry[signs === encrypts ? both : signs ? sign : encrypt]
 }

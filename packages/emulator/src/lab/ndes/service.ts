@@ -1,4 +1,5 @@
 import type { CmsSigner } from '@certfleet/agent-core/cms'
+import { ndesFacts, says } from '@certfleet/platforms'
 import type { Route } from '../http.ts'
 import { type NdesRouteOptions, ndes, scepPaths } from '../ndes.ts'
 import { adminPaths, mscepAdmin, type NdesAdministrator } from './admin.ts'
@@ -57,12 +58,13 @@ export interface NdesServiceOptions extends Omit<NdesRouteOptions, 'oneTimePassw
 }
 
 const dayMs = 86_400_000
+export const defaultRaValidityMs = says(ndesFacts.registrationAuthorityDays, {}) * dayMs
 
 /** NDES: the SCEP endpoint, `mscep_admin`, and what an operator can do to both. */
 export function openNdes({ ndes: settings, defaultTemplate, ...options }: NdesServiceOptions): NdesService {
   const { store, clock, audit } = options
   const { policyModule = true, ndesCapabilities = false, administrators = [] } = settings
-  const { raValidityMs: validityMs = 730 * dayMs, raGraceMs: graceMs = 7 * dayMs } = settings
+  const { raValidityMs: validityMs = defaultRaValidityMs, raGraceMs: graceMs = 7 * dayMs } = settings
   const registry = openRegistry(store, defaultTemplate)
   const authorities = renewableAuthorities({ store, clock, authorities: options.authorities, validityMs, graceMs })
   const passwords = oneTimePasswords({ store, clock, audit, secret: authorities.secret, registry: registry.running })
@@ -73,6 +75,7 @@ export function openNdes({ ndes: settings, defaultTemplate, ...options }: NdesSe
       filtering: settings.requestFiltering ?? documentedFiltering,
       refuseChunked: settings.refuseChunked ?? false,
       isExpired: authorities.isExpired,
+      overrides: options.overrides,
     })
   const issuingCertificate = () => authorities.present().issuing.certificate.raw
   const scep = onHost(

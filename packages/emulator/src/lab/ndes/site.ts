@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
+import { type FactOverrides, ndesFacts, says } from '@certfleet/platforms'
 import { empty, type Handler, type Route } from '../http.ts'
 
 /** What can be wrong with NDES on its host (6.2). */
@@ -20,7 +21,11 @@ export interface RequestFiltering {
 }
 
 /** S56: what the document's steps set. */
-export const documentedFiltering: RequestFiltering = { maxUrl: 65_534, maxQueryString: 65_534, status: 414 }
+export const documentedFiltering: RequestFiltering = {
+  maxUrl: says(ndesFacts.longest, {}),
+  maxQueryString: says(ndesFacts.longest, {}),
+  status: says(ndesFacts.tooLong, {}) as 414,
+}
 /** What IIS is installed with: too little for a PKIOperation by GET. */
 export const iisDefaultFiltering: RequestFiltering = { maxUrl: 4096, maxQueryString: 2048, status: 404 }
 
@@ -31,6 +36,7 @@ export interface SiteOptions {
   readonly refuseChunked: boolean
   /** The RA's certificates are past their end, so that NDES does not start. */
   readonly isExpired: () => boolean
+  readonly overrides?: FactOverrides | undefined
 }
 
 /** The host around a route: a stopped pool first, then the filter, then what keeps NDES from starting. */
@@ -42,11 +48,12 @@ export function onSite(route: Route, options: SiteOptions): Route {
   return Object.fromEntries(Object.entries(route).map(([method, handler]) => [method, guard(handler)]))
 }
 
-function refusal(request: HttpRequest, { conditions, filtering, refuseChunked, isExpired }: SiteOptions): HttpResponse | undefined {
+function refusal(request: HttpRequest, options: SiteOptions): HttpResponse | undefined {
+  const { conditions, filtering, refuseChunked, isExpired } = options
   const { applicationPool, account } = conditions()
-  if (applicationPool === 'stopped') return empty(503)
+  if (applicationPool === 'stopped') return empty(says(ndesFacts.stopped, options))
   const [, path = '', query = ''] = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?([^?#]*)(?:\?([^#]*))?/is.exec(request.url) ?? []
   if (path.length > filtering.maxUrl || query.length > filtering.maxQueryString) return empty(filtering.status)
-  if (refuseChunked && 'transfer-encoding' in request.headers) return empty(411)
-  return account === 'locked' || isExpired() ? empty(500) : undefined
+  if (refuseChunked && 'transfer-encoding' in request.headers) return empty(says(ndesFacts.chunked, options))
+  return account === 'locked' || isExpired() ? empty(says(ndesFacts.broken, options)) : undefined
 }

@@ -1,4 +1,5 @@
 import type { HttpRequest } from '@certfleet/agent-core'
+import { says, validationFacts } from '@certfleet/platforms'
 import { empty, type Handler, type Route } from '../http.ts'
 import { applicationId, graphEndpoints, legacyEndpoints, servicePaths } from './discovery.ts'
 import type { ForeignCertificate, ForeignEnrollment, RevocationRequest } from './records.ts'
@@ -39,6 +40,7 @@ export interface ValidationApi {
 const intuneResource = 'https://api.manage.microsoft.com'
 const graphResource = 'https://graph.microsoft.com'
 const legacyGraphResource = 'https://graph.windows.net'
+const legacyVersion = says(validationFacts.legacyDiscovery, {})
 
 /** The public validation API (IRA): tokens, discovery, ScepActions and CertificateAuthorityRequests. Options that no URL can carry: TypeError. */
 export function validationApi(api: ValidationApiOptions, surroundings: ValidationApiSurroundings): ValidationApi {
@@ -67,11 +69,16 @@ export function validationApi(api: ValidationApiOptions, surroundings: Validatio
     [
       `/${tenant}/servicePrincipalsByAppId/${applicationId}/serviceEndpoints`,
       discovery(legacyGraphResource, (request, url) =>
-        url.searchParams.get('api-version') === '1.6' ? legacyEndpoints(baseUrl(request, url)) : badRequest('api-version: 1.6 is expected'),
+        url.searchParams.get('api-version') === legacyVersion
+          ? legacyEndpoints(baseUrl(request, url))
+          : badRequest(`api-version: ${legacyVersion} is expected`),
       ),
     ],
-    ...below(`${scep}/ScepActions`, scepActions(service('2018-02-20'), surroundings)),
-    ...below(`${connector}/CertificateAuthorityRequests`, revocationActions(service('5019-05-05'), surroundings)),
+    ...below(`${scep}/ScepActions`, scepActions(service(says(validationFacts.apiVersion, {})), surroundings)),
+    ...below(
+      `${connector}/CertificateAuthorityRequests`,
+      revocationActions(service(says(validationFacts.revocationVersion, {})), surroundings),
+    ),
   ]
   return {
     routes: routes.map(([path, route]) => [path.toLowerCase(), route]),

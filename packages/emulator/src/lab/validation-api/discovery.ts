@@ -1,8 +1,9 @@
 import type { HttpResponse } from '@certfleet/agent-core'
+import { says, validationFacts } from '@certfleet/platforms'
 import { json } from '../http.ts'
 
 /** The application that third parties ask Graph for (IRA). */
-export const applicationId = '0000000a-0000-0000-c000-000000000000'
+export const applicationId = says(validationFacts.application, {})
 
 /** By the names that third parties look for: where each service is, below the base URL. */
 export const servicePaths = {

@@ -1,4 +1,5 @@
 import { AgentError, type Clock } from '@certfleet/agent-core'
+import { says, validationFacts } from '@certfleet/platforms'
 import { z } from 'zod'
 import type { Audit } from '../audit.ts'
 import { sha256Hex } from '../digest.ts'
@@ -14,7 +15,7 @@ export interface RevocationsOptions {
 }
 
 /** Requests of one download, and results of one upload (IRA). */
-const maxRequests = 500
+const maxRequests = says(validationFacts.revocationBatch, {})
 /** Non-retryable 4000-4007, retryable 4100-4103, by the names under which the Java library sends them. */
 const errorCodes = {
   None: 0,

@@ -1,5 +1,6 @@
 import { AgentError, type Clock, type HttpResponse } from '@certfleet/agent-core'
 import { type CertificateRequest, formatName, parseCsr, verifyCsr } from '@certfleet/agent-core/pki'
+import { says, validationFacts } from '@certfleet/platforms'
 import { z } from 'zod'
 import type { Audit } from '../audit.ts'
 import { type Authorization, authorizeChallenge } from '../authorization.ts'
@@ -46,7 +47,9 @@ const successSchema = z.object({
     certificateAuthority: line(1024).nullish(),
   }),
 })
-const failureSchema = z.object({ notification: z.object({ ...asked, hResult: z.int(), errorDescription: line(255) }) })
+const failureSchema = z.object({
+  notification: z.object({ ...asked, hResult: z.int(), errorDescription: line(says(validationFacts.descriptionCharacters, {})) }),
+})
 
 type Asked = z.output<typeof validationSchema>['request']
 type Success = z.output<typeof successSchema>['notification']
