@@ -8,7 +8,7 @@ import { command } from './terminal.ts'
 t.test('every command has help with examples', async (t) => {
   const help = await command(['--help'])
   t.match(help, { exitCode: 0, stderr: '' })
-  for (const name of ['run', 'lab', 'enroll', 'render', 'keys', 'check']) {
+  for (const name of ['run', 'lab', 'enroll', 'render', 'keys', 'check', 'facts', 'conformance']) {
     t.match(help.stdout, new RegExp(`^ +${name} `, 'm'))
     const own = await command([name, '--help'])
     t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)
@@ -75,6 +75,19 @@ t.test('bad usage ends with 2 and says what was expected', async (t) => {
     ['keys of a folder by its kind', ['keys', 'list', '--ksp', 'tpm'], /--ksp: expected a token/],
     ['no key to destroy', ['keys', 'destroy', '--state', 'x'], /missing required argument 'label'/],
     ['a PIN as an option for a token', ['keys', 'list', '--ksp', 'pkcs11:/l?token=a', '--pin', '4711'], /unknown option '--pin'/],
+    ['a fact without a value', ['run', '--fact', 'android.pending.polls'], /--fact.*Expected ID=VALUE/],
+    ['a fact that is none', ['run', '--fact', 'a.b=1'], /--fact.*there is no fact "a\.b"; certfleet facts lists them/],
+    ['a fact that stands', [...enroll, '--fact', 'apple.pending.polls=9'], /--fact.*was read in its source/],
+    ['a fact twice', ['lab', '--fact', 'ndes.bad-request=1', '--fact', 'ndes.bad-request=2'], /--fact.*ndes\.bad-request is given twice/],
+    [
+      'a fact of another platform',
+      [...enroll, '--fact', 'android.scep.message=x'],
+      /android\.scep\.message is not about ios 18\.1, so that it has no/,
+    ],
+    ['a version of every platform', ['facts', '--os', '14'], /--os is the version of one platform; name it with --platform/],
+    ['a version of the service', ['facts', '--platform', 'service', '--os', '14'], /--os: the service side has no OS version/],
+    ['a version that is none', ['facts', '--platform', 'ios', '--os', 'seventeen'], /unknown ios version "seventeen"/],
+    ['facts of an unknown platform', ['facts', '--platform', 'beos'], /--platform.*ios, macos, android, windows, service/],
     ['no time at all', [...enroll, '--timeout', '0'], /--timeout.*whole number from 1/],
   ]
   for (const [name, argv, message] of rows) {
