@@ -4,7 +4,8 @@ import type { FactOverrides, PlatformName } from '../os.ts'
 import type { CheckOnSystem } from './check.ts'
 import { type CheckContext, type MakeKeys, type Sabotage, Skipped } from './context.ts'
 import { bootDevice, versionText } from './device.ts'
-import type { ConformanceTarget, TargetSession, TargetSetup } from './target.ts'
+import { lackOf, unsettable } from './lacking.ts'
+import type { ConformanceTarget, TargetSession } from './target.ts'
 
 export interface CheckResult {
   readonly id: string
@@ -30,7 +31,7 @@ export interface RunOptions {
 export async function runCheck(one: CheckOnSystem, options: RunOptions): Promise<CheckResult> {
   const { id, platform, source } = one
   const result = (status: CheckResult['status'], reason: string): CheckResult => ({ id, platform, status, reason, source })
-  const reason = one.notHere ?? lacking(one, options.target)
+  const reason = one.notHere ?? lackOf(one.check, options.target)
   if (reason !== undefined) return result('skipped', reason)
   const sessions: TargetSession[] = []
   try {
@@ -62,11 +63,6 @@ export async function runChecks(
   return results
 }
 
-function lacking({ check }: CheckOnSystem, { name, abilities }: ConformanceTarget): string | undefined {
-  const missing = check.needs?.find((ability) => !abilities.has(ability))
-  return missing && `${name} does not have: ${missing}`
-}
-
 function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: TargetSession[]): CheckContext {
   const { target, makeKeys = softwareKeys, overrides, sabotage = {} } = options
   const os = overrides ? { ...usual, overrides } : usual
@@ -74,16 +70,12 @@ function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: 
     os,
     async device(wishes = {}) {
       const { setup = {} } = wishes
-      assertPossible(setup, target)
+      const reason = unsettable(setup, target)
+      if (reason !== undefined) throw new Skipped(reason)
       const device = { id: `device-${sessions.length + 1}`, platform: os.platform, osVersion: versionText(os) }
       const session = await target.open(device, setup)
       sessions.push(session)
       return bootDevice({ os, session, makeKeys, wishes, sabotage })
     },
   }
-}
-
-function assertPossible(setup: TargetSetup, { name, setups }: ConformanceTarget): void {
-  const missing = (Object.keys(setup) as (keyof TargetSetup)[]).find((key) => !setups.has(key))
-  if (missing) throw new Skipped(`${name} cannot be set up with: ${missing}`)
 }
