@@ -2,8 +2,9 @@ import { type Fact, facts } from '@certfleet/platforms'
 import { type CheckOnSystem, type CheckResult, checks, onEachSystem, type RunOptions, runCheck } from '@certfleet/platforms/conformance'
 import t from 'tap'
 import { labTarget, sharedKeys } from '#emulator/conformance/index.ts'
+import type { Broken } from './broken.ts'
 import { otherValue } from './mutants.ts'
-import { type Broken, sabotageOf, unread } from './sabotages.ts'
+import { sabotageOf, unread } from './sabotages.ts'
 
 t.setTimeout(240_000)
 
