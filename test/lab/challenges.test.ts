@@ -134,8 +134,8 @@ t.test('challenge.minutes: a challenge ends after 60 minutes', async (t) => {
     await clock.advance(ms)
     return { answer: await enroll(lab, { key, challenge }), code: lastCode(lab) }
   }
-  t.ok((await after(challengeLifetimeMs - 1)).answer instanceof Uint8Array)
-  t.same(await after(challengeLifetimeMs), { answer: 'badRequest', code: 'ChallengeExpired' })
+  t.ok((await after(60 * 60_000 - 1)).answer instanceof Uint8Array)
+  t.same(await after(60 * 60_000), { answer: 'badRequest', code: 'ChallengeExpired' })
 })
 
 t.test('a challenge is no good once the profile is no longer for the device', async (t) => {

@@ -1,4 +1,5 @@
 import { type LabOptions, lmdbLabStore, type NdesAdministrator, type NdesRegistry, serveLab } from '@certfleet/emulator/lab'
+import { ndesFacts } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
 import { request } from 'undici'
 import { testKey } from '../fakes/certificates.ts'
@@ -70,6 +71,7 @@ t.test('ndes.password.bytes, ndes.password.hex, ndes.thumbprint: the page, as cl
   const page = new TextDecoder('utf-16').decode(body)
   const [, found = ''] = /(?:The enrollment challenge password is: <B> )(\S*)/i.exec(page) ?? []
   t.match(found, /^[0-9A-F]{16}$/)
+  t.match(found, new RegExp(ndesFacts.passwordHex.value))
   t.equal(
     page.split(/\s+/).find((word) => /^[A-F0-9]{16}/.test(word)),
     found,

@@ -1,5 +1,6 @@
 import { parseCertificate } from '@certfleet/agent-core/pki'
 import { parseCapabilities } from '@certfleet/agent-core/scep/messages'
+import { ndesFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { testKey } from '../fakes/certificates.ts'
 import {
@@ -72,8 +73,9 @@ t.test('ndes.registration-authority, scep.content-types: GetCACert brings both R
   const { ca, authorities, signers, recipient } = await caOf(lab)
   t.same(Buffer.from(ca.raw), Buffer.from(lab.issuingCertificate))
   t.same(Buffer.from(authorities[1]?.raw ?? []), Buffer.from(lab.rootCertificate))
-  t.same([...(recipient.keyUsage ?? [])], ['keyEncipherment'])
-  t.same([...(signers[0]?.keyUsage ?? [])], ['digitalSignature'])
+  const usages = [...(signers[0]?.keyUsage ?? []), ...(recipient.keyUsage ?? [])]
+  t.same(usages, ndesFacts.registrationAuthority.value)
+  t.same(usages, ['digitalSignature', 'keyEncipherment'])
   for (const certificate of [recipient, signers[0]]) t.match(opensslVerify(t, lab, certificate?.raw ?? new Uint8Array(), start), /OK/)
   t.match(opensslText(lab.issuingCertificate), /CA:TRUE, pathlen:0/)
 })

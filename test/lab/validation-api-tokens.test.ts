@@ -1,3 +1,4 @@
+import { validationFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { jsonOf, startLab } from './surroundings.ts'
 import { askToken, call, graph, intune, legacyGraph, tokenFor, validationApi } from './third-party.ts'
@@ -113,6 +114,10 @@ t.test('validation.application, validation.services, validation.legacy-discovery
       { providerName: 'PkiConnectorFEService', capability: 'PkiConnectorFEService', uri: 'https://lab.example/pki-connector' },
     ],
   })
+  t.same(
+    jsonOf(await get(endpoints, graph)).value.map(({ providerName }: { providerName: string }) => providerName),
+    validationFacts.services.value,
+  )
   t.match(jsonOf(await get(`${legacyEndpoints}?api-version=1.6`, legacyGraph)), {
     value: [{ serviceName: 'ScepRequestValidationFEService', uri: 'https://lab.example/scep-request-validation' }, {}],
   })

@@ -1,4 +1,5 @@
 import type { Lab } from '@certfleet/emulator/lab'
+import { validationFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { testKey } from '../fakes/certificates.ts'
 import { challengeFor, csrFor, enroll, jsonOf, policyWith, register, startLab, wifi } from './surroundings.ts'
@@ -156,6 +157,10 @@ t.test('validation.api-version, validation.description, validation.revocation-ba
     ['a token of nobody', { authorization: 'Bearer abc' }, 401],
     ['no token', { authorization: '' }, 401],
   ]
+  for (const action of validationFacts.actions.value) {
+    const { status } = await call(lab, `ScepActions/${action}`, {}, { headers: { authorization: '' } })
+    t.equal(status, 401, `${action} is there`)
+  }
   for (const [name, other, status] of headers)
     t.equal((await call(lab, 'ScepActions/validateRequest', { request: good }, { headers: other })).status, status, name)
   t.equal(await codeOf(lab, csr), 'Success', 'none of it has changed anything')

@@ -1,4 +1,5 @@
 import type { LabOptions } from '@certfleet/emulator/lab'
+import { validationFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { challengeSeal } from '#emulator/lab/challenge-seal.ts'
 import { type ValidationCode, validationCodes } from '#emulator/lab/validation.ts'
@@ -240,6 +241,7 @@ t.test('BadDeviceIdInChallenge: a request signed by the certificate of another d
 
 t.test('validation.codes, challenge.checks: every failure code of the API is reached by a cause', async (t) => {
   t.equal(validationCodes.length, 23)
+  for (const code of validationFacts.challengeChecks.value) t.ok(validationCodes.includes(code), code)
   t.same([...new Set([...rows.map(([code]) => code), ...others])].sort(), [...validationCodes].sort())
 })
 

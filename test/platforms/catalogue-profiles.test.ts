@@ -3,9 +3,12 @@ import { parseCertificate } from '@certfleet/agent-core/pki'
 import { applicabilityFacts, profileFacts, says, variableFacts, windowsFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { assignProfiles, type Device, renderPolicy, type Tenant, type User } from '#emulator/tenant/index.ts'
+import { hasMember } from '#emulator/tenant/profile-members.ts'
+import { type ProfileType, profileTypeOf } from '#emulator/tenant/profile-types.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { labStore } from '../fakes/lab-store.ts'
 import { makeKeyPool } from '../fakes/pooled-keys.ts'
+import { request } from '../plan/samples.ts'
 import { signal, start, world } from '../reconcile/world.ts'
 import { imported, importedPfx, type Json, pkcs, scep, scepOf, told, trustedRoot } from '../tenant/graph.ts'
 
@@ -65,6 +68,51 @@ for (const [factId, value, scale, expected] of lifetimes) {
     t.same(told(imported(trustedRoot(), pkcs(lifetime))), expected, 'of a PKCS profile too')
   })
 }
+
+t.test('profile.edits: all that is asked for, and nothing else of a profile', async (t) => {
+  t.same([...profileFacts.editedMembers.value].sort(), Object.keys(request).sort())
+})
+
+t.test('subject.formats: both are rendered, and one names the address', async (t) => {
+  const [plain, withEmail] = profileFacts.subjectFormats.value.map((subjectNameFormat) => {
+    const { scepProfiles } = render([trustedRoot(), scep({ subjectNameFormat })])
+    return scepProfiles[0]?.subject
+  })
+  t.equal(plain, 'CN=ann')
+  t.equal(withEmail, 'CN=ann,E=ann@mail.example')
+})
+
+t.test('subject.escape, subject.alt-name-characters: each character, and no other', async (t) => {
+  const escaped = (character: string) => told(imported(trustedRoot(), scep({ subjectNameFormatString: `CN=a\\${character}b` })))
+  for (const character of profileFacts.subjectEscape.value) t.match(escaped(character), [/subject-escape/], character)
+  t.same(profileFacts.subjectEscape.value, '+,;=')
+  const name = (character: string): Json => ({ customSubjectAlternativeNames: [{ sanType: 'domainNameService', name: `a${character}b` }] })
+  for (const character of '{}|;') t.match(told(imported(trustedRoot(), scep(name(character)))), [/san-character/], character)
+  for (const character of 'az,=+') t.same(told(imported(trustedRoot(), scep(name(character)))), [], character)
+})
+
+t.test('subject.alt-name-types: one for each kind that a profile can name', async (t) => {
+  const kinds = ['emailAddress', 'userPrincipalName', 'domainNameService', 'universalResourceIdentifier']
+  const names = kinds.map((sanType) => ({ sanType, name: 'a' }))
+  const { subjectAltNames } = scepOf(imported(trustedRoot(), scep({ customSubjectAlternativeNames: names })))
+  t.same(
+    subjectAltNames.map(({ type }) => type),
+    profileFacts.altNameTypes.value,
+  )
+})
+
+t.test('pfx-profile.authority, pfx-profile.without: what a PKCS profile has, and what it has not', async (t) => {
+  for (const member of profileFacts.pfxAuthority.value) t.same(told(imported(trustedRoot(), pkcs({ [member]: 'ca.example' }))), [], member)
+  for (const member of profileFacts.pfxWithout.value) {
+    t.same(told(imported(trustedRoot(), pkcs({ [member]: null }))), [`info member-unknown 1.json ${member}`], member)
+    t.same(
+      told(imported(trustedRoot(), scep({ [member]: undefined }))).filter((line) => line.includes('member-unknown')),
+      [],
+      member,
+    )
+    t.ok(hasMember(profileTypeOf('windows81SCEPCertificateProfile') as ProfileType, member), `${member}, which a SCEP profile has`)
+  }
+})
 
 t.test('profile.most-elements: 500 extended key usages, and 500 names', async (t) => {
   const purposes = (length: number) => ({ extendedKeyUsages: Array.from({ length }, (_, i) => ({ objectIdentifier: `1.2.${i}` })) })

@@ -1,14 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { AgentError, type HttpRequest, handlerTransport, scepProtocol, softwareKeyHandle } from '@certfleet/agent-core'
+import { oid } from '@certfleet/agent-core/der'
 import { buildPfx } from '@certfleet/agent-core/pfx'
 import { createCsr } from '@certfleet/agent-core/pki'
-import { parseCapabilities } from '@certfleet/agent-core/scep/messages'
-import { habitsOf, macosFacts, type PlatformName, platformAdapter, says, scepFacts } from '@certfleet/platforms'
+import { chooseAlgorithms, parseCaCertificates, parseCapabilities } from '@certfleet/agent-core/scep/messages'
+import { habitsOf, macosFacts, type PlatformName, platformAdapter, profileFacts, says, scepFacts } from '@certfleet/platforms'
 import t from 'tap'
 import { encodeScepAttributes, failInfos, messageTypes, pkiStatuses } from '#agent-core/scep/attributes.ts'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
-import { caCertificates, type Script, scriptedServer } from '../fakes/scep-server.ts'
+import { bundle, caCertificates, type Script, scriptedServer } from '../fakes/scep-server.ts'
 import { bindings, scepProfile } from './device.ts'
 
 const key = await testKey('device')
@@ -38,6 +39,36 @@ t.test('scep.attributes, scep.fail-info-text: each under its OID', async (t) => 
   const encoded = encodeScepAttributes({ ...of, pkiStatus: 'failure', failInfo: 'badTime', failInfoText: 'x' }).map(({ oid }) => oid)
   const expected = Object.values(scepFacts.attributes.value).map((number) => `2.16.840.1.113733.1.9.${number}`)
   t.same(encoded.sort(), [...expected, scepFacts.failInfoText.value].sort())
+})
+
+t.test('scep.challenge: the attribute of the request has its OID', async (t) => {
+  t.ok(Buffer.from(csr).includes(Buffer.from(oid(scepFacts.challenge.value))))
+})
+
+t.test('scep.floor, hash.sha2: what is used where little is offered', async (t) => {
+  const { hash, cipher } = chooseAlgorithms(parseCapabilities(''))
+  t.same({ hash, cipher }, scepFacts.floor.value)
+  const names: readonly string[] = profileFacts.sha2.value
+  for (const offered of ['SHA-256', 'SHA-512']) {
+    t.ok(names.includes(chooseAlgorithms(parseCapabilities(offered), { hash: 'sha256' }).hash), offered)
+  }
+})
+
+t.test('scep.registration-authority: each of the two for its part', async (t) => {
+  const { recipient, signers } = parseCaCertificates(bundle(Object.values(caCertificates)))
+  const { registrationAuthority } = scepFacts
+  t.same([...(recipient.keyUsage ?? [])], [registrationAuthority.value.recipient])
+  t.same([...(signers[0]?.keyUsage ?? [])], [registrationAuthority.value.signer])
+})
+
+t.test('scep.polling, scep.renewal-types: the messages have these names', async (t) => {
+  const server = scriptedServer({ answers: [{ status: 'pending' }, { status: 'issue' }] })
+  const adapter = platformAdapter('windows', bindings({ osVersion: '11', transport: handlerTransport(server.handle), clock }))
+  const protocol = adapter.protocolFor(scepProfile({ scepUrls: ['https://scep.example/scep'] }), caCertificates.root)
+  t.equal((await protocol.request({ csr, key }, signal)).status, 'pending')
+  t.equal((await protocol.poll({ csr, key }, signal)).status, 'issued')
+  t.equal(server.received[1]?.message.messageType, scepFacts.polling.value)
+  for (const type of scepFacts.renewalTypes.value) t.ok(Object.hasOwn(messageTypes, type), type)
 })
 
 t.test('scep.capabilities: every word of the catalogue is one that the agent acts on, and no other', async (t) => {

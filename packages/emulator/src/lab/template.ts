@@ -6,10 +6,10 @@ import {
   type KeyUsageBit,
   keyIdentifierOf,
   keyUsageExtension,
-  PurposeOid,
   subjectAltNameExtension,
   subjectKeyIdentifierExtension,
 } from '@certfleet/agent-core/pki'
+import { caFacts, says } from '@certfleet/platforms'
 import type { Authority } from './authority.ts'
 import { type Publication, publicationExtensions } from './ca/publication.ts'
 import type { CertificateTemplate } from './ca/templates.ts'
@@ -49,7 +49,7 @@ export function issueCertificate(grant: CertificateGrant, terms: IssueTerms): Pr
     extensions: [
       keyUsageExtension(keyUsagesOf(template, grant)),
       extendedKeyUsageExtension(
-        template.applicationPolicies ?? (extendedKeyUsages.length > 0 ? extendedKeyUsages : [PurposeOid.ClientAuth]),
+        template.applicationPolicies ?? (extendedKeyUsages.length > 0 ? extendedKeyUsages : [says(caFacts.templatePurpose, {})]),
       ),
       ...(subjectAltNames.length > 0 ? [subjectAltNameExtension(subjectAltNames, subject.length === 2)] : []),
       subjectKeyIdentifierExtension(publicKey),
@@ -65,7 +65,7 @@ export function issueCertificate(grant: CertificateGrant, terms: IssueTerms): Pr
 function keyUsagesOf(template: CertificateTemplate, grant: CertificateGrant): readonly KeyUsageBit[] {
   const granted = grant.keyUsages.length > 0 ? grant.keyUsages : (['digitalSignature', 'keyEncipherment'] as const)
   const usages: readonly KeyUsageBit[] = template.keyUsages ?? granted
-  return template.signatureIsProofOfOrigin ? [...usages, 'nonRepudiation'] : usages
+  return template.signatureIsProofOfOrigin ? [...usages, says(caFacts.proofOfOrigin, {})] : usages
 }
 
 /** Months and years by the calendar. */

@@ -169,8 +169,10 @@ function flags<const T extends readonly string[]>(values: T) {
 
 /** S30. The value is not repeated where it could hold a password. */
 function checkScepUrl(url: string, context: z.RefinementCtx): void {
-  const parsed = /^https?:\/\//i.test(url) && !/\s/.test(url) && URL.canParse(url) ? new URL(url) : undefined
-  if (parsed === undefined) context.addIssue({ code: 'custom', message: 'expected a URL that starts with http:// or https://' })
+  const parsed = /^[a-z]+:\/\//i.test(url) && !/\s/.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  const schemes = says<readonly string[]>(profileFacts.scepUrl, {})
+  if (parsed === undefined || !schemes.includes(parsed.protocol))
+    context.addIssue({ code: 'custom', message: `expected a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}` })
   else if (parsed.username !== '' || parsed.password !== '')
     context.addIssue({ code: 'custom', message: 'expected a URL without user name and password' })
 }

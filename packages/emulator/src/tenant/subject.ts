@@ -1,5 +1,6 @@
 import { AgentError } from '@certfleet/agent-core'
 import { formatName, type NameAttribute, parseDistinguishedName, quoteNameValue, type Rdn } from '@certfleet/agent-core/pki'
+import { profileFacts, says } from '@certfleet/platforms'
 
 /** The only variable that holds a distinguished name instead of a value; it stands alone between separators. */
 const nameVariable = /(^|[,;+])(\s*\{\{\s*onprem_distinguished_name\s*\}\})(?=\s*(?:$|[,;+]))/gi
@@ -32,7 +33,7 @@ export function renderSubject(text: string, resolve: (template: string) => strin
 
 /** Intune documents that a device and its challenge then disagree about the subject (M-SCEP). */
 export function hasBackslashEscape(text: string): boolean {
-  return /\\[+,;=]/.test(text)
+  return [...says(profileFacts.subjectEscape, {})].some((character) => text.includes(`\\${character}`))
 }
 
 function resolveRdn(rdn: Rdn, resolve: (template: string) => string): readonly Rdn[] {

@@ -1,9 +1,10 @@
 import { AgentError } from '@certfleet/agent-core'
+import { caFacts, says } from '@certfleet/platforms'
 
 /** The service account that NDES asks the CA by. */
-export const ndesAccount = 'ndes'
+export const ndesAccount = says(caFacts.templateEnroll, {})
 /** The computer that runs the certificate connector. */
-export const connectorAccount = 'connector'
+export const connectorAccount = says(caFacts.connectorEnroll, {})
 
 /** What an account may do at the CA itself; Enroll is the template's to give. */
 export interface CaAccount {

@@ -1,3 +1,4 @@
+import { caFacts, says } from '@certfleet/platforms'
 import type { Audit } from '../audit.ts'
 import type { CaSettingRecord } from '../records.ts'
 import type { LabStore } from '../store.ts'
@@ -12,7 +13,7 @@ export interface CaSettings {
   restart(): Promise<void>
 }
 
-const endDate = 'EDITF_ATTRIBUTEENDDATE'
+const endDate = says(caFacts.endDate, {})
 
 /** The settings in the store, where the first opening puts `initial`. To open them is to start the CA. */
 export async function openCaSettings(store: LabStore, audit: Audit, initial: { readonly attributeEndDate: boolean }): Promise<CaSettings> {

@@ -1,6 +1,7 @@
 import { AgentError } from '@certfleet/agent-core'
 import { isOid } from '@certfleet/agent-core/der'
 import type { KeyUsageBit } from '@certfleet/agent-core/pki'
+import { caFacts, says } from '@certfleet/platforms'
 import { connectorAccount, ndesAccount } from './accounts.ts'
 
 /** What a template may put into key usage; nonRepudiation has a switch of its own, and no template makes a CA. */
@@ -61,7 +62,7 @@ function builtIn(validityMs: number): CertificateTemplate {
   return {
     name: defaultTemplateName,
     displayName: 'certfleet device',
-    subject: 'supplied-in-request',
+    subject: says(caFacts.templateSubject, {}),
     signatureIsProofOfOrigin: false,
     validityMs,
     renewalPeriodMs: defaultRenewalPeriodMs(validityMs),
@@ -99,7 +100,7 @@ function problemOf(template: CertificateTemplate): string | undefined {
   const { name, subject, applicationPolicies: policies, keyUsages, validityMs, renewalPeriodMs, minKeyBits } = template
   // CM-CP: with a name that is not ASCII no certificate is deployed.
   if (!/^[\x20-\x7e]{1,64}$/.test(name)) return 'its name is not 1 to 64 printable ASCII characters'
-  if (subject !== 'supplied-in-request') return 'its subject is not supplied in the request (S48)'
+  if (subject !== says(caFacts.templateSubject, {})) return 'its subject is not supplied in the request (S48)'
   if (!isWithin(validityMs, 1000, maxValidityMs)) return 'its validity is not between a second and 100 years'
   if (!isWithin(renewalPeriodMs, 0, validityMs - 1)) return 'its renewal period is negative or not shorter than its validity'
   if (!isWithin(minKeyBits, 1024, 8192)) return 'its minimum key size is not between 1024 and 8192 bits'

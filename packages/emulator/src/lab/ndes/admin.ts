@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from '@certfleet/agent-core'
+import { ndesFacts, says } from '@certfleet/platforms'
 import { sameSecret } from '../digest.ts'
 import { empty, type Route } from '../http.ts'
 import { cacheFullPage, noPermissionPage, passwordPage } from './pages.ts'
@@ -23,7 +24,8 @@ export interface AdminOptions {
 }
 
 /** Where administrators fetch a password. The first redirects to the second, as a folder of IIS does. */
-export const adminPaths = ['/certsrv/mscep_admin', '/certsrv/mscep_admin/', '/certsrv/mscep_admin/mscep.dll'] as const
+const adminPath = says(ndesFacts.adminPath, {})
+export const adminPaths = [adminPath, `${adminPath}/`, `${adminPath}/mscep.dll`] as const
 
 const challenge = { 'www-authenticate': 'Basic realm="mscep_admin", charset="UTF-8"' }
 

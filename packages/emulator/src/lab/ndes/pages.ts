@@ -11,7 +11,7 @@ function page(...paragraphs: readonly string[]): HttpResponse {
   const title = 'Network Device Enrollment Service'
   const html = `<HTML><Head><Title>${title}</Title></Head><Body><P> ${title} of the lab </P> <P> ${paragraphs.join(' <P> ')} </Body></HTML>`
   const body = Buffer.concat([Uint8Array.of(0xff, 0xfe), Buffer.from(html, 'utf16le')])
-  return { status: 200, headers: { 'content-type': 'text/html', 'cache-control': 'no-store' }, body }
+  return { status: 200, headers: { 'content-type': says(ndesFacts.page, {}), 'cache-control': 'no-store' }, body }
 }
 
 /** What the administrator is to carry to the device. */

@@ -37,7 +37,7 @@ export interface ValidationApi {
   revocationRequests(): Iterable<RevocationRequest>
 }
 
-const intuneResource = 'https://api.manage.microsoft.com'
+const intuneResource = new URL(says(validationFacts.tokenScope, {})).origin
 const graphResource = 'https://graph.microsoft.com'
 const legacyGraphResource = 'https://graph.windows.net'
 const legacyVersion = says(validationFacts.legacyDiscovery, {})

@@ -34,7 +34,7 @@ const errorCodes = {
 } as const
 const codes: ReadonlySet<number> = new Set(Object.values(errorCodes))
 const codeByName: ReadonlyMap<string, number> = new Map(Object.entries(errorCodes))
-const firstRetryable = 4100
+const [, , firstRetryable] = says(validationFacts.revocationErrors, {})
 
 const text = (max: number) => z.string().max(max).nullish()
 const downloadSchema = inCamelCase(

@@ -69,7 +69,10 @@ export function scepActions(service: ServiceOptions, options: ScepActionsOptions
 }
 
 function verdict(code: ValidationCode | undefined): HttpResponse {
-  return json(200, code ? { code, errorDescription: explanations[code] } : { code: 'Success', errorDescription: '' })
+  return json(
+    200,
+    code ? { code, errorDescription: explanations[code] } : { code: says(validationFacts.onlySuccess, {}), errorDescription: '' },
+  )
 }
 
 /** Lets a request through for this transaction and key alone, from now on: the certificate counts once success was notified. */
