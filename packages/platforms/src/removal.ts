@@ -224,6 +224,7 @@ export const removalNotes: readonly Fact<string>[] = [
     platforms: ['android'],
     effect: 'The rows are for Samsung Knox; work profiles are not validated, and are taken to do alike.',
     value: 'Knox',
+    alternatives: [],
     source: 'M-RM Android',
     confidence: 'I',
   },

@@ -34,6 +34,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     effect:
       'The 2015 policy lists the key storage provider option for Android too; today it is for Windows only, so it is accepted and ignored.',
     value: { setting: 'keyStorage', treatment: 'ignored' },
+    alternatives: [{ setting: 'keyStorage', treatment: 'honoured' }],
     source: 'SEED A5; M-SCEP Key storage provider',
     confidence: 'I',
   },
@@ -90,6 +91,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     platforms: ['ios', 'macos'],
     effect: 'There is no hash setting; the strongest hash in GetCACaps is used.',
     value: { setting: 'hash', treatment: 'not-offered' },
+    alternatives: [{ setting: 'hash', treatment: 'honoured' }],
     source: 'SEED S38, A10; ID-NDES PKIOperation',
     confidence: 'I',
     singleLog: true,
@@ -108,6 +110,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     effect:
       'The SCEP payload cannot carry extended key usages; the challenge check and the CA decide them, and a changed list still asks for a new certificate.',
     value: { setting: 'extendedKeyUsages', treatment: 'ignored' },
+    alternatives: [{ setting: 'extendedKeyUsages', treatment: 'honoured' }],
     source: 'A-DM com.apple.security.scep; CM-CP edits',
     confidence: 'I',
   },
@@ -125,6 +128,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     effect:
       'The key of a PFX can be extracted where the profile says so; the payload knows that from macOS 10.15 on, and older ones are taken alike.',
     value: { setting: 'exportable', treatment: 'honoured' },
+    alternatives: [{ setting: 'exportable', treatment: 'ignored' }],
     source: 'A-DM com.apple.security.pkcs12 KeyIsExtractable',
     confidence: 'I',
   },
@@ -157,6 +161,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     platforms: systems,
     effect: 'A description is for those who write profiles; that none reaches a device is taken.',
     value: { setting: 'description', treatment: 'ignored' },
+    alternatives: [],
     source: 'SEED S18, S23',
     confidence: 'I',
   },
@@ -215,6 +220,7 @@ export const settingFacts: readonly Fact<SettingTreatment>[] = [
     platforms: ['ios', 'macos'],
     effect: 'Of several URLs one reaches the device, and the others have no effect; that macOS does as iOS is taken.',
     value: { setting: 'severalUrls', treatment: 'ignored' },
+    alternatives: [],
     source: 'M-SCEP SCEP server URLs',
     confidence: 'I',
   },

@@ -33,6 +33,7 @@ export const trustFacts: readonly Fact<string>[] = [
     platforms: systems,
     effect: 'A PFX profile is taken to need its Trusted profile by the same matrix: its own settings name none.',
     value: 'a principal in common',
+    alternatives: [],
     source: 'SEED S8, A11; SA-DEP assignment matrix',
     confidence: 'I',
   },

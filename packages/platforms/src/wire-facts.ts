@@ -65,6 +65,7 @@ export const wireFacts = {
     since: '10.12',
     effect: 'What iOS asks of the capabilities is taken to hold for the macOS of the same year and later.',
     value: 'SHA-1, SHA-256, SHA-512',
+    alternatives: ['off'],
     source: 'MICROMDM scep#23',
     confidence: 'I',
   },

@@ -17,6 +17,7 @@ export const removalChanges: readonly Fact<RemovalChange>[] = [
     effect:
       'A device administrator removes no certificate, unless the device is wiped; that the service revokes all the same is taken, since no device is needed for it.',
     value: { events: ['unenrolled', 'retired', 'unassigned'], device: 'stays' },
+    alternatives: [],
     source: 'M-RM Android',
     confidence: 'I',
   },
@@ -27,6 +28,7 @@ export const removalChanges: readonly Fact<RemovalChange>[] = [
     effect:
       'Certificates of fully managed and AOSP devices are never revoked; what becomes of them on the device is taken to be as on Knox.',
     value: { events: ['unenrolled', 'wiped', 'retired', 'unassigned', 'edited'], ca: 'not revoked' },
+    alternatives: [],
     source: 'M-SCEP revocation',
     confidence: 'I',
   },

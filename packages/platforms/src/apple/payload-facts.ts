@@ -137,6 +137,7 @@ export const payloadFacts = {
     platforms: both,
     effect: 'A payload refers to a certificate of its profile by the UUID of that payload; their order does not count.',
     value: 'PayloadCertificateUUID',
+    alternatives: [],
     source: 'A-DM; SA-DEP iOS log',
     confidence: 'I',
   },

@@ -7,12 +7,15 @@ const states = ['CERT_ENROLLED', 'CERT_INSTALL_REQUESTED', 'CERT_INSTALLING', 'C
 /** How Company Portal calls the steps of a SCEP certificate, in their order. */
 export type AndroidState = (typeof states)[number]
 
+const statesBut = (one: (typeof states)[number]) => states.filter((state) => state !== one)
+
 export const androidStatusFacts = {
   states: {
     id: 'android.status.states',
     platforms: ['android'],
     effect: 'Company Portal leads a SCEP certificate through these states; its log names none for an enrolment that failed.',
     value: states,
+    alternatives: [],
     source: 'ID-DEL Android log',
     confidence: 'V',
     singleLog: true,
@@ -22,7 +25,7 @@ export const androidStatusFacts = {
     platforms: ['android'],
     effect: 'A certificate that is installed is one that apps may use.',
     value: 'CERT_ACCESS_GRANTED',
-    alternatives: states,
+    alternatives: statesBut('CERT_ACCESS_GRANTED'),
     source: 'ID-DEL Android log',
     confidence: 'I',
   },
@@ -31,7 +34,7 @@ export const androidStatusFacts = {
     platforms: ['android'],
     effect: 'A certificate that the CA issued and that cannot be installed stays enrolled.',
     value: 'CERT_ENROLLED',
-    alternatives: states,
+    alternatives: statesBut('CERT_ENROLLED'),
     source: 'ID-DEL Android log',
     confidence: 'I',
   },
@@ -40,7 +43,7 @@ export const androidStatusFacts = {
     platforms: ['android'],
     effect: 'What waits on the user waits for the installation that the user was asked for.',
     value: 'CERT_INSTALL_REQUESTED',
-    alternatives: states,
+    alternatives: statesBut('CERT_INSTALL_REQUESTED'),
     source: 'ID-DEL Android log',
     confidence: 'I',
   },

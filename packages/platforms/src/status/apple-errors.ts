@@ -55,7 +55,7 @@ const row = <const Code extends AppleErrorCode>(value: Code, effect: string, sou
     platforms: ['ios', 'macos'],
     effect,
     value: value as AppleErrorCode,
-    alternatives: codes,
+    alternatives: codes.filter((code) => code !== value),
     source,
     confidence: 'I',
   }) as const satisfies Fact<AppleErrorCode>
