@@ -1,2 +1,3 @@
+export { mscepAdminChallenges, writtenChallenges } from './foreign-challenges.ts'
 export { sharedKeys, sharedKeysMarking } from './keys.ts'
 export { labTarget } from './lab-target.ts'
