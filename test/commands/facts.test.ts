@@ -37,7 +37,7 @@ t.test('all of them, as one document', async (t) => {
 
 t.test('of one platform, of one version, of the service', async (t) => {
   const ios = await idsOf('--platform', 'ios')
-  t.ok(ios.includes('key-size.ios-4096') && ios.includes('apple.scep.signer') && ios.includes('scep.nonce'))
+  t.ok(ios.includes('key-size.ios-4096') && ios.includes('apple.scep.signer') && ios.includes('scep.polling'))
   t.notOk(ios.some((id) => /^(android|windows|ndes|ca)\./.test(id)))
   t.notOk((await idsOf('--platform', 'ios', '--os', '13.7')).includes('key-size.ios-4096'))
   t.ok((await idsOf('--platform', 'windows')).includes('windows-phone.tpm.always'), 'without a version, the phone too')
@@ -45,7 +45,7 @@ t.test('of one platform, of one version, of the service', async (t) => {
   t.ok((await idsOf('--platform', 'windows', '--os', 'Phone 8.1')).includes('windows-phone.tpm.always'))
   const service = await idsOf('--platform', 'service')
   t.ok(service.includes('ndes.probe') && service.includes('scep.message-types'))
-  t.notOk(service.includes('scep.nonce'))
+  t.notOk(service.includes('scep.reply-signer'))
 })
 
 t.test('for people', async (t) => {

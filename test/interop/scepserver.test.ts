@@ -22,6 +22,8 @@ import t, { type Test } from 'tap'
 import { endsAs, type Finished, run, serve } from '../tooling/process.ts'
 import { certfleet, isGood, missing, noNamespaces, openssl } from './peers.ts'
 
+t.setTimeout(120_000)
+
 const challenge = 'open-sesame-17'
 const legacy = ['--legacy-des', '--legacy-sha1']
 const url = 'http://127.0.0.1:2016/scep'
@@ -32,7 +34,7 @@ t.test("Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNames
   const ca = join(depot, 'ca.pem')
   execFileSync('scepserver', ['ca', '-init', '-keySize', '2048', '-depot', depot])
   // Relative: a Unix socket's path holds 107 characters, and nobody knows how deep the checkout lies.
-  const { enroll, send } = await scepserver(t, depot, relative('', join(folder, 'socket')))
+  const { enroll, conformance, send } = await scepserver(t, depot, relative('', join(folder, 'socket')))
 
   t.test('enroll obtains a certificate', async (t) => {
     const out = join(t.testdir(), 'out')
@@ -88,7 +90,41 @@ t.test("Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNames
       t.notOk(existsSync(join(out, 'cert.pem')))
     })
   }
+
+  t.test('conformance finds what the server does wrong, and names it', async (t) => {
+    const args = ['--platform', 'windows', '--challenge', challenge, '--root', ca, '--parallel', '32', '--json']
+    const { exitCode, output } = await conformance([...args, ...legacy])
+    t.equal(exitCode, 1)
+    t.notMatch(output, challenge, 'the challenge is not repeated')
+    t.match(output, /\n\d+ certificates were issued by this run/)
+    const [first = ''] = output.split('\n')
+    const { checks } = JSON.parse(first) as { checks: readonly { id: string; status: string; reason: string }[] }
+    const failed = new Map(checks.filter(({ status }) => status === 'failed').map(({ id, reason }) => [id, reason]))
+    t.same([...failed.keys()].sort(), Object.keys(wrongs).sort())
+    for (const [id, reason] of Object.entries(wrongs)) t.match(failed.get(id), reason, id)
+    for (const id of ['server.enrol', 'server.enrol.certificate', 'server.challenge.wrong', 'server.ca.path'])
+      t.match(
+        checks.find((check) => check.id === id),
+        { status: 'passed' },
+      )
+  })
 })
+
+/** What scepserver 2.1.0 does wrong, by the check that finds it. */
+const wrongs: Readonly<Record<string, RegExp>> = {
+  'server.url-suffix': /pkiclient\.exe behind the URL is answered with HTTP status 404/,
+  'server.enrol.resend': /a second certificate was issued in the same transaction/,
+  'server.reply.nonce': /no senderNonce of its own/,
+  'server.reply.digest': /signed over SHA-1/,
+  'server.reply.cipher': /encrypted in single DES/,
+  'server.renewal.by-request': /FAILURE badRequest/,
+  'server.algorithms.des': /a request in single DES is answered with SUCCESS/,
+  'server.message.signature': /HTTP status 500, expected FAILURE badMessageCheck/,
+  'server.next-ca': /GetNextCACert is missing/,
+  'server.get-cert': /HTTP status 500/,
+  'server.get-crl': /HTTP status 500/,
+  'server.concurrency': /duplicate serial numbers of 32 requests at once: /,
+}
 
 function asked(out: string, offered: string): string[] {
   return ['--challenge', offered, '--subject', 'CN=laptop-1,O=lab', '--key-bits', '2048', '--platform', 'macos', '--out', out]
@@ -130,6 +166,8 @@ async function renew({ renewal, current, send, offered, allowed = { legacyDes: t
 interface Server {
   /** Runs `certfleet enroll` beside the server. */
   readonly enroll: (args: readonly string[]) => Promise<Finished>
+  /** Runs `certfleet conformance` beside the server. */
+  readonly conformance: (args: readonly string[]) => Promise<Finished>
   /** Carries a request of this process to the server. */
   readonly send: (request: HttpRequest) => Promise<HttpResponse>
 }
@@ -145,6 +183,7 @@ async function scepserver(t: Test, depot: string, socket: string): Promise<Serve
   await serve(t, 'nsenter', [...inside, '-e', relay, socket], /relaying/)
   return {
     enroll: (args) => run('nsenter', [...inside, certfleet, 'enroll', '--url', url, ...args]),
+    conformance: (args) => run('nsenter', [...inside, certfleet, 'conformance', '--target', url, ...args]),
     send: (request) => sendBy(socket, request),
   }
 }

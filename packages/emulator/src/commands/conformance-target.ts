@@ -17,7 +17,7 @@ import { InputError } from '../scenario/input-error.ts'
 import { witnessCa } from './ca-witness.ts'
 import { type ReportOptions, reported, tellChecks } from './conformance-report.ts'
 import { fingerprintOption, readRoot, urlOption } from './enroll-input.ts'
-import { warnOfFirstUse } from './enroll-tell.ts'
+import { warnOfWeakTrust } from './enroll-tell.ts'
 import type { ExitCode, Io } from './io.ts'
 import { wholeNumber, withLegacy } from './options.ts'
 import { readInput } from './read-input.ts'
@@ -134,7 +134,7 @@ function footprint(issued: readonly Footprint[]): string {
 
 /** Asks once, because a server that is not there is no finding. What is believed unseen is told, and nothing else is believed afterwards. */
 async function pinned(url: string, trust: ScepTrust, transport: Transport, signal: AbortSignal, io: Io): Promise<ScepTrust> {
-  const witness = witnessCa(transport, trust, (anchor) => warnOfFirstUse(anchor, trust, io))
+  const witness = witnessCa(transport, trust, (anchor) => warnOfWeakTrust(anchor, trust, io))
   const ask = (operation: string) => witness.transport.send({ method: 'GET', url: `${url}?operation=${operation}`, headers: {} }, signal)
   await ask('GetCACaps')
   if (trust !== 'first-use') return trust

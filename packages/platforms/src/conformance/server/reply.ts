@@ -8,7 +8,7 @@ import {
   signedAttribute,
 } from '@certfleet/agent-core/cms'
 import { normaliseBer, readOctetString, readText } from '@certfleet/agent-core/der'
-import type { Certificate } from '@certfleet/agent-core/pki'
+import { type Certificate, parseCertificate } from '@certfleet/agent-core/pki'
 import { failInfos } from '@certfleet/agent-core/scep/messages'
 
 /** RFC 8894 3.2.1. */
@@ -40,8 +40,7 @@ export interface Reply {
   readonly transactionId: string | undefined
   readonly recipientNonce: Uint8Array | undefined
   readonly senderNonce: Uint8Array | undefined
-  /** DER. */
-  readonly certificates: readonly Uint8Array[]
+  readonly certificates: readonly Certificate[]
   /** Why there are none in a SUCCESS. */
   readonly problem?: string
 }
@@ -108,7 +107,7 @@ async function contentOf({ content }: SignedMessage, recipient: CmsSigner): Prom
   if (content === undefined) return { certificates: [], problem: 'it holds no envelope' }
   try {
     const envelope = await openEnvelopedData(content, { recipients: [recipient], legacyDes: true })
-    return { certificates: openCertificatesOnly(normaliseBer(envelope.content)).certificates }
+    return { certificates: openCertificatesOnly(normaliseBer(envelope.content)).certificates.map(parseCertificate) }
   } catch (error) {
     return { certificates: [], problem: foreseen(error) }
   }

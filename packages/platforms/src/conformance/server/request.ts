@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { HttpRequest, HttpResponse, KeyHandle, SubjectAltName } from '@certfleet/agent-core'
 import type { CmsSigner } from '@certfleet/agent-core/cms'
-import { type Certificate, createCsr, nameDer, PurposeOid, parseCertificate } from '@certfleet/agent-core/pki'
+import { type Certificate, createCsr, nameDer, PurposeOid } from '@certfleet/agent-core/pki'
 import {
   buildPkiRequest,
   buildRequestSigner,
@@ -11,7 +11,7 @@ import {
 } from '@certfleet/agent-core/scep/messages'
 import { Skipped } from '../context.ts'
 import { type Answer, describe, isSuccess, readAnswer } from './reply.ts'
-import { goodChallenge, remember, type ServerSession, trustedAuthorities } from './session.ts'
+import { goodChallenge, orSkipped, remember, type ServerSession, trustedAuthorities } from './session.ts'
 
 /** What a request is about; sent again it is the same transaction. */
 export interface Wanted {
@@ -66,7 +66,7 @@ export async function sealed(
   changed: Partial<PkiRequestContents> = {},
 ): Promise<{ message: Uint8Array; senderNonce: Uint8Array }> {
   const { recipient } = await trustedAuthorities(session)
-  const { hash, cipher } = await session.algorithms()
+  const { hash, cipher } = await orSkipped(session.algorithms)
   return buildPkiRequest({ messageType, content, transactionId, signer, recipient, hash, cipher, ...changed })
 }
 
@@ -138,15 +138,15 @@ export interface Enrolled {
 
 /** What the first enrolment gave; nothing: the check is skipped, because another one says so. */
 export async function enrolled(session: ServerSession): Promise<Enrolled> {
-  const { answer, wanted, challenge } = await firstEnrolment(session)
+  const { answer, wanted, challenge } = await orSkipped(() => firstEnrolment(session))
   const leaf = isSuccess(answer) && leafOf(answer.certificates, wanted.key)
   if (!leaf) throw new Skipped(`it needs a certificate, and the first enrolment ended with ${describe(answer)}`)
   return { wanted, challenge, leaf }
 }
 
 /** The certificate for this key. */
-export function leafOf(certificates: readonly Uint8Array[], { publicKey }: KeyHandle): Certificate | undefined {
-  return certificates.map(parseCertificate).find((certificate) => Buffer.compare(certificate.publicKey, publicKey) === 0)
+export function leafOf(certificates: readonly Certificate[], { publicKey }: KeyHandle): Certificate | undefined {
+  return certificates.find((certificate) => Buffer.compare(certificate.publicKey, publicKey) === 0)
 }
 
 async function polled(session: ServerSession, wanted: Wanted): Promise<Exchange> {

@@ -1,5 +1,13 @@
+import { AssertionError } from 'node:assert'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { type HttpResponse, type KeyHandle, type ScepHabits, type ScepProtocolOptions, softwareKeys } from '@certfleet/agent-core'
+import {
+  AgentError,
+  type HttpResponse,
+  type KeyHandle,
+  type ScepHabits,
+  type ScepProtocolOptions,
+  softwareKeys,
+} from '@certfleet/agent-core'
 import {
   type Certificate,
   fingerprintOf,
@@ -13,6 +21,7 @@ import {
 import {
   type CaCertificates,
   chooseAlgorithms,
+  isPinned,
   parseCaCertificates,
   parseCapabilities,
   type ScepAlgorithms,
@@ -99,10 +108,20 @@ export function protocolOptions({ target, habits }: ServerSession): ScepProtocol
 
 /** What requests may be encrypted to. Where it does not lead to what is trusted nothing is sent, a challenge least of all. */
 export async function trustedAuthorities(session: ServerSession): Promise<CaCertificates> {
-  const { ca } = await session.authorities()
-  const verdict = await pathTo(session, ca.recipient)
+  const { ca } = await orSkipped(session.authorities)
+  const verdict = await orSkipped(() => pathTo(session, ca.recipient))
   if (!verdict.ok) throw new Skipped(`requests are sent to no CA that is not trusted: ${verdict.reason}`)
   return ca
+}
+
+/** What a check needs and another one judges: where that failed, this one is skipped. */
+export async function orSkipped<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof AssertionError || error instanceof AgentError) throw new Skipped(`it needs what failed before: ${error.message}`)
+    throw error
+  }
 }
 
 export async function pathTo(session: ServerSession, leaf: Certificate): Promise<PathVerdict> {
@@ -158,7 +177,7 @@ function withAuthorities(response: HttpResponse) {
 function anchorAmong({ authorities, ca }: CaCertificates, { trust }: ServerTarget): Certificate {
   if (trust === 'first-use') return authorities.find(isSelfSigned) ?? ca
   if ('root' in trust) return parseCertificate(trust.root)
-  const pinned = authorities.find(({ raw }) => fingerprintOf(raw) === trust.fingerprint)
+  const pinned = authorities.find(({ raw }) => isPinned(raw, trust))
   holdsTrue(pinned !== undefined, 'no CA certificate of GetCACert has the fingerprint that was given')
   return pinned
 }

@@ -50,6 +50,8 @@ export const limitChecks: readonly ServerCheck[] = [
       holdsTrue(!isCut && statuses[1] === 414, told)
     },
   },
+  // What may harm the server comes last.
+  concurrencyCheck,
   {
     id: 'server.message.garbage',
     on: everywhere,
@@ -71,7 +73,6 @@ export const limitChecks: readonly ServerCheck[] = [
       await assertSurvived(session, Buffer.concat([begins, Buffer.alloc(oversizedBytes - begins.length)]), 'a body of 4 MiB')
     },
   },
-  concurrencyCheck,
 ]
 
 /** With a wrong challenge, so that nothing is issued by it. If the other method fares no better, it is not the method's fault. */
