@@ -7,6 +7,7 @@ import { runCommandLine } from '@certfleet/emulator/commands'
 import { type Delivery, readDeliveryFile, renderFor, type ScepDelivery } from '@certfleet/platforms'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
+import { sample } from '../platforms/syncml.ts'
 import { root as folder } from '../tooling/root.ts'
 import { exampleProfiles } from './example.ts'
 import { challenge, scepLab } from './scep-lab.ts'
@@ -33,6 +34,10 @@ function profilesOf(folder: string): string {
     const document = JSON.parse(readFileSync(join(exampleProfiles, name), 'utf8'))
     if (document.trustedRootCertificate) document.trustedRootCertificate = Buffer.from(labRoot).toString('base64')
     if (document.scepServerUrls) document.scepServerUrls = [own.url]
+    // The lab takes a SID for a challenge of its own alone.
+    document.customSubjectAlternativeNames &&= document.customSubjectAlternativeNames.filter(
+      ({ sanType }: { sanType: string }) => sanType !== 'universalResourceIdentifier',
+    )
     writeFileSync(join(graph, name), JSON.stringify(document))
   }
   return graph
@@ -61,6 +66,34 @@ t.test('what is rendered for a device is enrolled from', async (t) => {
     )
     t.match(own.requests[before]?.headers['user-agent'], platform === 'ios' ? /^profiled/ : /^mdmclient/, 'as its own client')
     t.match(own.requests[before]?.url, platform === 'ios' ? /message=iOS%20Wi-Fi%20user/ : /message=macOS%20Wi-Fi%20user/)
+  }
+})
+
+t.test('what is rendered as SyncML is enrolled from', async (t) => {
+  const graph = profilesOf(newFolder())
+  const rows = [
+    ['windows', /^CN=windows-user-000001, .*O=Contoso$/, /^Mozilla.*NDES client/, /^\/certsrv\/mscep\/mscep\.dll\/pkiclient\.exe\?/],
+    ['android', /^CN=android-user-000001@contoso\.example, OU=Android, O=Contoso$/, /^Dalvik/, /^\/certsrv\/mscep\/mscep\.dll\?/],
+  ] as const
+  for (const [platform, subject, agent, url] of rows) {
+    const file = join(newFolder(), `${platform}.syncml.xml`)
+    const wish = ['render', graph, '--platform', platform, '--device', `${platform}-7`, '--out', file]
+    const rendered = await command([...wish, '--challenge-file', join(work, 'challenge.txt')])
+    t.match(rendered, { exitCode: 0, stdout: `${file}\n` }, rendered.stderr)
+    t.match(rendered.stderr, /displayName is lost: there is no .* for it \((windows\.csp|android\.syncml)\./)
+    t.notMatch(rendered.stdout + rendered.stderr, challenge)
+    t.equal(statSync(file).mode & 0o777, 0o600, 'it holds the challenge')
+    const before = own.requests.length
+    const out = join(file, '../out')
+    const outcome = await command(['enroll', '--from', file, '--out', out, '--json'])
+    t.match(outcome, { exitCode: 0, stderr: /^[^\n]+: passed over: validity of 1 years: SCEP has no place for it, the CA decides$/m })
+    t.equal(/key storage useTpmKsp\w+: --ksp chooses one/.test(outcome.stderr), platform === 'windows')
+    t.equal(/android itself would ask over https alone/.test(outcome.stderr), platform === 'android')
+    t.notMatch(outcome.stderr, /first use|pinned by/, 'its root vouches for the CA')
+    t.match(JSON.parse(outcome.stdout), { status: 'issued', subject })
+    t.match(openssl('x509', '-in', join(out, 'cert.pem'), '-noout', '-ext', 'subjectAltName'), `user-000001@contoso.example`)
+    t.match(own.requests[before]?.headers['user-agent'], agent, 'as its own client')
+    t.match(own.requests[before]?.url, url)
   }
 })
 
@@ -159,9 +192,13 @@ const request: ScepDelivery = {
 }
 
 /** A profile in a file of its own. */
-function fileWith(scep: readonly ScepDelivery[], others: Partial<Delivery> = {}): string {
-  const file = join(newFolder(), 'given.mobileconfig')
-  writeFileSync(file, renderFor('ios', '18', { deviceId: 'a', roots: [], scep, pfx: [], ...others }).text)
+function fileWith(scep: readonly ScepDelivery[], others: Partial<Delivery> = {}, platform: 'ios' | 'windows' | 'android' = 'ios'): string {
+  const versions = { ios: '18', windows: '11', android: '15' }
+  return fileOf(renderFor(platform, versions[platform], { deviceId: 'a', roots: [], scep, pfx: [], ...others }).text)
+}
+function fileOf(text: string): string {
+  const file = join(newFolder(), 'given')
+  writeFileSync(file, text)
   return file
 }
 const from = (file: string, ...options: string[]) => command(['enroll', '--from', file, '--out', join(file, '../out'), ...options])
@@ -191,6 +228,52 @@ t.test('the CA is trusted by the best that the file has', async (t) => {
   }
   const file = fileWith([{ ...request, rootThumbprint: 'ab'.repeat(20) }])
   t.match(await from(file, '--ca-fingerprint', own.lab.caFingerprint), { exitCode: 0, stderr: '' }, 'an option wins')
+})
+
+const syncMl: ScepDelivery = {
+  ...request,
+  keyUsages: ['digitalSignature', 'keyEncipherment'],
+  extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
+  rootThumbprint: sha1(labRoot),
+}
+
+t.test('SyncML is enrolled from as its OS would', async (t) => {
+  const roots = [{ id: 'root', displayName: 'Root', certificate: labRoot }]
+  const elsewhere = ['http://127.0.0.1:1/scep', own.url]
+  const rows: [string, 'windows' | 'android', Partial<ScepDelivery>, Delivery['roots'], string[], number, RegExp][] = [
+    ['no root but its thumbprint', 'windows', {}, [], [], 0, /pinned by SHA-1 alone/],
+    ['several URLs, in order', 'windows', { urls: elsewhere }, roots, [], 0, /^$/],
+    ['several URLs, shuffled', 'android', { urls: elsewhere }, roots, [], 0, /https alone/],
+    [
+      'no size of the key',
+      'android',
+      { keyBits: undefined } as object,
+      roots,
+      [],
+      0,
+      /names no key size, so that the key has 2048 bits as on android/,
+    ],
+    ['no subject', 'windows', { subject: '' }, roots, [], 2, /names no subject; give one with --subject/],
+    ['no subject, but one that is typed', 'windows', { subject: '' }, roots, ['--subject', 'CN=typed'], 0, /^$/],
+    ['SHA-1 alone', 'windows', { hashes: ['sha1'] }, roots, [], 0, /passed over: hash sha1: the strongest that the CA offers is used/],
+    ['SHA-2 as well', 'windows', { hashes: ['sha1', 'sha256'] }, roots, [], 0, /^$/],
+    [
+      'a TPM',
+      'windows',
+      { keyStorage: 'useTpmKspOtherwiseFail' },
+      roots,
+      [],
+      0,
+      /passed over: key storage useTpmKspOtherwiseFail: --ksp chooses/,
+    ],
+    ['a TPM that is there', 'windows', { keyStorage: 'useTpmKspOtherwiseFail' }, roots, ['--ksp', 'tpm'], 0, /^$/],
+    ['another challenge', 'windows', { challenge: 'no' }, roots, [], 1, /badRequest/],
+  ]
+  for (const [name, platform, scep, given, options, exitCode, stderr] of rows) {
+    const { keyBits: bits, ...rest } = { ...syncMl, ...scep }
+    const wish = bits === undefined ? rest : { ...rest, keyBits: bits }
+    t.match(await from(fileWith([wish], { roots: given }, platform), ...options), { exitCode, stderr }, name)
+  }
 })
 
 t.test('options win over the file', async (t) => {
@@ -262,6 +345,9 @@ t.test('what a file cannot be enrolled by is told before any connection', async 
     ['no such request', fileWith(two), ['--profile', 'mail'], /--profile mail: .* has "wifi", "vpn"/],
     ['none at all', fileWith([]), [], /has no SCEP request/],
     ['another platform', fileWith([request]), ['--platform', 'android'], /--platform android: .* is in the form of ios and macos/],
+    ["Windows's", fileWith([syncMl], {}, 'windows'), ['--platform', 'android'], /--platform android: .* is in the form of windows/],
+    ["Android's", fileWith([syncMl], {}, 'android'), ['--platform', 'windows'], /--platform windows: .* is in the form of android/],
+    ["Android's as Apple's", fileWith([syncMl], {}, 'android'), ['--platform', 'ios'], /--platform ios: .* is in the form of android/],
     ['no subject', bare, [], /names no subject; give one with --subject/],
     ['a URL with a query', fileWith([{ ...request, urls: [`${own.url}?a=b`] }]), [], /--from .*: URL: .*without a query/],
   ]
@@ -281,6 +367,9 @@ t.test('one of several requests is chosen, and what is passed over is told', asy
   t.match(JSON.parse(outcome.stdout), { subject: 'CN=vpn' })
   t.match(outcome.stderr, /passed over: PFX "mail": /)
   t.notMatch(outcome.stderr, 'canary')
+  const windows = await from(fileWith([syncMl], { pfx }, 'windows'))
+  t.match(windows, { exitCode: 0, stderr: /passed over: PFX "mail": / })
+  t.notMatch(windows.stderr, 'canary')
 })
 
 const samples = join(process.env.CERTFLEET_SAMPLES ?? join(folder, '../shared/samples'), 'mobileconfig')
@@ -300,6 +389,43 @@ t.test('profiles of public projects enrol, when they name this server', { skip: 
   t.match(await from(file, ...options), { exitCode: 1, stderr: /ERR_CA_UNTRUSTED/ }, 'it brings the root of another CA')
   const fitting = [...options, '--ca-fingerprint', own.lab.caFingerprint, '--key-bits', '2048']
   t.match(await from(file, ...fitting), { exitCode: 0, stderr: /passed over: .*"KeyType"/ })
+})
+
+const enrollment = sample('scep-enroll.syncml.txt')
+t.test('the published message for Windows enrols, when it names this server', { skip: enrollment.missing }, async (t) => {
+  const text = enrollment.text
+    .replaceAll('<InsertUniqueIDHere>', 'p1')
+    .replace('12345087E648875D1DF5D9F9FF89DD10', sha1(labRoot))
+    .replace('http://constoso.com/certsrv/mscep/mscep.dll', own.url)
+    .replace('1234CB055B7EBF384A9486A22B7559A5', Buffer.from(challenge).toString('base64'))
+  const bits = ['--key-bits', '2048']
+  t.match(await from(fileOf(text), ...bits), { exitCode: 1, stderr: /badRequest/ }, 'its purposes are none of the lab')
+  const outcome = await from(fileOf(text.replace(/<Data>[\d.+]+\+(1\.3\.6\.1\.5\.5\.7\.3\.2)/, '<Data>$1')), ...bits)
+  t.match(outcome, { exitCode: 0, stdout: /^issued CN=ContosoCSP/, stderr: /pinned by SHA-1 alone/ })
+  t.match(outcome.stderr, /passed over: hash sha1/)
+})
+
+const installation = sample('pfx-install.syncml.txt')
+t.test('the published message with a PFX has nothing to enrol', { skip: installation.missing }, async (t) => {
+  const text = installation.text.replace('<Data>2</Data>', '<Data>3</Data>').replace('Base64_Encode_Cert_Blob', 'AQI=')
+  t.match(await from(fileOf(text)), {
+    exitCode: 2,
+    stderr: /passed over: PFXCertInstall\/813A.* its password is encrypted .*\n.*has no SCEP request/,
+  })
+})
+
+const published = sample('android-scep.syncml.xml')
+t.test('the published message for Android enrols, when it names this server', { skip: published.missing }, async (t) => {
+  const text = published.text
+    .replace('CAThumbprint&amp;gt;{GUID}', `CAThumbprint&amp;gt;${sha1(labRoot)}`)
+    .replaceAll('https://breezeappproxy-contoso.msappproxy.net/certsrv/mscep/mscep.dll', own.url)
+    .replace('PENlcnRFbn... Hash: 1,010,143,298', challenge)
+    .replace('<Data>Data</Data>', `<Data>${Buffer.from(labRoot).toString('base64')}</Data>`)
+  const file = fileOf(text)
+  const outcome = await from(file)
+  t.match(outcome, { exitCode: 0, stdout: /^issued CN=name/, stderr: /passed over: Get \.\/Vendor\/MSFT\/CertificateStore\/SCEP/ })
+  t.notMatch(outcome.stderr, /pinned by|first use/)
+  t.match(openssl('x509', '-in', join(file, '../out/cert.pem'), '-noout', '-text'), /Key Usage: critical\s+Key Encipherment\n/)
 })
 
 function foreignRoot(): Uint8Array {

@@ -22,6 +22,7 @@ export interface FromOptions {
   /** Id of the request, where the file has several. */
   readonly profile?: string
   readonly platform?: FleetPlatform
+  readonly ksp?: string
 }
 
 const maxFileBytes = 8 * 1024 * 1024
@@ -30,7 +31,8 @@ const maxFileBytes = 8 * 1024 * 1024
  * What the file asks for; undefined where none was named. What its OS would pass over is told on stderr. A file that its OS would refuse,
  * that is for another platform, or that has no SCEP request of that id: `InputError`.
  */
-export async function requestIn({ from: file, profile, platform }: FromOptions, io: Io): Promise<FileRequest | undefined> {
+export async function requestIn(options: FromOptions, io: Io): Promise<FileRequest | undefined> {
+  const { from: file, profile, platform } = options
   if (file === undefined && profile !== undefined)
     throw new InputError('--profile is for a file with several requests; name one with --from')
   if (file === undefined) return undefined
@@ -39,15 +41,25 @@ export async function requestIn({ from: file, profile, platform }: FromOptions, 
   if (platform !== undefined && !platforms.includes(platform)) {
     throw new InputError(`--platform ${platform}: ${file} is in the form of ${platforms.join(' and ')}`)
   }
+  const tell = (lines: readonly string[]) => lines.map((line) => io.err(printable(`${file}: passed over: ${line}\n`)))
+  tell(delivery.skipped)
   const scep = chosen(delivery.scep, profile, where)
-  const told = [
-    ...delivery.skipped,
-    ...(scep.keyStorage === undefined || scep.keyStorage === 'useSoftwareKsp' ? [] : [`key storage ${scep.keyStorage}: --ksp chooses one`]),
+  tell([
+    ...unheeded(scep, options),
     ...delivery.pfx.map(({ id }) => `PFX "${id}": key and certificate come with it, nothing is to be enrolled`),
-  ]
-  for (const line of told) io.err(printable(`${file}: passed over: ${line}\n`))
+  ])
   const root = rootFor(scep, delivery)
   return { platform: platform ?? (platforms[0] as FleetPlatform), scep, ...(root && { root }) }
+}
+
+/** What one request over SCEP does not do, though the file says it. */
+function unheeded({ keyStorage, validity, hashes = [] }: ScepDelivery, { ksp }: FromOptions): string[] {
+  const isStored = keyStorage !== undefined && keyStorage !== 'useSoftwareKsp' && ksp === undefined
+  return [
+    ...(isStored ? [`key storage ${keyStorage}: --ksp chooses one`] : []),
+    ...(validity ? [`validity of ${validity.value} ${validity.scale}: SCEP has no place for it, the CA decides`] : []),
+    ...(hashes.length > 0 && hashes.every((hash) => hash === 'sha1') ? ['hash sha1: the strongest that the CA offers is used'] : []),
+  ]
 }
 
 function readForm(bytes: Uint8Array, platform: FleetPlatform | undefined, where: string): ReturnType<typeof readDeliveryFile> {

@@ -47,8 +47,10 @@ export async function settingsOf(options: SettingOptions, io: Io): Promise<Enrol
   const platform = options.platform ?? file?.platform ?? defaultPlatform
   const challenge = (await challengeFrom(options)) ?? scep?.challenge ?? (io.env.CERTFLEET_CHALLENGE || undefined)
   const hash = scep && hashOf(scep, platform)
+  const urls = options.url === undefined ? urlsIn(scep, options) : [options.url]
+  if (scep) tellPlainHttp(urls, platform, io)
   return {
-    urls: options.url === undefined ? urlsIn(scep, options) : [options.url],
+    urls,
     displayName: scep?.displayName ?? 'certfleet',
     platform,
     subject: options.subject ?? subjectIn(scep, options),
@@ -66,6 +68,12 @@ export async function settingsOf(options: SettingOptions, io: Io): Promise<Enrol
 function urlsIn(scep: ScepDelivery | undefined, { from }: SettingOptions): readonly string[] {
   if (scep === undefined) throw new InputError('no SCEP URL; give it with --url, or a file that names it with --from')
   return scep.urls.map((url) => judgedAs(urlOption, url, `--from ${from}: URL`))
+}
+
+/** A CA on the same machine has no TLS. */
+function tellPlainHttp(urls: readonly string[], platform: FleetPlatform, io: Io): void {
+  const isRefused = !behaviourOf(platform, osOf(platform).version).allowsHttp && urls.some((url) => /^http:/i.test(url))
+  if (isRefused) io.err(`${platform} itself would ask over https alone; here it is asked over http\n`)
 }
 
 function subjectIn(scep: ScepDelivery | undefined, { from }: SettingOptions): string {

@@ -3,7 +3,7 @@ import { isMobileconfig, readMobileconfig } from '../apple/rendering/read.ts'
 import { renderMobileconfig } from '../apple/rendering/render.ts'
 import { type FactOverrides, type Os, type PlatformName, parseOs } from '../os.ts'
 import type { Delivery, ReadDelivery, Rendering } from './delivery.ts'
-import { isAndroidSyncMl, isSyncMl, readSyncMlBytes, renderSyncMl } from './syncml-delivery.ts'
+import { isAndroidSyncMl, isWindowsSyncMl, readSyncMlBytes, renderSyncMl } from './syncml-delivery.ts'
 
 interface Form {
   readonly platforms: readonly PlatformName[]
@@ -13,10 +13,10 @@ interface Form {
   read(bytes: Uint8Array, os: Os): ReadDelivery
 }
 
-/** One row a form. Two platforms may use one markup: their rows then recognise the same files, the usual one first. */
+/** One row a form, the usual platform first. No two rows recognise one file. */
 const forms = {
   'android-syncml': { platforms: ['android'], render: renderSyncMl, recognises: isAndroidSyncMl, read: readSyncMlBytes },
-  'windows-syncml': { platforms: ['windows'], render: renderSyncMl, recognises: isSyncMl, read: readSyncMlBytes },
+  'windows-syncml': { platforms: ['windows'], render: renderSyncMl, recognises: isWindowsSyncMl, read: readSyncMlBytes },
   mobileconfig: { platforms: ['ios', 'macos'], render: renderMobileconfig, recognises: isMobileconfig, read: readMobileconfig },
 } as const satisfies Record<string, Form>
 
@@ -49,11 +49,9 @@ const current: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '1
  * OS would refuse: `ERR_PROFILE_INVALID`; a key that the OS cannot make may be `ERR_UNSUPPORTED`. Nothing else is thrown.
  */
 export function readDeliveryFile(bytes: Uint8Array, os?: Os): DeliveryFile {
-  const recognised = Object.entries<Form>(forms).filter(([, form]) => form.recognises(bytes))
-  const own = recognised.find(([, { platforms }]) => os !== undefined && platforms.includes(os.platform))
-  const [name, form] = own ?? recognised[0] ?? refuseUnknown()
+  const [name, form] = Object.entries<Form>(forms).find(([, one]) => one.recognises(bytes)) ?? refuseUnknown()
   const [usual] = form.platforms as [PlatformName]
-  const reader = own && os ? os : parseOs(usual, current[usual])
+  const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, current[usual])
   return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes, reader) }
 }
 

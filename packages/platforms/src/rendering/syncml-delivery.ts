@@ -36,14 +36,18 @@ export function readSyncMlBytes(bytes: Uint8Array, os: Os): ReadDelivery {
   return readSyncMl(textOf(bytes), os)
 }
 
-/** By its looks, whoever it is for. */
-export function isSyncMl(bytes: Uint8Array): boolean {
-  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes))
+/** By its looks, for Windows: no node of it asks for a certificate as the agent on Android is asked. */
+export function isWindowsSyncMl(bytes: Uint8Array): boolean {
+  return isSyncMl(bytes) && !isAndroidSyncMl(bytes)
 }
 
-/** By its looks, for the agent on Android: no other asks for a certificate there. */
+/** By its looks, for the agent on Android. */
 export function isAndroidSyncMl(bytes: Uint8Array): boolean {
   return isSyncMl(bytes) && /CertificateStore\/Enroll\//i.test(textOf(bytes))
+}
+
+function isSyncMl(bytes: Uint8Array): boolean {
+  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes))
 }
 
 function textOf(bytes: Uint8Array): string {
