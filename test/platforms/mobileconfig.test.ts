@@ -137,8 +137,8 @@ t.test('what the payload has no place for is told, with the fact', async (t) => 
   )
 })
 
-t.test('docs/renderings-apple.md: its table is what is rendered', async (t) => {
-  const page = readFileSync(join(folder, 'docs/renderings-apple.md'), 'utf8')
+t.test("docs/renderings.md: the table of Apple's systems is what is rendered", async (t) => {
+  const page = readFileSync(join(folder, 'docs/renderings.md'), 'utf8')
   const rows = [...page.matchAll(/^\| (root|SCEP|PFX) \| `(\w+)` \| ([^|]+) \| ([^|]+) \|$/gm)].map(
     (row) => row.slice(1) as [string, string, string, string],
   )

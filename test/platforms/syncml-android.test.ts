@@ -372,7 +372,7 @@ const demanding: Delivery = {
   ],
 }
 
-t.test('docs/renderings.md tells what each form carries', async (t) => {
+t.test('docs/renderings.md tells what SyncML carries', async (t) => {
   const page = readFileSync(join(folder, 'docs/renderings.md'), 'utf8')
   const systems = [parseOs('windows', '10'), os]
   const loses = (one: Delivery, on: typeof os, id: string, setting: string) =>
@@ -388,7 +388,7 @@ t.test('docs/renderings.md tells what each form carries', async (t) => {
     ),
   )
   t.strictSame(
-    page.split('\n').filter((line) => /^\| (root|SCEP|PFX) /.test(line)),
+    page.split('\n').filter((line) => /^\| (root|SCEP|PFX) `/.test(line)),
     rows,
   )
 })

@@ -34,7 +34,7 @@ Examples:
   $ certfleet enroll --url https://ndes.example.com/certsrv/mscep/mscep.dll --challenge-file challenge.txt --subject 'CN=laptop-1' \\
       --platform android --fact android.scep.message=corp --out laptop-1
   $ certfleet enroll --from laptop.mobileconfig --out laptop-1
-  $ certfleet enroll --from profiles.mobileconfig --profile wifi --url http://127.0.0.1:2016/scep --out laptop-1
+  $ certfleet enroll --from laptop.syncml.xml --profile wifi --url http://127.0.0.1:2016/scep --out laptop-1
 
 A file that --from names is enrolled from as its OS would: URL, subject, alternative names, key, challenge, thumbprint, roots and retries
 are taken from it, and what that OS would pass over is told. A thumbprint in it is a SHA-1, which is weak: --root and --ca-fingerprint win.
