@@ -90,7 +90,7 @@ const limits: readonly (readonly [what: string, text: string, expected: RegExp])
   [`${nodes} attributes with their element`, attributed(nodes), /^read$/],
   ['one more', attributed(nodes + 1), /over 50000 elements and attributes/],
   [`${characters} characters`, long(characters), /^read$/],
-  ['one more', long(characters + 1), /over 4194304 characters/],
+  ['one more', long(characters + 1), /over 524288 characters/],
 ]
 for (const [what, text, expected] of limits) t.test(`limits: ${what}`, async (t) => t.match(refused(text), expected))
 

@@ -21,10 +21,12 @@ import {
   verifyPkiRequest,
 } from '@certfleet/agent-core/scep/messages'
 import { verifyKeyAttestation } from '@certfleet/emulator/lab'
+import { parseOs, readDeliveryFile, readMobileconfig, readSyncMl, readXml } from '@certfleet/platforms'
 import t, { type Test } from 'tap'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { hostileBytes, hostileTexts } from './hostile-bytes.ts'
+import { hostileMarkup } from './hostile-markup.ts'
 
 const key = await testKey('device')
 const certificate = parseCertificate(await testCertificate({ subject: 'CN=dev', key }))
@@ -36,6 +38,8 @@ const tpm = modelledTpm({ clock, latency: noLatency, manufacturer })
 const { publicKey } = await tpm.generate({ algorithm: 'ec', curve: 'P-256' }, 'attested')
 const attestation = await tpm.attest('attested', nonce)
 const attestationCheck = { publicKey, nonce, manufacturerRoot: await manufacturer.root(), at: clock.now() }
+
+const markup = hostileMarkup(certificate.raw)
 
 const byteEntries: Record<string, (bytes: Uint8Array) => unknown> = {
   readDer,
@@ -63,6 +67,7 @@ const byteEntries: Record<string, (bytes: Uint8Array) => unknown> = {
     ),
   parsePolicy: (bytes) => parsePolicy(bytes),
   parseOcspRequest,
+  readDeliveryFile: (bytes) => readDeliveryFile(bytes),
   openPfx: (bytes) => openPfx(bytes, { password: 'guess', legacy: true }),
   verifyKeyAttestation: (bytes) =>
     verifyKeyAttestation({ publicArea: bytes, statement: bytes, signature: bytes, certificates: [bytes] }, attestationCheck),
@@ -77,6 +82,14 @@ const textEntries: Record<string, (text: string) => unknown> = {
   parseDistinguishedName,
   parseCapabilities,
   parsePolicy: (text) => parsePolicy(Buffer.from(text)),
+  readXml: (text) => readXml(text),
+  readMobileconfig: (text) => readMobileconfig(text),
+  readSyncMl: (text) => readSyncMl(text, parseOs('windows', '11')),
+  'readSyncMl for Android': (text) => readSyncMl(text, parseOs('android', '15')),
+}
+
+const markupEntries: Record<string, (text: string) => unknown> = {
+  readDeliveryFile: (text) => readDeliveryFile(Buffer.from(text)),
 }
 
 /** CPU time, which a busy machine does not stretch. */
@@ -112,5 +125,12 @@ for (const [entry, parse] of Object.entries(textEntries)) {
   t.test(`${entry} gives a value or an AgentError within ${limitMs} ms, whatever the text`, async (t) => {
     for (const [name, text] of hostileTexts) await judge(t, name, () => parse(text))
     t.pass(`${hostileTexts.length} inputs`)
+  })
+}
+
+for (const [entry, parse] of Object.entries(markupEntries)) {
+  t.test(`${entry} gives a value or an AgentError within ${limitMs} ms, whatever the markup`, async (t) => {
+    for (const [name, text] of markup) await judge(t, name, () => parse(text))
+    t.pass(`${markup.length} inputs`)
   })
 }

@@ -17,8 +17,8 @@ export interface XmlElement {
   readonly column: number
 }
 
-/** More is refused. A node is an element or an attribute. */
-export const xmlLimits = { characters: 4 * 1024 * 1024, nodes: 50_000, depth: 32 } as const
+/** More is refused. The characters are as many as the largest message that devices say they take; a node is an element or an attribute. */
+export const xmlLimits = { characters: 512 * 1024, nodes: 50_000, depth: 32 } as const
 
 /**
  * Reads an XML 1.0 document with namespaces. `ERR_PROFILE_INVALID`, with line and column and without the text, where it is not

@@ -4,9 +4,10 @@ import { profileErrors, refuse } from './problem.ts'
 
 export type { PlistValue } from 'plist'
 
-const maxBytes = 4 * 1024 * 1024
+const maxCharacters = 512 * 1024
 const maxDepth = 32
-const maxElements = 20_000
+/** Comments are among them: each costs as much. */
+const maxElements = 10_000
 
 const containers: ReadonlySet<string> = new Set(['plist', 'dict', 'array'])
 /** Of the text without the white space around it, and in data. No pattern can match in many ways: texts are long. */
@@ -27,11 +28,11 @@ const appleDoctype =
 
 /**
  * Reads a property list in XML. The library reads leniently, so a strict parser looks first: a DOCTYPE other than Apple's, an entity of the
- * document's own, CDATA, a processing instruction, an unknown element, a key twice, and more than 4 MiB, 32 levels or 20,000 elements are
+ * document's own, CDATA, a processing instruction, an unknown element, a key twice, and more than 512 Ki characters, 32 levels or 10,000 elements are
  * refused with `ERR_PROFILE_INVALID`.
  */
 export function readPropertyList(text: string): PlistValue {
-  if (text.length > maxBytes) malformed(`more than ${maxBytes} characters`)
+  if (text.length > maxCharacters) malformed(`more than ${maxCharacters} characters`)
   // The library tells of it on stderr.
   if (text.includes('\ufffd')) malformed('a replacement character (U+FFFD), which stands where something could not be decoded')
   assertStrict(text)
@@ -80,7 +81,9 @@ function assertStrict(text: string): void {
   })
   parser.on('processinginstruction', () => malformed('a processing instruction'))
   parser.on('cdata', () => malformed('a CDATA section'))
+  const count = () => (elements++ < maxElements ? undefined : malformed(`more than ${maxElements} elements`))
   parser.on('comment', () => {
+    count()
     const element = open.at(-1)
     if (element && isLeaf(element)) malformed('a comment inside a value')
   })
@@ -90,7 +93,7 @@ function assertStrict(text: string): void {
     else if (piece.trim() !== '') malformed('text outside a value')
   })
   parser.on('opentag', ({ name, attributes }) => {
-    if (++elements > maxElements) malformed(`more than ${maxElements} elements`)
+    count()
     if (open.length >= maxDepth) malformed(`more than ${maxDepth} levels`)
     if (Object.keys(attributes).some((attribute) => name !== 'plist' || attribute !== 'version')) malformed('an unknown attribute')
     enter(open.at(-1), name)
