@@ -9,6 +9,10 @@ const others: Readonly<Record<string, unknown>> = {
   'apple.scep.urls': 'in-order',
   'android.scep.renewal': 'RenewalReq',
   'android.scep.urls': 'in-order',
+  'android.scep.digest': 'profile',
+  'ios.scep.needs-digest': 'off',
+  'macos.scep.needs-digest': 'off',
+  'key-type.rsa': 'ec',
   'windows.scep.urls': 'first',
   'windows.passport.hash': 'sha512',
   'windows.passport.key-size': 4096,
@@ -35,7 +39,6 @@ export function otherValue(fact: Fact): unknown {
   if (typeof value === 'string') return `${value}-other`
   if (isTreatment(value)) return { ...value, treatment: value.treatment === 'honoured' ? 'ignored' : 'honoured' }
   if (isRemoval(value)) return { ...value, device: value.device === 'removed' ? 'stays' : 'removed' }
-  if (id.endsWith('applies')) return (value as readonly string[]).includes('pfx') ? ['scep'] : ['pfx']
   return 'off'
 }
 

@@ -51,7 +51,10 @@ export const unread: Readonly<Record<string, () => Broken>> = {
   'extended-key-usage.honoured': () => requesting({ extendedKeyUsages: [] }),
 }
 
-/** What is broken for checks that claim no fact, by check id. */
+/** Facts that no override reaches either, since the code has no other way: what is broken for the check that claims them shows them. */
+export const inCode: ReadonlySet<string> = new Set([])
+
+/** What is broken for checks that claim no fact, or one that is in code, by check id. */
 const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = [
   [
     /^trust\.root-not-assigned$/,
@@ -85,6 +88,7 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
     /^trust\.variable-unresolved$/,
     () => session(({ author }) => ({ author: async (profiles) => author?.({ ...profiles, subject: 'CN={{DeviceId}}' }) as never })),
   ],
+  [/^trust\.applies\.no-pfx$/, () => adapter(() => ({ inapplicable: () => undefined }))],
   [/^trust\.several-roots$/, () => told((policy) => ({ ...policy, trustedRoots: policy.trustedRoots.slice(0, 1) }))],
   [/^stores\.computer-root$/, () => adapter(() => ({ storeFor: () => 'user-intermediate' }))],
   [/^stores\..*\.ignored$/, () => adapter(() => ({ storeFor: () => 'user-intermediate' }))],

@@ -95,9 +95,9 @@ async function openSession(device: TargetDevice, setup: TargetSetup, store: LabS
 }
 
 /** The device's side of the lab's policy service. */
-async function registered({ id: deviceId, platform, osVersion }: TargetDevice, registrationToken: string, transport: Transport) {
+async function registered({ id: deviceId, ...device }: TargetDevice, registrationToken: string, transport: Transport) {
   const policyUrl = `${origin}/device/policy`
-  const { credential } = await registerDevice({ policyUrl, transport, registrationToken, deviceId, platform, osVersion })
+  const { credential } = await registerDevice({ policyUrl, transport, registrationToken, deviceId, ...device })
   const service = policyService({ policyUrl, credential, deviceId, transport, cache: memoryPolicyCache() })
   return {
     ...service,

@@ -1,12 +1,12 @@
 import { AssertionError } from 'node:assert'
 import { holds } from '../fact.ts'
 import { facts } from '../facts.ts'
-import type { Os, PlatformName } from '../os.ts'
+import type { Management, Os, PlatformName } from '../os.ts'
 import { parseOs } from '../os.ts'
 import type { CheckContext } from './context.ts'
 import type { Ability } from './target.ts'
 
-/** The systems that checks run on: the usual one of each platform, and others that differ from it. */
+/** The systems that checks run on: the usual one of each platform, and others that differ from it. Android is Samsung Knox where nothing is said. */
 export const systemsUnderTest = {
   ios: { platform: 'ios', osVersion: '17.4' },
   macos: { platform: 'macos', osVersion: '14.4' },
@@ -17,8 +17,14 @@ export const systemsUnderTest = {
   'ios-13': { platform: 'ios', osVersion: '13' },
   'macos-10.15': { platform: 'macos', osVersion: '10.15' },
   'android-11': { platform: 'android', osVersion: '11' },
-  'android-enterprise': { platform: 'android', osVersion: '13' },
-} as const satisfies Record<string, { readonly platform: PlatformName; readonly osVersion: string }>
+  'android-enterprise': { platform: 'android', osVersion: '13', management: 'workProfile' },
+  'android-owner': { platform: 'android', osVersion: '13', management: 'deviceOwner' },
+  'android-aosp': { platform: 'android', osVersion: '13', management: 'aosp' },
+  'android-administrator': { platform: 'android', osVersion: '11', management: 'deviceAdministrator' },
+  'android-10-administrator': { platform: 'android', osVersion: '10', management: 'deviceAdministrator' },
+  'ios-unmanaged': { platform: 'ios', osVersion: '17.4', management: 'unmanaged' },
+  'ios-10-unmanaged': { platform: 'ios', osVersion: '10.2', management: 'unmanaged' },
+} as const satisfies Record<string, { readonly platform: PlatformName; readonly osVersion: string; readonly management?: Management }>
 
 export type SystemUnderTest = keyof typeof systemsUnderTest
 
@@ -33,7 +39,7 @@ export interface Check {
   readonly expect: string
   /** Source keys and rows, as in facts. */
   readonly source: string
-  /** Ids of the facts that it shows, each on the systems that the fact holds for. */
+  /** Ids of the facts that it shows, each on the systems that the fact holds for; those about the service on all. */
   readonly facts?: readonly string[]
   /** What sessions of the target must have. */
   readonly needs?: readonly Ability[]
@@ -64,9 +70,9 @@ export function onEachSystem(checks: readonly Check[]): readonly CheckOnSystem[]
 }
 
 function onSystem(check: Check, system: SystemUnderTest): CheckOnSystem {
-  const { platform, osVersion } = systemsUnderTest[system]
-  const os = parseOs(platform, osVersion)
-  const shown = (check.facts ?? []).filter((id) => facts.some((fact) => fact.id === id && holds(fact, os)))
+  const { platform, osVersion, management } = { management: undefined, ...systemsUnderTest[system] }
+  const os = parseOs(platform, osVersion, undefined, management)
+  const shown = (check.facts ?? []).filter((id) => isAbout(id, os))
   const notHere = check.notOn?.[system]
   return {
     id: system === platform ? check.id : `${check.id}@${system}`,
@@ -77,6 +83,11 @@ function onSystem(check: Check, system: SystemUnderTest): CheckOnSystem {
     source: [check.source, ...shown].join('; '),
     ...(notHere !== undefined && { notHere }),
   }
+}
+
+function isAbout(id: string, os: Os): boolean {
+  const fact = facts.find((candidate) => candidate.id === id)
+  return fact !== undefined && (fact.platforms.includes('service') || holds(fact, os))
 }
 
 /** Rejects the check unless both are the same as JSON. */

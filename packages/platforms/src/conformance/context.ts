@@ -7,7 +7,9 @@ import type {
   PlatformAdapter,
   Transport,
 } from '@certfleet/agent-core'
+import type { UserConsent } from '../consent.ts'
 import type { Os } from '../os.ts'
+import type { Retries } from '../rendering/delivery.ts'
 import type { ConformanceDevice } from './device.ts'
 import type { TargetSession, TargetSetup } from './target.ts'
 
@@ -31,6 +33,12 @@ export interface DeviceWishes {
   readonly allowHttp?: boolean
   /** Default: always the least. */
   readonly jitter?: Jitter
+  /** As of the platform's bindings. */
+  readonly userConsent?: UserConsent
+  /** As of the platform's bindings. */
+  readonly fullDiskEncryption?: { hasPin(): Promise<boolean> }
+  /** What the delivery says of pending requests. Default: nothing, so that the OS's own defaults count. */
+  readonly retries?: Partial<Retries>
 }
 
 /** Keys for one device. */

@@ -20,6 +20,7 @@ import {
 } from '@certfleet/agent-core'
 import { platformAdapter } from '../adapter.ts'
 import type { Os } from '../os.ts'
+import { pendingScheduleOf } from '../retries.ts'
 import type { DeviceWishes, MakeKeys, Sabotage } from './context.ts'
 import type { TargetSession } from './target.ts'
 
@@ -66,7 +67,7 @@ export interface DeviceParts {
 const noJitter: Jitter = { between: (minMs) => minMs }
 
 export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DeviceParts): ConformanceDevice {
-  const { keyStorage = ['software'], jitter = noJitter } = wishes
+  const { keyStorage = ['software'], jitter = noJitter, userConsent, fullDiskEncryption, allowHttp } = wishes
   const challenge = sabotage.goodChallenge ? undefined : wishes.challenge
   const keys = keyStorage.map((protection) => ({ ...makeKeys(), protection, name: `modelled ${protection}` }))
   const exchanges: Exchange[] = []
@@ -75,8 +76,9 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
   const stores = memoryStores()
   const identities = memoryIdentities()
   let isLocked = false
-  const genuine = platformAdapter(os.platform, {
+  const bound = platformAdapter(os.platform, {
     osVersion: versionText(os),
+    management: os.management,
     keyStorageProviders: keys,
     certificateStores: stores,
     identities,
@@ -85,8 +87,11 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
     jitter,
     isLocked: async () => isLocked,
     ...(os.overrides && { overrides: os.overrides }),
-    ...(wishes.allowHttp !== undefined && { allowHttp: wishes.allowHttp }),
+    ...(allowHttp !== undefined && { allowHttp }),
+    ...(userConsent && { userConsent }),
+    ...(fullDiskEncryption && { fullDiskEncryption }),
   })
+  const genuine = wishes.retries ? { ...bound, pendingSchedule: pendingScheduleOf(os, wishes.retries) } : bound
   const adapter = sabotage.adapter?.(genuine, transport) ?? genuine
   const state = memoryState()
   let challengesAsked = 0

@@ -72,7 +72,8 @@ function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: 
       const { setup = {} } = wishes
       const reason = unsettable(setup, target)
       if (reason !== undefined) throw new Skipped(reason)
-      const device = { id: `device-${sessions.length + 1}`, platform: os.platform, osVersion: versionText(os) }
+      const { platform, management } = os
+      const device = { id: `device-${sessions.length + 1}`, platform, osVersion: versionText(os), management }
       const session = await target.open(device, setup)
       sessions.push(session)
       return bootDevice({ os, session, makeKeys, wishes, sabotage })

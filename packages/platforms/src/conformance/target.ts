@@ -1,5 +1,5 @@
 import type { ChallengeSource, Clock, Instant, PfxSource, PolicyDocument, Reporter, Transport } from '@certfleet/agent-core'
-import type { PlatformName } from '../os.ts'
+import type { Management, PlatformName } from '../os.ts'
 
 /** A SCEP server with what stands around it, as checks meet it: the lab, or somebody else's. */
 export interface ConformanceTarget {
@@ -18,6 +18,7 @@ export interface TargetDevice {
   readonly id: string
   readonly platform: PlatformName
   readonly osVersion: string
+  readonly management: Management
 }
 
 /** What a check wants of the server. Each is absent where the check does not care. */

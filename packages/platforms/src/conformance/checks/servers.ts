@@ -31,9 +31,27 @@ async function withThreeUrls(context: Parameters<Check['run']>[0]) {
   return { state, hosts, own: new URL(device.session.scepUrl).host }
 }
 
-const strongAlone = (id: string, given: string, capabilities: string, status = 200): Check => ({
+const strongAlone = (id: string, given: string, capabilities: string, status = 200): readonly Check[] => [
+  goesOn(id, given, capabilities, status),
+  insufficient(id, given, capabilities, status),
+]
+
+const insufficient = (id: string, given: string, capabilities: string, status: number): Check => ({
   id,
-  on: usual,
+  on: ['ios', 'macos'],
+  given,
+  expect: 'the profile fails: the capabilities of the CA are insufficient; no request is sent',
+  source: 'MICROMDM scep#23; A-ERR MCSCEPErrorDomain 22006',
+  facts: ['ios.scep.needs-digest', 'macos.scep.needs-digest'],
+  async run(context) {
+    const device = await refused(context, 'ERR_ALGORITHM_REFUSED', { between: withCapabilities(capabilities, status) })
+    holdsTrue(!operations(device).includes('PKIOperation'), 'a request was sent')
+  },
+})
+
+const goesOn = (id: string, given: string, capabilities: string, status: number): Check => ({
+  id,
+  on: ['android', 'windows'],
   given,
   expect: 'the device goes on with AES and SHA-256, and never falls back to DES or MD5',
   source: 'RFC8894 2.9, 3.5.2; J Capabilities does fall back',
@@ -132,9 +150,9 @@ export const serverChecks: readonly Check[] = [
       same([isFor(recipient), isFor(ca)], [true, false], 'encrypted to RA and CA')
     },
   },
-  strongAlone('servers.capabilities.missing', 'a server that answers GetCACaps with 404', 'not found', 404),
-  strongAlone('servers.capabilities.page', 'a server that answers GetCACaps with an HTML page', '<html><body>NDES</body></html>'),
-  strongAlone('servers.capabilities.des-md5', 'a server that lists nothing but words for DES and MD5', 'DES\nMD5\nPOSTPKIOperation\n'),
+  ...strongAlone('servers.capabilities.missing', 'a server that answers GetCACaps with 404', 'not found', 404),
+  ...strongAlone('servers.capabilities.page', 'a server that answers GetCACaps with an HTML page', '<html><body>NDES</body></html>'),
+  ...strongAlone('servers.capabilities.des-md5', 'a server that lists nothing but words for DES and MD5', 'DES\nMD5\nPOSTPKIOperation\n'),
   {
     id: 'servers.capabilities.sha1-alone',
     on: usual,

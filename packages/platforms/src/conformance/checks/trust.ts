@@ -2,7 +2,7 @@ import type { Principal } from '@certfleet/agent-core'
 import { appliesTo } from '../../applicability.ts'
 import { type Check, holdsTrue, same } from '../check.ts'
 import { versionText } from '../device.ts'
-import { assigned, enrolled, policyWith, refused, scepProfile, statusOf } from '../documents.ts'
+import { assigned, enrolled, pfxProfile, policyWith, refused, rootProfile, scepProfile, statusOf } from '../documents.ts'
 import { operations } from '../wire.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
@@ -162,9 +162,12 @@ export const trustChecks: readonly Check[] = [
     given: 'a PFX profile below Windows 10',
     expect: 'it is not applicable',
     source: 'SEED S4',
-    facts: ['windows.applies', 'windows-phone.applies'],
-    async run({ os }) {
-      same(appliesTo('pfx', os.platform, versionText(os), os.overrides), false, 'a PFX profile applies')
+    async run(context) {
+      const device = await context.device()
+      await device.assign(policyWith({ trustedRoots: [rootProfile(device.session)], pfxProfiles: [pfxProfile()] }))
+      const { notApplicable = [], profiles } = await device.checkIn()
+      const told = notApplicable.map(({ id, factId }) => [id, factId])
+      same([told, profiles.length], [[['mail', 'windows.pfx-applies']], 0], 'what is not applicable, and what has a state')
     },
   },
 ]

@@ -183,7 +183,7 @@ export const wireChecks: readonly Check[] = [
   method('wire.pki-operation.get', 'AES\nSHA-256\n', 'GET'),
   {
     id: 'wire.hash.profile',
-    on: ['android', 'windows'],
+    on: ['windows'],
     given: 'a profile that asks for SHA-256, and a server that offers SHA-512 too',
     expect: 'the request is signed over SHA-256',
     source: 'SEED S38',
@@ -193,6 +193,22 @@ export const wireChecks: readonly Check[] = [
       same(
         pkiMessages(device).map(({ hash }) => hash),
         ['sha256'],
+        'digests',
+      )
+    },
+  },
+  {
+    id: 'wire.hash.strongest',
+    on: ['android'],
+    given: 'a profile that asks for SHA-256, and a server that offers SHA-512 too',
+    expect: 'the message is signed over SHA-512: what the profile asks for is for the CSR',
+    source: 'J Client',
+    facts: ['android.scep.digest'],
+    async run(context) {
+      const { device } = await enrolled(context, { scep: { hash: 'sha256' } })
+      same(
+        pkiMessages(device).map(({ hash }) => hash),
+        ['sha512'],
         'digests',
       )
     },
