@@ -80,6 +80,7 @@ export function describe(answer: Answer): string {
 }
 
 export const isSuccess = (answer: Answer): answer is Reply => answer.kind === 'reply' && answer.status === 'SUCCESS'
+export const isPending = (answer: Answer): boolean => answer.kind === 'reply' && answer.status === 'PENDING'
 export const isFailure = (answer: Answer): answer is Reply => answer.kind === 'reply' && answer.status === 'FAILURE'
 
 /** NDES encloses no certificate in a failure; a signer that nobody has shown before had better be enclosed. */

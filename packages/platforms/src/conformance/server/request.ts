@@ -77,7 +77,7 @@ export async function exchanged(
   { message, senderNonce }: { message: Uint8Array; senderNonce: Uint8Array },
   method?: HttpRequest['method'],
 ): Promise<Exchange> {
-  const { ca } = await session.authorities()
+  const { ca } = await orSkipped(session.authorities)
   const response = await sendMessage(session, message, method)
   const known = [...ca.authorities, ...ca.signers, ca.recipient]
   const answer = await readAnswer(response, { known, recipient: wanted.signer })
@@ -95,7 +95,7 @@ export async function requested(session: ServerSession, wish: Wish, method?: Htt
 /** By POST where the server says so, or by the method that is asked for. */
 export async function sendMessage(session: ServerSession, message: Uint8Array, method?: HttpRequest['method']): Promise<HttpResponse> {
   const { target, habits, signal } = session
-  const by = method ?? ((await session.algorithms()).post ? 'POST' : 'GET')
+  const by = method ?? ((await orSkipped(session.algorithms)).post ? 'POST' : 'GET')
   const headers = { 'user-agent': habits.userAgent }
   const url = `${target.url}?operation=PKIOperation`
   if (by === 'POST') {
@@ -150,7 +150,7 @@ export function leafOf(certificates: readonly Certificate[], { publicKey }: KeyH
 }
 
 async function polled(session: ServerSession, wanted: Wanted): Promise<Exchange> {
-  const { ca } = (await session.authorities()).ca
+  const { ca } = await trustedAuthorities(session)
   const content = issuerAndSubject(ca.subject, nameDer(wanted.subject))
   return exchanged(session, wanted, await sealed(session, wanted, { messageType: 'CertPoll', content }))
 }

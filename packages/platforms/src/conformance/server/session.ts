@@ -130,8 +130,10 @@ export async function pathTo(session: ServerSession, leaf: Certificate): Promise
   return verifyPath({ leaf, intermediates: authorities, roots: [await session.anchor()], at: clock.now(), legacySha1 })
 }
 
-/** A good challenge that has been shown to nobody, or, where there is but one, that one. None: the check is skipped. */
-export async function goodChallenge({ target, memory }: ServerSession): Promise<string> {
+/** A good challenge that has been shown to nobody, or, where there is but one, that one. None, or no CA to show it to: the check is skipped. */
+export async function goodChallenge(session: ServerSession): Promise<string> {
+  const { target, memory } = session
+  await trustedAuthorities(session)
   if (target.challenges === undefined) throw new Skipped('no challenge was given')
   if (memory.isSpent) throw new Skipped('the challenge that was given is good once, and was used: give one for each request')
   const challenge = await target.challenges.next()
@@ -141,6 +143,7 @@ export async function goodChallenge({ target, memory }: ServerSession): Promise<
 
 /** A good challenge for a request that is to be refused whatever its challenge; `keepSpare` puts it back if it was. */
 export async function challengeToRefuse(session: ServerSession): Promise<string> {
+  await trustedAuthorities(session)
   const challenge = session.memory.spare ?? (await goodChallenge(session))
   delete session.memory.spare
   return challenge

@@ -9,7 +9,15 @@ import { everywhere, type ServerCheck } from '../check.ts'
 import { desEnvelope, md5Signed, requestAttributes } from '../forged.ts'
 import { type Answer, describe, isFailure, isSuccess } from '../reply.ts'
 import { exchanged, sealed, type Wanted, want } from '../request.ts'
-import { challengeToRefuse, keepSpare, protocolOptions, type ServerSession, wrongChallenge } from '../session.ts'
+import {
+  challengeToRefuse,
+  keepSpare,
+  orSkipped,
+  protocolOptions,
+  type ServerSession,
+  trustedAuthorities,
+  wrongChallenge,
+} from '../session.ts'
 
 const generatePair = promisify(generateKeyPair)
 
@@ -99,9 +107,9 @@ interface Way {
 const inDes: Way = {
   async seal({ csr, signer, transactionId }, session) {
     const senderNonce = randomBytes(16)
-    const content = desEnvelope(csr, (await session.authorities()).ca.recipient)
+    const content = desEnvelope(csr, (await trustedAuthorities(session)).recipient)
     const attributes = requestAttributes(transactionId, senderNonce)
-    const { hash } = await session.algorithms()
+    const { hash } = await orSkipped(session.algorithms)
     return { message: await buildSignedData({ content, signer, hash, attributes, certificates: [signer.certificate.raw] }), senderNonce }
   },
 }
@@ -113,8 +121,8 @@ async function overMd5(): Promise<Way> {
     wish: { key: softwareKeyHandle(privateKey, 'md5') },
     async seal({ csr, signer, transactionId }, session) {
       const senderNonce = randomBytes(16)
-      const { cipher } = await session.algorithms()
-      const content = buildEnvelopedData({ content: csr, recipient: (await session.authorities()).ca.recipient, cipher })
+      const { cipher } = await orSkipped(session.algorithms)
+      const content = buildEnvelopedData({ content: csr, recipient: (await trustedAuthorities(session)).recipient, cipher })
       const attributes = requestAttributes(transactionId, senderNonce)
       return { message: md5Signed({ content, attributes, certificate: signer.certificate, privateKey }), senderNonce }
     },

@@ -1,7 +1,7 @@
 import { holdsTrue } from '../../check.ts'
 import { Skipped } from '../../context.ts'
 import { everywhere, type ServerCheck } from '../check.ts'
-import { type Answer, describe, isFailure, isSuccess } from '../reply.ts'
+import { type Answer, describe, isFailure, isPending, isSuccess } from '../reply.ts'
 import { enrolled, requested } from '../request.ts'
 import { wrongChallenge } from '../session.ts'
 
@@ -51,6 +51,7 @@ export const challengeChecks: readonly ServerCheck[] = [
 
 /** A CertRep that says no: an HTTP error leaves a device to try the same again and again. */
 export function assertRefused(answer: Answer, what: string): void {
+  if (isPending(answer)) throw new Skipped(`the CA leaves ${what} to a person, who has to refuse it`)
   holdsTrue(!isSuccess(answer), `a certificate was issued to ${what}`)
   holdsTrue(isFailure(answer), `${what} is answered with ${describe(answer)}, expected a CertRep with FAILURE`)
 }
