@@ -126,6 +126,13 @@ export const answerMutants: readonly Mutant[] = [
   },
   { name: 'a server that decides later', lab: { approve: pendingTwice() }, fails: [], passes: 'pending' },
   {
+    name: 'PENDING of another transaction',
+    lab: { approve: pendingTwice() },
+    breaks: onMessage('PKCSReq', '3', (asked) => resigned(asked, { attributes: { [Oid.transactionId]: printableString('ANOTHER') } })),
+    fails: ['pending'],
+    reason: /another transactionID/,
+  },
+  {
     name: 'a server that forgets what is pending',
     lab: { approve: () => 'pending' },
     breaks: onMessage('CertPoll', '3', (asked) => resigned(asked, { attributes: failing('4') })),

@@ -58,8 +58,13 @@ export const enrolmentChecks: readonly ServerCheck[] = [
     expect: 'CertPoll by the same signer and transactionID is answered PENDING until the decision',
     source: 'RFC8894 3.3.3, 4.4; A-SEC SecSCEP; W-CE get_TransactionId',
     async run(session) {
-      const { answer, before } = await orSkipped(() => firstEnrolment(session))
+      const { answer, before, wanted } = await orSkipped(() => firstEnrolment(session))
       if (before.length === 0) throw new Skipped('the server decided at once')
+      const isOurs = (one: Answer) => one.kind !== 'reply' || one.transactionId === wanted.transactionId
+      holdsTrue(
+        before.every((one) => isOurs(one.answer)) && isOurs(answer),
+        'an answer of PENDING or to CertPoll has another transactionID',
+      )
       holdsTrue(answer.kind === 'reply' && answer.status !== undefined, `a CertPoll was answered with ${describe(answer)}`)
       holdsTrue(
         answer.failInfo !== 'badCertId',
