@@ -3,6 +3,7 @@ import { explicit, integer, nullValue, octetString, oid, sequence, time } from '
 import { type Certificate, createCsr } from '@certfleet/agent-core/pki'
 import { issuerAndSubject, transactionIdFor } from '@certfleet/agent-core/scep/messages'
 import type { ScepAttributes } from '#agent-core/scep/attributes.ts'
+import { deliverySamples } from './delivery-samples.ts'
 import { bodyOf, envelope, signedAttributes, signedBody, signedData } from './messages.ts'
 import { pfxSamples } from './pfx-samples.ts'
 import { Random, seedOf } from './random.ts'
@@ -24,6 +25,7 @@ export type SampleKind =
   | 'distinguishedName'
   | 'capabilities'
   | 'policy'
+  | 'delivery'
 
 /** A part of a message that is changed before it is signed or encrypted, and the way back to the whole message. */
 export interface Layer {
@@ -87,6 +89,7 @@ export async function ownSamples(world: World): Promise<readonly Sample[]> {
     { name: 'name', kind: 'name', bytes: root.certificate.subject, layers: [] },
     ...(await pfxSamples(world)),
     ...textSamples(root.certificate.raw),
+    ...deliverySamples(world),
   ]
 }
 

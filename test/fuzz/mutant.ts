@@ -1,6 +1,7 @@
 import type { Layer, Sample } from './corpus.ts'
 import { mutateBytes } from './mutate-bytes.ts'
 import { mutateJson } from './mutate-json.ts'
+import { mutateMarkup } from './mutate-markup.ts'
 import { mutateTree } from './mutate-tree.ts'
 import { Random, type Seed } from './random.ts'
 
@@ -35,5 +36,6 @@ function changedWhole({ kind, bytes }: Sample, donor: Uint8Array, random: Random
 
 /** Octets once in `n` times, otherwise the values that they stand for. */
 function changed(bytes: Uint8Array, donor: Uint8Array, random: Random, n: number): Uint8Array {
+  if (bytes[0] === '<'.charCodeAt(0)) return random.oneIn(n + 2) ? mutateBytes(bytes, random) : mutateMarkup(bytes, random)
   return random.oneIn(n) ? mutateBytes(bytes, random) : mutateTree(bytes, donor, random)
 }

@@ -24,6 +24,7 @@ import {
 import { publicKeyOf } from '#agent-core/pki/certificate.ts'
 import { verifySignature } from '#agent-core/pki/path/signature.ts'
 import { answeredTransaction, requestNonce, type Sample, type SampleKind } from './corpus.ts'
+import { delivery } from './delivery-target.ts'
 import { pfx } from './pfx-target.ts'
 import type { Probe } from './probe.ts'
 import type { Random } from './random.ts'
@@ -67,6 +68,7 @@ export class Targets {
       distinguishedName,
       capabilities,
       policy,
+      delivery,
     }
   }
 

@@ -9,7 +9,7 @@ interface TextTrial {
 }
 
 /** Kinds that are text, or too small to have an outer shape of their own. */
-export const outerless = { distinguishedName: true, capabilities: true, policy: true } as const
+export const outerless = { distinguishedName: true, capabilities: true, policy: true, delivery: true } as const
 
 export function name({ mutant, probe }: TextTrial): void {
   const rdns = probe.call('decodeName', () => decodeName(mutant))

@@ -512,6 +512,8 @@ t.test('XML that is no property list of Apple is refused before the library sees
     ['a character that was lost', oneScep('').replace('a.example', '\ufffd'), /U\+FFFD/],
     ['cut short', good.slice(0, -4), /well-formed/],
     ['no text at all', '', /well-formed/],
+    ['a DOCTYPE without a space', `${apple.replace(' plist', 'plist')}${good}`, /DOCTYPE/],
+    ['a DOCTYPE with another space', `${apple.replace(' plist', '\u00a0plist')}${good}`, /DOCTYPE/],
     ['too many levels', deep(32), /32 levels/],
     ['too many elements', `<plist><array>${'<true/>'.repeat(10_000)}</array></plist>`, /10000 elements/],
     ['too many comments', `<plist>${'<!---->'.repeat(10_001)}<true/></plist>`, /10000 elements/],

@@ -24,7 +24,7 @@ const leaves: Readonly<Record<string, RegExp>> = {
 
 /** Apple's own, without an internal subset. */
 const appleDoctype =
-  /^\s*plist\s+PUBLIC\s+(["'])-\/\/Apple(?: Computer)?\/\/DTD PLIST 1\.0\/\/EN\1\s+(["'])https?:\/\/www\.apple\.com\/DTDs\/PropertyList-1\.0\.dtd\2\s*$/
+  /^[\t\n\r ]+plist[\t\n\r ]+PUBLIC[\t\n\r ]+(["'])-\/\/Apple(?: Computer)?\/\/DTD PLIST 1\.0\/\/EN\1[\t\n\r ]+(["'])https?:\/\/www\.apple\.com\/DTDs\/PropertyList-1\.0\.dtd\2[\t\n\r ]*$/
 
 /**
  * Reads a property list in XML. The library reads leniently, so a strict parser looks first: a DOCTYPE other than Apple's, an entity of the
