@@ -11,7 +11,6 @@ import {
 } from '@certfleet/agent-core'
 import { buildCertificatesOnly } from '@certfleet/agent-core/cms'
 import { buildPkiRequest, buildRequestSigner, parseCaCertificates, transactionIdFor } from '@certfleet/agent-core/scep/messages'
-import type { PlatformName } from '@certfleet/platforms'
 import type { ConformanceTarget, Sabotage, TargetDevice, TargetSession, TargetSetup } from '@certfleet/platforms/conformance'
 
 /** A part that is broken on purpose: of the device, or of the target. */
@@ -35,7 +34,7 @@ export const without = (...keys: (keyof TargetSetup)[]): Broken =>
   ])
 
 export const setUp = (own: TargetSetup): Broken => opening((device, setup) => [device, { ...setup, ...own }])
-export const registeredAs = (platform: PlatformName): Broken => opening((device, setup) => [{ ...device, platform }, setup])
+export const registeredAs = (own: Partial<TargetDevice>): Broken => opening((device, setup) => [{ ...device, ...own }, setup])
 
 export const session = (change: (session: TargetSession) => Partial<TargetSession>): Broken => ({
   target: (target) => ({

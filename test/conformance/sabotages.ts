@@ -33,8 +33,8 @@ import {
 
 /** What is broken for the facts that no override reaches, by fact id. */
 export const unread: Readonly<Record<string, () => Broken>> = {
-  'validity.apple-template': () => registeredAs('windows'),
-  'validity.requested': () => registeredAs('ios'),
+  'validity.apple-template': () => registeredAs({ platform: 'windows' }),
+  'validity.requested': () => registeredAs({ platform: 'ios' }),
   'apple.scep.pki-operation': () => otherMethod,
   'apple.scep.transaction-id': () => lowerCase,
   'android.scep.transaction-id': () => lowerCase,
@@ -43,6 +43,8 @@ export const unread: Readonly<Record<string, () => Broken>> = {
   'removal.pkcs-edited': () => samePfx,
   'removal.imported-edited': () => samePfx,
   'windows.pfx.delete': () => removesNothing,
+  'android.removal.owner': () => registeredAs({ management: 'knox' }),
+  'ndes.key-length': () => without('leastKeyBits'),
   'windows.pfx.replace': () => samePfx,
   'extended-key-usage.apple-ignored': firstRequest,
   'removal.root-edited': () => oneRoot,
@@ -52,7 +54,12 @@ export const unread: Readonly<Record<string, () => Broken>> = {
 }
 
 /** Facts that no override reaches either, since the code has no other way: what is broken for the check that claims them shows them. */
-export const inCode: ReadonlySet<string> = new Set([])
+export const inCode: ReadonlySet<string> = new Set([
+  'apple.status.answer',
+  'windows.status.values',
+  'windows.status.pfx',
+  'windows.status.thumbprint',
+])
 
 /** What is broken for checks that claim no fact, or one that is in code, by check id. */
 const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = [
@@ -120,6 +127,7 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
   [/^refusals\.subject-altered/, () => requesting({ subject: 'CN=device-1,O=Example' })],
   [/^refusals\.not-asked-again/, notAtFirst],
   [/^pending\.messages/, () => adapter(({ pendingSchedule }) => ({ pendingSchedule: { ...pendingSchedule, polls: 1 } }))],
+  [/^status\./, () => adapter(() => ({ shownOf: () => ({ Status: 32, CertThumbprint: 'A'.repeat(40) }) }))],
   [/^edits\..*\.nothing/, restless],
   [/^edits\./, firstRequest],
   [/^renewal\.threshold$/, () => threshold(30)],

@@ -22,32 +22,32 @@ export function settingsFor(setup: TargetSetup): Partial<LabOptions> {
 }
 
 /** Lets NDES use the templates. */
-export async function setRegistryFor({ templatesByKeyUsage, proofOfOrigin }: TargetSetup, { ndes }: Lab): Promise<void> {
-  if (!templatesByKeyUsage && !proofOfOrigin) return
-  const [SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate] = templatesByKeyUsage ? byKeyUsage : [origin, origin, origin]
+export async function setRegistryFor(setup: TargetSetup, { ndes }: Lab): Promise<void> {
+  if (!setup.templatesByKeyUsage && !isOwn(setup)) return
+  const [SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate] = setup.templatesByKeyUsage ? byKeyUsage : [own, own, own]
   await ndes.setRegistry({ SignatureTemplate, EncryptionTemplate, GeneralPurposeTemplate })
   await ndes.restartIis()
 }
 
 const byKeyUsage = ['Signature', 'Encryption', 'GeneralPurpose'] as const
-const origin = 'ProofOfOrigin'
+const own = 'Own'
 
-function templatesOf({
-  templatesByKeyUsage,
-  proofOfOrigin,
-  templateDays = defaultTemplateDays,
-}: TargetSetup): readonly CertificateTemplate[] {
+/** One template for all, which is not the built-in one. */
+const isOwn = ({ proofOfOrigin, leastKeyBits }: TargetSetup): boolean => proofOfOrigin === true || leastKeyBits !== undefined
+
+function templatesOf(setup: TargetSetup): readonly CertificateTemplate[] {
+  const { templatesByKeyUsage, proofOfOrigin = false, leastKeyBits = 1024, templateDays = defaultTemplateDays } = setup
   const named = (name: string): CertificateTemplate => ({
     name,
     displayName: name,
     subject: 'supplied-in-request',
-    signatureIsProofOfOrigin: name === origin,
+    signatureIsProofOfOrigin: name === own && proofOfOrigin,
     validityMs: templateDays * dayMs,
     renewalPeriodMs: 0,
-    minKeyBits: 1024,
+    minKeyBits: leastKeyBits,
     enrollAccounts: ['ndes'],
   })
-  return [...(templatesByKeyUsage ? byKeyUsage : []), ...(proofOfOrigin ? [origin] : [])].map(named)
+  return [...(templatesByKeyUsage ? byKeyUsage : []), ...(isOwn(setup) ? [own] : [])].map(named)
 }
 
 /**

@@ -34,6 +34,7 @@ export function labTarget(keys: Pick<SharedKeys, 'drawKey'>): ConformanceTarget 
       'attributeEndDate',
       'proofOfOrigin',
       'templatesByKeyUsage',
+      'leastKeyBits',
       'pendingAnswers',
       'ndesFailures',
       'refusing',

@@ -26,14 +26,15 @@ export function pfxFrom(
   clock: Clock,
   keys: Pick<SharedKeys, 'drawKey'>,
 ): PfxSource {
-  const { certificates: count = 1, algorithms = 'modern' } = setup
+  const { certificates: count = 1, algorithms = 'modern', password: told } = setup
   return {
     async pfxFor() {
       const privateKey = await keys.drawKey(2048)
       const leaf = await certificateFor(softwareKeyHandle(privateKey, 'pfx').publicKey, authority, clock)
       const password = randomBytes(16).toString('hex')
       const certificates = [leaf, authority.root.certificate].slice(0, count)
-      return { password, pfx: await buildPfx({ privateKey, certificates, password, algorithms, iterations }) }
+      const pfx = await buildPfx({ privateKey, certificates, password, algorithms, iterations })
+      return { password: told ?? password, pfx }
     },
   }
 }

@@ -15,6 +15,7 @@ const inWords: Readonly<Record<Ability | keyof TargetSetup, string>> = {
   attributeEndDate: 'EDITF_ATTRIBUTEENDDATE cannot be set there',
   proofOfOrigin: '"signature is proof of origin" cannot be set there',
   templatesByKeyUsage: 'its templates cannot be set',
+  leastKeyBits: 'its templates cannot be set',
   pendingAnswers: 'it cannot be made to answer PENDING',
   ndesFailures: 'it cannot be made to write failures as NDES does',
   refusing: 'the service behind it cannot be made to fail',

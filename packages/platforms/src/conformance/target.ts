@@ -31,6 +31,8 @@ export interface TargetSetup {
   readonly proofOfOrigin?: boolean
   /** A template for each key usage, called `Signature`, `Encryption` and `GeneralPurpose` (S36). */
   readonly templatesByKeyUsage?: boolean
+  /** The template wants keys of so many bits. */
+  readonly leastKeyBits?: 2048
   /** How often the CA answers PENDING before it issues. */
   readonly pendingAnswers?: number
   /** Failures are written as NDES writes them. */
@@ -42,8 +44,8 @@ export interface TargetSetup {
   readonly refusing?: 'challenge' | 'validation' | 'notification' | 'sign-in'
   /** Another CA than that of sessions without it. */
   readonly otherAuthority?: boolean
-  /** How the service makes the files for PFX profiles. Default: in modern algorithms, with the certificate of the key alone. */
-  readonly pfx?: { readonly algorithms?: 'modern' | 'legacy'; readonly certificates?: 1 | 2 }
+  /** How the service makes the files for PFX profiles. Default: in modern algorithms, with the certificate of the key alone, and the right password. */
+  readonly pfx?: { readonly algorithms?: 'modern' | 'legacy'; readonly certificates?: 1 | 2; readonly password?: 'wrong' }
 }
 
 /** What a session may have beside what every session has. */

@@ -1,6 +1,7 @@
 import type { Check } from '../check.ts'
 import { editChecks } from './edits.ts'
 import { keyChecks } from './keys.ts'
+import { managementChecks } from './management.ts'
 import { matrixChecks, subjectChecks } from './matrix.ts'
 import { pendingChecks } from './pending.ts'
 import { pfxChecks } from './pfx.ts'
@@ -8,6 +9,7 @@ import { refusalChecks } from './refusals.ts'
 import { removalChecks } from './removal.ts'
 import { renewalChecks } from './renewal.ts'
 import { serverChecks } from './servers.ts'
+import { statusChecks } from './status.ts'
 import { storeChecks } from './stores.ts'
 import { trustChecks } from './trust.ts'
 import { validityChecks } from './validity.ts'
@@ -17,6 +19,7 @@ import { wireChecks } from './wire.ts'
 export const checks: readonly Check[] = [
   ...trustChecks,
   ...storeChecks,
+  ...managementChecks,
   ...keyChecks,
   ...subjectChecks,
   ...validityChecks,
@@ -25,6 +28,7 @@ export const checks: readonly Check[] = [
   ...refusalChecks,
   ...pendingChecks,
   ...renewalChecks,
+  ...statusChecks,
   ...editChecks,
   ...removalChecks,
   ...pfxChecks,

@@ -1,13 +1,12 @@
 import type { Departure } from '@certfleet/agent-core'
-import { type Check, same } from '../check.ts'
+import { type Check, type SystemUnderTest, same } from '../check.ts'
 import { enrolled, policyWith } from '../documents.ts'
 
-type System = 'ios' | 'macos' | 'android' | 'windows'
 type Event = Departure | 'unassigned'
 
 interface Row {
   readonly event: Event
-  readonly on: readonly System[]
+  readonly on: readonly SystemUnderTest[]
   readonly device: 'removed' | 'stays'
   readonly ca: 'revoked' | 'not revoked'
   readonly root: 'removed' | 'stays'
@@ -70,6 +69,30 @@ const rows: readonly Row[] = [
     facts: ['android.removal.scep-revoked-only', 'removal.root-unassigned'],
   },
   {
+    event: 'retired',
+    on: ['android-enterprise'],
+    device: 'stays',
+    ca: 'revoked',
+    root: 'removed',
+    facts: ['android.removal.scep-revoked-only'],
+  },
+  {
+    event: 'unenrolled',
+    on: ['android-administrator'],
+    device: 'stays',
+    ca: 'revoked',
+    root: 'stays',
+    facts: ['android.removal.administrator'],
+  },
+  {
+    event: 'unenrolled',
+    on: ['android-owner', 'android-aosp'],
+    device: 'removed',
+    ca: 'not revoked',
+    root: 'removed',
+    facts: ['android.removal.owner'],
+  },
+  {
     event: 'unlicensed',
     on: ['windows', 'ios', 'macos', 'android'],
     device: 'stays',
@@ -87,7 +110,7 @@ const inWords: Readonly<Record<Event, string>> = {
   unlicensed: 'the licence is lost, or the user is deleted in the directory',
 }
 
-/** What becomes of certificates when profile or management end. Android is Samsung Knox here. */
+/** What becomes of certificates when profile or management end. */
 export const removalChecks: readonly Check[] = rows.map(({ event, on, device: wanted, ca, root, facts }) => ({
   id: `removal.${event}`,
   on,
@@ -97,7 +120,7 @@ export const removalChecks: readonly Check[] = rows.map(({ event, on, device: wa
   facts,
   needs: ['revoked', 'reporter'],
   async run(context) {
-    const { device } = await enrolled(context)
+    const { device } = await enrolled(context, { userConsent: async () => 'granted' })
     await device.assign(policyWith({ revision: 2, ...(event !== 'unassigned' && { lifecycle: event }) }))
     await device.checkIn()
     same((await device.identities.list()).length === 0 ? 'removed' : 'stays', wanted, 'the SCEP certificate')
