@@ -83,7 +83,7 @@ export {
 export type { PolicyServiceOptions } from './policy/source.ts'
 export type * from './ports.ts'
 export { type Pass, reconcile } from './reconcile.ts'
-export type { ActionResult, IssuanceState, KeptCertificate, ProfileStatus, Report, RootStatus } from './report.ts'
+export type { ActionResult, IssuanceState, KeptCertificate, ProfileStanding, ProfileStatus, Report, RootStatus } from './report.ts'
 export type { CaCertificates } from './scep/ca-certificates.ts'
 export type { ScepHabits, ScepTrust } from './scep/habits.ts'
 export {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { LifecycleRules } from './lifecycle.ts'
-import type { ProfileStatus, Report } from './report.ts'
+import type { ProfileStanding, Report } from './report.ts'
 import type {
   AgentState,
   CertificateProfile,
@@ -261,20 +261,6 @@ export interface PfxRules {
   readonly reads: 'modern' | 'legacy' | 'both'
   /** With more the file is refused. Absent: the OS sets no limit. */
   readonly maxCertificates?: number
-}
-
-/** Where one profile stands, for an OS to put into its own words. */
-export interface ProfileStanding {
-  readonly status: Pick<ProfileStatus, 'state' | 'code' | 'message'>
-  /** Its key comes ready-made. */
-  readonly isPfx: boolean
-  /** What is installed, DER. */
-  readonly certificate?: Uint8Array
-  /** The key of that is there and belongs to it. */
-  readonly keyUsable: boolean
-  /** The SCEP server that answered, where that is known. */
-  readonly respondentUrl?: string
-  readonly at: Instant
 }
 
 /**

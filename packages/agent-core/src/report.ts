@@ -77,6 +77,20 @@ export interface ProfileStatus {
   readonly os?: Readonly<Record<string, unknown>>
 }
 
+/** Where one profile stands, for an OS to put into its own words. */
+export interface ProfileStanding {
+  readonly status: Pick<ProfileStatus, 'state' | 'code' | 'message'>
+  /** Its key comes ready-made. */
+  readonly isPfx: boolean
+  /** What is installed, DER. */
+  readonly certificate?: Uint8Array
+  /** The key of that is there and belongs to it. */
+  readonly keyUsable: boolean
+  /** The SCEP server that answered, where that is known. */
+  readonly respondentUrl?: string
+  readonly at: Instant
+}
+
 export interface RootStatus {
   readonly profileId: string
   readonly store: StoreName
