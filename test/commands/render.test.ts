@@ -360,6 +360,66 @@ t.test('what a file cannot be enrolled by is told before any connection', async 
   t.equal(own.requests.length, before)
 })
 
+t.test('a file that its OS refuses is refused before any connection', async (t) => {
+  const before = own.requests.length
+  const profile = readFileSync(fileWith([request]), 'utf8')
+  const two = readFileSync(fileWith([request, { ...request, id: 'vpn' }]), 'utf8')
+  const windows = readFileSync(fileWith([syncMl], {}, 'windows'), 'utf8')
+  const android = readFileSync(fileWith([syncMl], {}, 'android'), 'utf8')
+  const uuid = /PayloadUUID<\/key>\s*<string>([^<]+)/.exec(profile)?.[1] ?? ''
+  const bomb = (name: string) =>
+    `<!DOCTYPE ${name} [<!ENTITY e0 "e">${Array.from({ length: 20 }, (_, i) => `<!ENTITY e${i + 1} "${`&e${i};`.repeat(10)}">`).join('')}]>`
+  const inFront = (text: string, piece: string) => text.replace(/<!DOCTYPE[^>]*>\s*/, '').replace(/(<plist|<SyncML)/, `${piece}$1`)
+  const node = (name: string, value: string) => windows.replace(new RegExp(`(/Install/${name}</LocURI>.*?<Data>)[^<]*`), `$1${value}`)
+  const exec = /<Exec>.*?<\/Exec>/.exec(windows)?.[0] ?? ''
+  const protection =
+    '<Add><CmdID>90</CmdID><Item><Target><LocURI>./Device/Vendor/MSFT/ClientCertificateInstall/SCEP/wifi/Install/KeyProtection'
+  const rows: [string, string | Uint8Array, RegExp][] = [
+    ['an entity bomb in a profile', inFront(profile, bomb('plist')), /DOCTYPE is not Apple's/],
+    ['an entity bomb in SyncML', inFront(windows, bomb('SyncML')), /a document type declaration/],
+    ['a DTD from elsewhere', inFront(profile, '<!DOCTYPE plist SYSTEM "http://127.0.0.1:1/a.dtd">'), /DOCTYPE is not Apple's/],
+    ['one UUID twice', two.replaceAll(/(PayloadUUID<\/key>\s*<string>)[^<]+/g, `$1${uuid}`), /PayloadUUID.*MCProfileErrorDomain 1007/],
+    [
+      'an unknown type alone',
+      profile.replace('com.apple.security.scep', 'com.apple.nothing'),
+      /passed over: .*com\.apple\.nothing[^]*has no SCEP request/,
+    ],
+    ['an Enroll that is not last', windows.replace(exec, '').replace('<Add>', `${exec}<Add>`), /windows\.csp\.enroll-last/],
+    ['no key usage that is known', node('KeyUsage', '0'), /Install\/KeyUsage 0 has neither 128 nor 32/],
+    ['a length that no key has', node('KeyLength', '3000'), /Install\/KeyLength 3000 is none of/],
+    [
+      "the same on Apple's",
+      profile.replace('<integer>2048</integer>', '<integer>3000</integer>'),
+      /Keysize has an unsupported value.*MCPayloadErrorDomain 2004/,
+    ],
+    [
+      'Passport without a container',
+      windows.replace(exec, `${protection}</LocURI></Target><Data>4</Data></Item></Add>${exec}`),
+      /KeyProtection 4 without/,
+    ],
+    ['a thumbprint of MD5', node('CAThumbprint', 'ab'.repeat(16)), /CAThumbprint.*windows\.csp\.ca-thumbprint/],
+    [
+      'a thumbprint that is none, on Android',
+      android.replace(/(CAThumbprint&amp;gt;)[^&]*/, '$1{GUID}'),
+      /CAThumbprint.*android\.syncml\.ca-thumbprint/,
+    ],
+    ['5 MiB of a profile', profile.replace('</plist>', `${' '.repeat(5 * 1024 * 1024)}</plist>`), /more than 524288 characters/],
+    ['5 MiB of SyncML', inFront(windows, ' '.repeat(5 * 1024 * 1024)), /over 524288 characters/],
+    ['more than is read at all', Buffer.alloc(9 * 1024 * 1024, 0x20), /8 MiB|8388608/],
+    ['UTF-16 on Apple', Buffer.from(`\ufeff${profile}`, 'utf16le'), /not in UTF-8/],
+    ['UTF-16 on Windows', Buffer.from(`\ufeff${windows}`, 'utf16le'), /SyncML is read in UTF-8 alone/],
+    ['nothing', '', /no known form/],
+  ]
+  for (const [name, content, stderr] of rows) {
+    const file = join(newFolder(), 'bad')
+    writeFileSync(file, content)
+    const outcome = await from(file)
+    t.match(outcome, { exitCode: 2, stdout: '', stderr }, name)
+    t.notMatch(outcome.stderr, challenge, name)
+  }
+  t.equal(own.requests.length, before)
+})
+
 t.test('one of several requests is chosen, and what is passed over is told', async (t) => {
   const pfx = [{ id: 'mail', displayName: 'Mail', principal: 'device' as const, pfx: new Uint8Array([0x30]), password: 'canary-4711' }]
   const file = fileWith([request, { ...request, id: 'vpn', subject: 'CN=vpn' }], { pfx })

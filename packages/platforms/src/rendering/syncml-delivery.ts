@@ -46,8 +46,9 @@ export function isAndroidSyncMl(bytes: Uint8Array): boolean {
   return isSyncMl(bytes) && /CertificateStore\/Enroll\//i.test(textOf(bytes))
 }
 
+/** UTF-16 too, which is then refused by name. */
 function isSyncMl(bytes: Uint8Array): boolean {
-  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes))
+  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes).replaceAll('\0', ''))
 }
 
 function textOf(bytes: Uint8Array): string {
