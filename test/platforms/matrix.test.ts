@@ -151,7 +151,7 @@ t.test('applies.own-platform: profiles of another platform are nowhere, and no f
   }
 })
 
-t.test('windows.store.user-root: no store of that name is known, on the wire or in a policy of ours', async (t) => {
+t.test('windows.csp.no-user-root: no store of that name is known, on the wire or in a policy of ours', async (t) => {
   const root = { id: 'root', displayName: 'Root', certificate: Buffer.from(ca.root).toString('base64'), assignedTo: ['user'] }
   const trustedRoots = [{ ...root, destinationStore: 'user-root' }]
   const document = { schemaVersion: 1, revision: 1, deviceId: 'd1', trustedRoots, scepProfiles: [], failedProfiles: [] }

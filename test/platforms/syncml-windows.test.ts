@@ -130,7 +130,7 @@ const notRendered: readonly (readonly [what: string, run: () => unknown, expecte
   ],
   ['no key usages', without('keyUsages'), /KeyUsage must be there/],
   ['no root', without('rootThumbprint'), /CAThumbprint must be there/],
-  ['no kind of usage', () => changed({ keyUsages: [] }), /windows\.csp\.key-usage/],
+  ['no kind of usage', () => changed({ keyUsages: [] }), /windows\.key-usage\.required/],
   ['a key size of another kind', () => changed({ keyBits: 3072 }), /KeyLength 3072 .*windows\.csp\.key-length/],
   ['a URL with a semicolon', () => changed({ urls: ['https://a/;b'] }), /windows\.csp\.url-separator/],
   ['no URL', () => changed({ urls: [] }), /windows\.csp\.required-nodes/],
@@ -214,7 +214,7 @@ const rules: readonly (readonly [fact: string, what: string, text: string, expec
     (name) =>
       ['windows.csp.required-nodes', `no ${name}`, request({ [name]: undefined }), new RegExp(`"p1" has no Install/${name}`)] as const,
   ),
-  ['windows.csp.key-usage', 'neither bit', request({ KeyUsage: '64' }), /Install\/KeyUsage 64 has neither 128 nor 32/],
+  ['windows.key-usage.required', 'neither bit', request({ KeyUsage: '64' }), /Install\/KeyUsage 64 has neither 128 nor 32/],
   ['windows.csp.key-usage', 'not decimal', request({ KeyUsage: '0xA0' }), /Install\/KeyUsage .* is refused: expected a whole number/],
   ['windows.csp.key-length', '512', request({ KeyLength: '512' }), /Install\/KeyLength 512 is none of 1024, 2048, 4096/],
   ['windows.csp.key-length', '1024', request({ KeyLength: '1024' }), 'accepted'],

@@ -21,7 +21,7 @@ export const retryFacts = {
   windowsLeastDelayMs: {
     id: 'windows.pending.least-delay',
     platforms: windows,
-    effect: 'The retry delay is counted in minutes and is one at least; that a smaller one counts as one is taken.',
+    effect: 'The retry delay is a minute at least; that a smaller one counts as one is taken.',
     value: 60_000,
     source: 'W-DDF Install/RetryDelay',
     confidence: 'I',

@@ -133,7 +133,7 @@ export const androidFacts = {
   pendingDelayMs: {
     id: 'android.pending.delay',
     platforms: android,
-    effect: 'Polls are one minute apart, the first included, if the unit is the minute as on Windows.',
+    effect: 'Polls are one RetryDelay of the sample apart, the first included.',
     value: 60_000,
     source: 'SA-DEP Android sample RetryDelay',
     confidence: 'I',

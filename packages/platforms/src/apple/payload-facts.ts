@@ -45,14 +45,6 @@ export const payloadFacts = {
     source: 'A-DM com.apple.security.scep Key Usage',
     confidence: 'V',
   },
-  keyUsageError: {
-    id: 'apple.scep-payload.key-usage-error',
-    platforms: both,
-    effect: 'Any other Key Usage is an error of the SCEP domain.',
-    value: 'MCSCEPErrorDomain 22000',
-    source: 'A-DM com.apple.security.scep Key Usage; A-ERR MCSCEPErrorDomain',
-    confidence: 'V',
-  },
   noKeyUsage: {
     id: 'macos.scep-payload.no-key-usage',
     platforms: ['macos'],

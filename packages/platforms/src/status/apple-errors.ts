@@ -44,7 +44,7 @@ const domains = [
 
 export type AppleErrorDomain = (typeof domains)[number][1]
 
-export function domainOf(code: AppleErrorCode): AppleErrorDomain {
+export function domainOf(code: number): AppleErrorDomain {
   return (domains.find(([first]) => code >= first) ?? domains[4])[1]
 }
 

@@ -83,7 +83,7 @@ export const cspFacts = {
   keyUsage: {
     id: 'windows.csp.key-usage',
     platforms: every,
-    effect: 'KeyUsage is a decimal number that has 128 (digital signature) or 32 (key encipherment) in it; without either it fails.',
+    effect: 'KeyUsage is a decimal number: 128 in it is digital signature, and 32 key encipherment.',
     value: { digitalSignature: 0x80, keyEncipherment: 0x20 },
     source: 'W-CCI Install/KeyUsage',
     confidence: 'V',
@@ -220,15 +220,15 @@ export const cspFacts = {
   noUserRoot: {
     id: 'windows.csp.no-user-root',
     platforms: every,
-    effect: "There is no user's Root store: roots go below ./Device.",
+    effect: 'A user has no store of roots, so that none can be named.',
     value: false,
-    source: 'W-ROOT Root',
+    source: 'W-ROOT User Root; SEED S20',
     confidence: 'V',
   },
   rootNodes: {
     id: 'windows.csp.root-nodes',
     platforms: every,
-    effect: 'A certificate is a node named by its SHA-1 and holds its base64 without line breaks: its profile has no place there.',
+    effect: 'The node of a certificate is named by its SHA-1 and holds base64 without line breaks: its profile has no place there.',
     value: 'EncodedCertificate',
     source: 'W-ROOT EncodedCertificate',
     confidence: 'V',

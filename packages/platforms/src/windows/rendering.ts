@@ -3,28 +3,29 @@ import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
 import type { Delivery, LostSetting, PfxDelivery, Rendering, RootDelivery, ScepDelivery } from '../rendering/delivery.ts'
 import { type NodeCommand, syncMlExtension, syncMlMediaType, writeSyncMlMessage } from '../rendering/syncml.ts'
-import { base64Of, sha1Of } from '../rendering/values.ts'
+import { base64Of } from '../rendering/values.ts'
 import { isXmlText } from '../rendering/xml.ts'
 import { cspFacts } from './csp-facts.ts'
 import { windowsFacts } from './facts.ts'
 import { refuseNode } from './refuse.ts'
 import { lostOfScep, scepNodes } from './scep-nodes.ts'
+import { windowsStorePath } from './stores.ts'
 
 /**
  * A delivery as one SyncML message: roots, then each SCEP request and each PFX as an Atomic. What the CSPs would refuse:
  * `ERR_PROFILE_INVALID`, and `ERR_UNSUPPORTED` where the key could not be made.
  */
 export function renderForWindows(delivery: Delivery, os: Os): Rendering {
-  const roots = firstOfEach(delivery.roots)
+  const roots = firstOfEach(delivery.roots, os)
   refuseRepeated('SCEP', delivery.scep, os)
   refuseRepeated('PFXCertInstall', delivery.pfx, os)
   const batches = [
-    ...[...roots.values()].map(rootCommand),
+    ...[...roots.values()].map((root) => rootCommand(root, os)),
     ...delivery.scep.map((scep) => scepCommands(scep, delivery, os)),
     ...delivery.pfx.map((pfx) => pfxCommands(pfx, os)),
   ]
   const lost = [
-    ...delivery.roots.flatMap((root) => lostOfRoot(root, roots)),
+    ...delivery.roots.flatMap((root) => lostOfRoot(root, roots, os)),
     ...delivery.scep.flatMap((scep) => lostOfScep(scep, os)),
     ...delivery.pfx.map(({ id }) => ({ id, setting: 'displayName', reason: `there is no node for it (${cspFacts.pfxNodes.id})` })),
   ]
@@ -33,29 +34,27 @@ export function renderForWindows(delivery: Delivery, os: Os): Rendering {
 
 const scopes: Readonly<Record<Principal, string>> = { device: './Device/Vendor/MSFT', user: './User/Vendor/MSFT' }
 
-function rootPath({ certificate, destinationStore = 'computer-root' }: RootDelivery): string {
-  const scope = scopes[destinationStore === 'user-intermediate' ? 'user' : 'device']
-  const store = destinationStore === 'computer-root' ? 'Root' : 'CA'
-  return `${scope}/RootCATrustedCertificates/${store}/${sha1Of(certificate).toUpperCase()}/EncodedCertificate`
+function rootPath({ certificate, destinationStore = 'computer-root' }: RootDelivery, os: Os): string {
+  return windowsStorePath(destinationStore, certificate, os)
 }
 
-function firstOfEach(roots: readonly RootDelivery[]): ReadonlyMap<string, RootDelivery> {
+function firstOfEach(roots: readonly RootDelivery[], os: Os): ReadonlyMap<string, RootDelivery> {
   const firsts = new Map<string, RootDelivery>()
-  for (const root of roots) if (!firsts.has(rootPath(root))) firsts.set(rootPath(root), root)
+  for (const root of roots) if (!firsts.has(rootPath(root, os))) firsts.set(rootPath(root, os), root)
   return firsts
 }
 
-function rootCommand(root: RootDelivery): NodeCommand {
-  return { verb: 'Add', path: rootPath(root), format: 'b64', data: base64Of(root.certificate) }
+function rootCommand(root: RootDelivery, os: Os): NodeCommand {
+  return { verb: 'Add', path: rootPath(root, os), format: 'b64', data: base64Of(root.certificate) }
 }
 
-function lostOfRoot(root: RootDelivery, roots: ReadonlyMap<string, RootDelivery>): LostSetting[] {
+function lostOfRoot(root: RootDelivery, roots: ReadonlyMap<string, RootDelivery>, os: Os): LostSetting[] {
   const lost = (setting: keyof RootDelivery, reason: string): LostSetting => ({
     id: root.id,
     setting,
     reason: `${reason} (${cspFacts.rootNodes.id})`,
   })
-  const first = roots.get(rootPath(root))
+  const first = roots.get(rootPath(root, os))
   const repeated = first !== root ? [lost('certificate', `the store holds it once, for "${first?.id}"`)] : []
   return [...repeated, lost('id', 'the node is named by the SHA-1'), lost('displayName', 'there is no node for it')]
 }

@@ -3,6 +3,7 @@ import { parseDistinguishedName } from '@certfleet/agent-core/pki'
 import type { KeyWish } from '../behaviour.ts'
 import { says } from '../fact.ts'
 import type { Os } from '../os.ts'
+import { refusalFacts } from '../refusals.ts'
 import type { ScepDelivery } from '../rendering/delivery.ts'
 import { hexOf, namedHash, oidOf, scaleOf, wholeNumber } from '../rendering/values.ts'
 import { cspFacts } from './csp-facts.ts'
@@ -90,7 +91,7 @@ function usagesIn(text: string, os: Os, skipped: string[]): KeyUsage[] {
   const number = wholeNumber(text, named('Install/KeyUsage', cspFacts.keyUsage))
   const usages = (['digitalSignature', 'keyEncipherment'] as const).filter((usage) => (number & bits[usage]) !== 0)
   if (usages.length === 0)
-    refuseNode(cspFacts.keyUsage, `Install/KeyUsage ${number} has neither ${Object.values(bits).join(' nor ')} in it`)
+    refuseNode(refusalFacts.keyUsage, `Install/KeyUsage ${number} has neither ${Object.values(bits).join(' nor ')} in it`)
   const others = usages.reduce((rest, usage) => rest & ~bits[usage], number)
   if (others !== 0) skipped.push(`Install/KeyUsage: ${others} of it is not modelled`)
   return usages

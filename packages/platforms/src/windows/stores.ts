@@ -7,22 +7,13 @@ export const storeFacts = {
   paths: {
     id: 'windows.store.paths',
     platforms: ['windows'],
-    effect:
-      "A root goes to the device's Root node, an intermediate to the CA node of the device or user, under its SHA-1 in upper-case hex.",
+    effect: "A root goes to the device's Root node, an intermediate to the CA node of the device or user; the hex is upper-case.",
     value: {
       'computer-root': './Device/Vendor/MSFT/RootCATrustedCertificates/Root/{sha1}/EncodedCertificate',
       'computer-intermediate': './Device/Vendor/MSFT/RootCATrustedCertificates/CA/{sha1}/EncodedCertificate',
       'user-intermediate': './User/Vendor/MSFT/RootCATrustedCertificates/CA/{sha1}/EncodedCertificate',
     },
     source: 'W-ROOT Root, CA; SEED S20',
-    confidence: 'V',
-  },
-  userRoot: {
-    id: 'windows.store.user-root',
-    platforms: ['windows'],
-    effect: 'A user has no store of roots, so that none can be named.',
-    value: 'unsupported',
-    source: 'W-ROOT User Root; SEED S20',
     confidence: 'V',
   },
   selfSignedRoots: {

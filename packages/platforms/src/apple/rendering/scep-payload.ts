@@ -3,6 +3,7 @@ import { encodeSubjectAltNames } from '@certfleet/agent-core/pki'
 import { holds, says } from '../../fact.ts'
 import type { Os } from '../../os.ts'
 import type { Retries, ScepDelivery } from '../../rendering/delivery.ts'
+import { appleErrors, domainOf } from '../../status/apple-errors.ts'
 import { appleFacts } from '../facts.ts'
 import { payloadFacts } from '../payload-facts.ts'
 import { bytesOf, countOf, type Dict, dictOf, listOf, needed, type Part, textOf, unsupported } from './fields.ts'
@@ -113,11 +114,9 @@ function readKeyUsage(part: Part, os: Os): readonly KeyUsage[] | undefined {
   const bits = says(payloadFacts.keyUsage, os)
   const found = usages.filter((usage) => Math.floor(mask / bits[usage]) % 2 === 1)
   if (maskOf(found, os) === mask) return found
-  return refuse(
-    part.name,
-    `Key Usage is ${mask}, expected 0 or a sum of ${Object.values(bits).join(' and ')}`,
-    says(payloadFacts.keyUsageError, os),
-  )
+  const code = says(appleErrors.keyUsage, os)
+  const problem = `Key Usage is ${mask}, expected 0 or a sum of ${Object.values(bits).join(' and ')}`
+  return refuse(part.name, problem, `${domainOf(code)} ${code}`)
 }
 
 function renderRetries({ count, delayMs }: Retries, os: Os): { [key: string]: PlistValue } {
