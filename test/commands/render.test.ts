@@ -97,6 +97,28 @@ t.test('what is rendered as SyncML is enrolled from', async (t) => {
   }
 })
 
+t.test('what is said in place of a fact holds for what is rendered, and for what is read', async (t) => {
+  const graph = profilesOf(newFolder())
+  const file = join(newFolder(), 'laptop.syncml.xml')
+  const plain = ['--fact', 'windows.csp.challenge=plain']
+  const wish = ['render', graph, '--platform', 'windows', '--device', 'windows-7', '--challenge', challenge, '--out', file]
+  t.match(await command([...wish, ...plain]), { exitCode: 0 })
+  const inFile = (text: string) => new RegExp(`/Install/Challenge</LocURI>.*?<Data>${text}</Data>`).test(readFileSync(file, 'utf8'))
+  t.ok(inFile(challenge))
+  t.notOk(inFile(Buffer.from(challenge).toString('base64')))
+  const asked = ['enroll', '--from', file, '--out', join(file, '../out'), '--json']
+  const outcome = await command([...asked, '--profile', oneOf(file), ...plain])
+  t.match(outcome, { exitCode: 0 }, outcome.stderr)
+  t.match(JSON.parse(outcome.stdout), { overriddenFacts: { 'windows.csp.challenge': 'plain' } })
+  t.match(await command([...wish, '--fact', 'android.scep.message=a']), {
+    exitCode: 2,
+    stderr: /android\.scep\.message is not about windows/,
+  })
+})
+
+/** The first request of several. */
+const oneOf = (file: string) => readDeliveryFile(readFileSync(file)).delivery.scep[0]?.id ?? ''
+
 t.test('a rendering is told', async (t) => {
   const wish = ['render', exampleProfiles, '--platform', 'ios', '--device', 'phone-1']
   await t.test('as one document', async (t) => {

@@ -1,7 +1,7 @@
 import { AgentError } from '@certfleet/agent-core'
 import { isSelfSigned, parseCertificate } from '@certfleet/agent-core/pki'
 import { isPinned } from '@certfleet/agent-core/scep/messages'
-import { type ReadDelivery, readDeliveryFile, type ScepDelivery } from '@certfleet/platforms'
+import { type FactOverrides, type ReadDelivery, readDeliveryFile, type ScepDelivery } from '@certfleet/platforms'
 import { printable } from '../report/printable.ts'
 import { InputError } from '../scenario/input-error.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
@@ -23,6 +23,7 @@ export interface FromOptions {
   readonly profile?: string
   readonly platform?: FleetPlatform
   readonly ksp?: string
+  readonly fact?: FactOverrides
 }
 
 const maxFileBytes = 8 * 1024 * 1024
@@ -32,12 +33,12 @@ const maxFileBytes = 8 * 1024 * 1024
  * that is for another platform, or that has no SCEP request of that id: `InputError`.
  */
 export async function requestIn(options: FromOptions, io: Io): Promise<FileRequest | undefined> {
-  const { from: file, profile, platform } = options
+  const { from: file, profile, platform, fact } = options
   if (file === undefined && profile !== undefined)
     throw new InputError('--profile is for a file with several requests; name one with --from')
   if (file === undefined) return undefined
   const where = `--from ${file}`
-  const { delivery, platforms } = readForm(await readInput('--from', file, maxFileBytes), platform, where)
+  const { delivery, platforms } = readForm(await readInput('--from', file, maxFileBytes), platform, fact, where)
   if (platform !== undefined && !platforms.includes(platform)) {
     throw new InputError(`--platform ${platform}: ${file} is in the form of ${platforms.join(' and ')}`)
   }
@@ -62,9 +63,14 @@ function unheeded({ keyStorage, validity, hashes = [] }: ScepDelivery, { ksp }: 
   ]
 }
 
-function readForm(bytes: Uint8Array, platform: FleetPlatform | undefined, where: string): ReturnType<typeof readDeliveryFile> {
+function readForm(
+  bytes: Uint8Array,
+  platform: FleetPlatform | undefined,
+  overrides: FactOverrides | undefined,
+  where: string,
+): ReturnType<typeof readDeliveryFile> {
   try {
-    return readDeliveryFile(bytes, platform && osOf(platform))
+    return readDeliveryFile(bytes, platform && osOf(platform, overrides), overrides)
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     throw new InputError(`${where}: ${error.message}`, { cause: error })

@@ -7,12 +7,13 @@ import { populationOf } from '../scenario/population.ts'
 import { type FleetPlatform, fleetPlatforms } from '../scenario/schema.ts'
 import { assignProfiles, renderPolicy, type Tenant } from '../tenant/index.ts'
 import { type ChallengeOptions, challengeOf } from './enroll-input.ts'
+import { type FactOptions, refuseFactsOfOthers, withFacts } from './fact-option.ts'
 import type { ExitCode, Io } from './io.ts'
 import { createFile } from './new-file.ts'
 import { readingInput } from './options.ts'
 import { readTenant } from './tenant-input.ts'
 
-interface RenderOptions extends ChallengeOptions {
+interface RenderOptions extends ChallengeOptions, FactOptions {
   readonly platform: FleetPlatform
   readonly device: string
   readonly tenant?: string
@@ -24,7 +25,7 @@ const examples = `
 Examples:
   $ certfleet render export/ --platform ios --device phone-1 --out phone-1.mobileconfig
   $ certfleet render export/wifi.json --platform macos --device mac-7 --tenant tenant.yaml --challenge-file challenge.txt --out mac-7.mobileconfig
-  $ certfleet render export/ --platform ios --device phone-1 --json
+  $ certfleet render export/ --platform windows --device laptop-1 --fact windows.csp.challenge=plain --json
 
 With --tenant the device is one that the file names; without, one is made up that gets every profile of its platform.
 What the form has no place for is told on stderr, a line each. There is a challenge in it only where one is given, by --challenge-file or
@@ -33,7 +34,7 @@ CERTFLEET_CHALLENGE rather than by option, and a file that holds one has mode 60
 Exit code 1 when a profile could not be delivered; the others are rendered all the same.`
 
 export function defineRender(program: Command, io: Io, end: (code: ExitCode) => void): void {
-  program
+  const command = program
     .command('render')
     .description("Write what one device receives in its OS's own form, such as an Apple configuration profile")
     .argument('<profiles>', 'file or folder of Graph JSON')
@@ -45,7 +46,7 @@ export function defineRender(program: Command, io: Io, end: (code: ExitCode) => 
     .option('--challenge-file <file>', 'file whose first line is that challenge password')
     .option('--json', 'print { rendering, lost } as one JSON document on stdout')
     .addHelpText('after', examples)
-    .action(async (profiles: string, options: RenderOptions) => end(await render(profiles, options, io)))
+  withFacts(command).action(async (profiles: string, options: RenderOptions) => end(await render(profiles, options, io)))
 }
 
 async function render(profiles: string, options: RenderOptions, io: Io): Promise<ExitCode> {
@@ -57,7 +58,7 @@ async function render(profiles: string, options: RenderOptions, io: Io): Promise
   const delivery = deliveryOf(options.device, policy, { challenges: challengesFor(policy, challenge), pfx: new Map() })
   if (delivery.roots.length + delivery.scep.length === 0) throw new InputError(`${profiles}: has nothing for device "${options.device}"`)
   if (challenge === undefined && delivery.scep.length > 0) say('rendered without a challenge; give one with --challenge-file')
-  const rendering = await readingInput(() => renderFor(os.platform, os.version, delivery))
+  const rendering = await readingInput(() => renderFor(os.platform, os.version, delivery, options.fact))
   for (const { id, setting, reason } of rendering.lost) say(`${nameOf(id, delivery)}: ${setting} is lost: ${reason}`)
   await write(rendering, challenge !== undefined, options, io)
   return policy.failedProfiles.length === 0 ? 0 : 1
@@ -72,7 +73,8 @@ async function policyFor(profiles: string, options: RenderOptions): Promise<{ po
   if (device.platform !== platform) throw new InputError(`--platform ${platform}: device "${id}" is ${device.platform} in ${tenant.file}`)
   const { intent } = assignProfiles(imported, world)
   const document = renderPolicy(intent, world, id, { revision: 1 })
-  const os = await readingInput(() => parseOs(platform, device.osVersion))
+  const os = await readingInput(() => parseOs(platform, device.osVersion, options.fact))
+  refuseFactsOfOthers(options.fact, [device])
   return { policy: accepted(parsePolicy(Buffer.from(JSON.stringify(document)), id), os), os }
 }
 

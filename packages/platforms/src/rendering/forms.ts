@@ -45,13 +45,13 @@ export function renderFor(platform: PlatformName, osVersion: string, delivery: D
 const current: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 
 /**
- * Reads a file in any form, as `os` would; default: the usual platform of the form, at a current version. One of no known form, or that its
+ * Reads a file in any form, as `os` would; default: the usual platform of the form, at a current version and with `overrides`. One of no known form, or that its
  * OS would refuse: `ERR_PROFILE_INVALID`; a key that the OS cannot make may be `ERR_UNSUPPORTED`. Nothing else is thrown.
  */
-export function readDeliveryFile(bytes: Uint8Array, os?: Os): DeliveryFile {
+export function readDeliveryFile(bytes: Uint8Array, os?: Os, overrides?: FactOverrides): DeliveryFile {
   const [name, form] = Object.entries<Form>(forms).find(([, one]) => one.recognises(bytes)) ?? refuseUnknown()
   const [usual] = form.platforms as [PlatformName]
-  const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, current[usual])
+  const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, current[usual], overrides)
   return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes, reader) }
 }
 
