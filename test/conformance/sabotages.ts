@@ -30,6 +30,7 @@ import {
   without,
   withoutRa,
 } from './broken.ts'
+import { otherAndroidMessage, otherMessage } from './deliveries.ts'
 
 /** What is broken for the facts that no override reaches, by fact id. */
 export const unread: Readonly<Record<string, () => Broken>> = {
@@ -40,12 +41,9 @@ export const unread: Readonly<Record<string, () => Broken>> = {
   'android.scep.transaction-id': () => lowerCase,
   'removal.by-user': () => forgetsNothing,
   'removal.scep-edited': () => requesting({ subject: 'CN=device-1,O=Example' }),
-  'removal.pkcs-edited': () => samePfx,
-  'removal.imported-edited': () => samePfx,
   'windows.pfx.delete': () => removesNothing,
   'android.removal.owner': () => registeredAs({ management: 'knox' }),
   'ndes.key-length': () => without('leastKeyBits'),
-  'windows.pfx.replace': () => samePfx,
   'extended-key-usage.apple-ignored': firstRequest,
   'removal.root-edited': () => oneRoot,
   'subject-format.honoured': () => requesting({ subject: 'CN=somebody else' }),
@@ -59,6 +57,19 @@ export const inCode: ReadonlySet<string> = new Set([
   'windows.status.values',
   'windows.status.pfx',
   'windows.status.thumbprint',
+  'windows.csp.container-name',
+  'windows.csp.atomic',
+  'windows.csp.enroll-last',
+  'windows.csp.snapshot',
+  'windows.csp.caseless-paths',
+  'windows.csp.root-nodes',
+  'windows.csp.no-user-root',
+  'windows.csp.pfx-nodes',
+  'windows.pfx.replace',
+  'removal.pkcs-edited',
+  'removal.imported-edited',
+  'android.syncml.threshold',
+  'android.syncml.validity',
 ])
 
 /** What is broken for checks that claim no fact, or one that is in code, by check id. */
@@ -127,6 +138,8 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
   [/^refusals\.subject-altered/, () => requesting({ subject: 'CN=device-1,O=Example' })],
   [/^refusals\.not-asked-again/, notAtFirst],
   [/^pending\.messages/, () => adapter(({ pendingSchedule }) => ({ pendingSchedule: { ...pendingSchedule, polls: 1 } }))],
+  [/^pfx\.\w+\.edited$/, () => samePfx],
+  [/^syncml\./, ({ platform }) => ({ delivery: () => (platform === 'android' ? otherAndroidMessage : otherMessage) })],
   [/^status\./, () => adapter(() => ({ shownOf: () => ({ Status: 32, CertThumbprint: 'A'.repeat(40) }) }))],
   [/^edits\..*\.nothing/, restless],
   [/^edits\./, firstRequest],

@@ -16,6 +16,7 @@ export const systemsUnderTest = {
   'windows-phone-8.1': { platform: 'windows', osVersion: 'Phone 8.1' },
   'ios-13': { platform: 'ios', osVersion: '13' },
   'macos-10.15': { platform: 'macos', osVersion: '10.15' },
+  'macos-10.9': { platform: 'macos', osVersion: '10.9' },
   'android-11': { platform: 'android', osVersion: '11' },
   'android-enterprise': { platform: 'android', osVersion: '13', management: 'workProfile' },
   'android-owner': { platform: 'android', osVersion: '13', management: 'deviceOwner' },

@@ -9,7 +9,7 @@ import type {
 } from '@certfleet/agent-core'
 import type { UserConsent } from '../consent.ts'
 import type { Os } from '../os.ts'
-import type { Retries } from '../rendering/delivery.ts'
+import type { ReadDelivery, Retries } from '../rendering/delivery.ts'
 import type { ConformanceDevice } from './device.ts'
 import type { TargetSession, TargetSetup } from './target.ts'
 
@@ -19,6 +19,8 @@ export interface CheckContext {
   readonly os: Os
   /** A device that has nothing yet, before a target of its own. A setup that the target cannot make: the check is skipped. */
   device(wishes?: DeviceWishes): Promise<ConformanceDevice>
+  /** What the system under test makes of a delivery in its own form. What it would refuse: `ERR_PROFILE_INVALID`, `ERR_UNSUPPORTED`. */
+  read(text: string): ReadDelivery
 }
 
 export interface DeviceWishes {
@@ -49,6 +51,8 @@ export interface Sabotage {
   readonly adapter?: (adapter: PlatformAdapter, transport: Transport) => PlatformAdapter
   /** What the device sends, before it is recorded. */
   readonly transport?: (transport: Transport) => Transport
+  /** A delivery in the OS's own form on its way to the device. */
+  readonly delivery?: (text: string) => string
   /** The challenge as it was given, whatever the check does with it. */
   readonly goodChallenge?: true
 }

@@ -1,6 +1,8 @@
 import { AssertionError } from 'node:assert'
 import { AgentError, softwareKeys } from '@certfleet/agent-core'
+import { readMobileconfig } from '../apple/rendering/read.ts'
 import type { FactOverrides, PlatformName } from '../os.ts'
+import { readSyncMl } from '../rendering/syncml-delivery.ts'
 import type { CheckOnSystem } from './check.ts'
 import { type CheckContext, type MakeKeys, type Sabotage, Skipped } from './context.ts'
 import { bootDevice, versionText } from './device.ts'
@@ -68,6 +70,10 @@ function contextOf({ os: usual }: CheckOnSystem, options: RunOptions, sessions: 
   const os = overrides ? { ...usual, overrides } : usual
   return {
     os,
+    read(text) {
+      const told = sabotage.delivery?.(text) ?? text
+      return os.platform === 'ios' || os.platform === 'macos' ? readMobileconfig(told, os) : readSyncMl(told, os)
+    },
     async device(wishes = {}) {
       const { setup = {} } = wishes
       const reason = unsettable(setup, target)

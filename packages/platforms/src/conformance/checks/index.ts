@@ -11,6 +11,7 @@ import { renewalChecks } from './renewal.ts'
 import { serverChecks } from './servers.ts'
 import { statusChecks } from './status.ts'
 import { storeChecks } from './stores.ts'
+import { syncMlChecks } from './syncml.ts'
 import { trustChecks } from './trust.ts'
 import { validityChecks } from './validity.ts'
 import { wireChecks } from './wire.ts'
@@ -23,6 +24,7 @@ export const checks: readonly Check[] = [
   ...keyChecks,
   ...subjectChecks,
   ...validityChecks,
+  ...syncMlChecks,
   ...wireChecks,
   ...serverChecks,
   ...refusalChecks,
