@@ -32,3 +32,26 @@ export const otherAndroidMessage = message(
       '&lt;/RequestParameters&gt;&lt;/CertificateRequest&gt;',
   ),
 )
+
+const dict = (values: Readonly<Record<string, string>>): string =>
+  `<dict>${Object.entries(values)
+    .map(([key, value]) => `<key>${key}</key>${value}`)
+    .join('')}</dict>`
+
+const string = (text: string): string => `<string>${text}</string>`
+
+const payload = (type: string, content: string): string =>
+  dict({
+    PayloadType: string(type),
+    PayloadIdentifier: string(`other.${type}`),
+    PayloadUUID: string(`OTHER-${type}`),
+    PayloadVersion: '<integer>1</integer>',
+    PayloadContent: content,
+  })
+
+/** What Apple systems take, and no check is about. */
+export const otherProfile = `<?xml version="1.0" encoding="UTF-8"?><plist version="1.0">${payload(
+  'Configuration',
+  `<array>${payload('com.apple.security.scep', dict({ URL: string('https://somebody.else') }))}</array>`,
+)}</plist>
+`

@@ -30,7 +30,7 @@ import {
   without,
   withoutRa,
 } from './broken.ts'
-import { otherAndroidMessage, otherMessage } from './deliveries.ts'
+import { otherAndroidMessage, otherMessage, otherProfile } from './deliveries.ts'
 
 /** What is broken for the facts that no override reaches, by fact id. */
 export const unread: Readonly<Record<string, () => Broken>> = {
@@ -57,6 +57,7 @@ export const inCode: ReadonlySet<string> = new Set([
   'windows.status.values',
   'windows.status.pfx',
   'windows.status.thumbprint',
+  'apple.scep-payload.required',
   'windows.csp.container-name',
   'windows.csp.atomic',
   'windows.csp.enroll-last',
@@ -137,9 +138,10 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
   [/^refusals\.challenge/, () => ({ goodChallenge: true })],
   [/^refusals\.subject-altered/, () => requesting({ subject: 'CN=device-1,O=Example' })],
   [/^refusals\.not-asked-again/, notAtFirst],
-  [/^pending\.messages/, () => adapter(({ pendingSchedule }) => ({ pendingSchedule: { ...pendingSchedule, polls: 1 } }))],
+  [/^pending\.(messages|retry-count)/, () => adapter(({ pendingSchedule }) => ({ pendingSchedule: { ...pendingSchedule, polls: 1 } }))],
   [/^pfx\.\w+\.edited$/, () => samePfx],
   [/^syncml\./, ({ platform }) => ({ delivery: () => (platform === 'android' ? otherAndroidMessage : otherMessage) })],
+  [/^payloads\./, () => ({ delivery: () => otherProfile })],
   [/^status\./, () => adapter(() => ({ shownOf: () => ({ Status: 32, CertThumbprint: 'A'.repeat(40) }) }))],
   [/^edits\..*\.nothing/, restless],
   [/^edits\./, firstRequest],

@@ -3,6 +3,7 @@ import { editChecks } from './edits.ts'
 import { keyChecks } from './keys.ts'
 import { managementChecks } from './management.ts'
 import { matrixChecks, subjectChecks } from './matrix.ts'
+import { payloadChecks } from './payloads.ts'
 import { pendingChecks } from './pending.ts'
 import { pfxChecks } from './pfx.ts'
 import { refusalChecks } from './refusals.ts'
@@ -25,6 +26,7 @@ export const checks: readonly Check[] = [
   ...subjectChecks,
   ...validityChecks,
   ...syncMlChecks,
+  ...payloadChecks,
   ...wireChecks,
   ...serverChecks,
   ...refusalChecks,

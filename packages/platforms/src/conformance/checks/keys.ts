@@ -4,6 +4,7 @@ import { behaviourOf } from '../../adapter.ts'
 import { type Check, holdsTrue, type SystemUnderTest, same } from '../check.ts'
 import { versionText } from '../device.ts'
 import { enrolled, type Given, refused, statusOf } from '../documents.ts'
+import { profile, scepPayload } from '../messages.ts'
 import { operations } from '../wire.ts'
 
 const windows: readonly SystemUnderTest[] = ['windows', 'windows-8.1']
@@ -191,6 +192,18 @@ export const keyChecks: readonly Check[] = [
     },
     'ERR_UNSUPPORTED',
   ),
+  failing(
+    {
+      id: 'keys.usage.none',
+      on: ['windows', 'windows-8.1', 'windows-phone-8.1'],
+      given: 'a profile with neither digital signature nor key encipherment',
+      expect: 'the profile fails before it enrols',
+      source: 'W-DDF Install/KeyUsage',
+      facts: ['windows.key-usage.required'],
+      with: { scep: { keyUsages: [] } },
+    },
+    'ERR_UNSUPPORTED',
+  ),
   {
     id: 'keys.rsa-alone',
     on: ['ios', 'macos', 'android', 'windows'],
@@ -230,12 +243,13 @@ export const keyChecks: readonly Check[] = [
   {
     id: 'keys.apple.default',
     on: ['ios', 'macos'],
-    given: 'a payload without Keysize',
+    given: 'a configuration profile with a SCEP payload without Keysize',
     expect: 'the key has 1024 bits',
     source: 'A-DM com.apple.security.scep Keysize',
     facts: ['apple.key-size.default'],
     async run({ os, ...context }) {
-      const keyBits = behaviourOf(os.platform, versionText(os), os.overrides).defaultKeyBits
+      const [request] = context.read(profile([scepPayload()])).scep
+      const keyBits = request?.keyBits ?? behaviourOf(os.platform, versionText(os), os.overrides).defaultKeyBits
       holdsTrue(keyBits === 1024, `a key of unnamed size has ${keyBits} bits, expected 1024`)
       const { leaf } = await enrolled({ os, ...context }, { scep: { keyBits } })
       same(publicKeyOf(leaf).asymmetricKeyDetails?.modulusLength, 1024, 'bits of the key')

@@ -1,6 +1,7 @@
 import { type Check, holdsTrue, type SystemUnderTest, same } from '../check.ts'
 import type { ConformanceDevice } from '../device.ts'
 import { assigned, statusOf } from '../documents.ts'
+import { profile, scepMessage, scepPayload } from '../messages.ts'
 import { operationOf, pkiMessages } from '../wire.ts'
 
 interface Row extends Pick<Check, 'source'> {
@@ -56,8 +57,74 @@ function requestTimes({ exchanges }: ConformanceDevice): readonly number[] {
 
 const always = 1_000_000
 
-/** What a device does while the CA waits for a person. */
-export const pendingChecks: readonly Check[] = rows.flatMap(({ on, pollsAtMs, inWords, source, facts }): Check[] => [
+/** RetryCount and RetryDelay as the delivery says them. */
+const counted = (
+  id: string,
+  on: Row['on'],
+  text: string,
+  polls: number,
+  minutes: number,
+  facts: readonly string[],
+  source: string,
+): Check => ({
+  id: `pending.${id}`,
+  on,
+  given: `a CA that answers PENDING for ever, and a delivery that says ${id.replaceAll('.', ' ')}`,
+  expect: `${polls} polls, ${minutes} minutes apart; then the request has failed`,
+  source,
+  facts,
+  needs: ['advance'],
+  async run(context) {
+    const [request] = context.read(text).scep
+    const device = await assigned(context, { setup: { pendingAnswers: always }, ...(request?.retries && { retries: request.retries }) })
+    const { code } = await whilePending(device)
+    const times = requestTimes(device)
+    same(times.length - 1, polls, 'polls')
+    same(
+      times.slice(1).map((at) => at / minuteMs),
+      Array.from({ length: polls }, (_, poll) => (poll + 1) * minutes),
+      'minutes from the first request',
+    )
+    same(code, 'ERR_PENDING_TIMEOUT', 'the profile fails with')
+  },
+})
+
+const onWindows = (count: number, polls: number, facts: readonly string[]): Check => {
+  const text = scepMessage({ RetryCount: String(count), RetryDelay: '2' })
+  return counted(`retry-count.${count}`, ['windows'], text, polls, 2, facts, 'W-DDF Install/RetryCount, RetryDelay')
+}
+
+const deliveries: readonly Check[] = [
+  onWindows(0, 0, []),
+  onWindows(3, 3, ['windows.csp.retry-delay-unit']),
+  onWindows(99, 30, ['windows.pending.most-polls']),
+  counted(
+    'retry-delay.0',
+    ['windows'],
+    scepMessage({ RetryDelay: '0' }),
+    3,
+    1,
+    ['windows.pending.least-delay'],
+    'W-DDF Install/RetryDelay',
+  ),
+  {
+    id: 'pending.retries.2',
+    on: ['ios', 'macos'],
+    given: 'a CA that answers PENDING for ever, and a payload with Retries 2 and RetryDelay 60',
+    expect: 'two polls: at once, then after a minute; then the request has failed',
+    source: 'A-DM com.apple.security.scep Retries, RetryDelay; A-SEC SecSCEP',
+    facts: ['apple.scep-payload.retry-delay'],
+    needs: ['advance'],
+    async run(context) {
+      const [request] = context.read(profile([scepPayload({ Retries: 2, RetryDelay: 60 })])).scep
+      const device = await assigned(context, { setup: { pendingAnswers: always }, ...(request?.retries && { retries: request.retries }) })
+      await whilePending(device)
+      same(requestTimes(device), [0, 0, minuteMs], 'milliseconds from the first request')
+    },
+  },
+]
+
+const defaults: readonly Check[] = rows.flatMap(({ on, pollsAtMs, inWords, source, facts }): Check[] => [
   {
     id: 'pending.polls',
     on,
@@ -95,3 +162,6 @@ export const pendingChecks: readonly Check[] = rows.flatMap(({ on, pollsAtMs, in
     },
   },
 ])
+
+/** What a device does while the CA waits for a person. */
+export const pendingChecks: readonly Check[] = [...defaults, ...deliveries]
