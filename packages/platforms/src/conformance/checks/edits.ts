@@ -18,7 +18,7 @@ const edit = (setting: string, change: Partial<ScepProfileDocument>, { on = usua
   given: `a profile whose ${setting.replaceAll('-', ' ')} is changed`,
   expect: 'a new certificate for a new key takes the place of the old one',
   source: 'CM-CP edits',
-  facts,
+  facts: ['profile.edits', ...facts],
   async run(context) {
     const { device } = await enrolled(context, { keyStorage: ['software', 'tpm'] })
     const before = await device.identities.list()
@@ -36,6 +36,7 @@ const harmless = (setting: string, change: NonNullable<Given['scep']>): Check =>
   given: `a profile whose ${setting.replaceAll('-', ' ')} is changed`,
   expect: 'nothing: the certificate is as good as before',
   source: 'CM-CP edits, which does not name it',
+  facts: ['profile.edits'],
   async run(context) {
     const { device } = await enrolled(context)
     const calls = device.exchanges.length

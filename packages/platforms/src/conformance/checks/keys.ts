@@ -61,6 +61,7 @@ export const keyChecks: readonly Check[] = [
       given: '"TPM if present, otherwise software", and no TPM',
       expect: 'the key is in the software provider',
       source: 'SEED S25',
+      facts: ['windows.tpm.preferred'],
       with: { scep: { keyStorage: tpmElseSoftware } },
     },
     'software',
@@ -72,7 +73,7 @@ export const keyChecks: readonly Check[] = [
       given: '"TPM if present, otherwise software", and a TPM',
       expect: 'the key is in the TPM',
       source: 'SEED S25',
-      facts: ['key-storage.honoured'],
+      facts: ['key-storage.honoured', 'windows.tpm.preferred'],
       with: { scep: { keyStorage: tpmElseSoftware }, keyStorage: ['software', 'tpm'] },
     },
     'tpm',
@@ -84,7 +85,7 @@ export const keyChecks: readonly Check[] = [
       given: '"TPM, otherwise fail", and no TPM',
       expect: 'the profile fails without a certificate; nobody is called',
       source: 'SEED S26; W-CCI Install/KeyProtection',
-      facts: ['key-storage.honoured'],
+      facts: ['key-storage.honoured', 'windows.tpm.demanded'],
       with: { scep: { keyStorage: tpmElseFail } },
     },
     'ERR_KEY_STORAGE_UNAVAILABLE',
@@ -96,6 +97,7 @@ export const keyChecks: readonly Check[] = [
       given: '"Software KSP" on a device with a TPM',
       expect: 'the key is in the software provider',
       source: 'SEED S29',
+      facts: ['windows.software.chosen'],
       with: { scep: { keyStorage: 'useSoftwareKsp' }, keyStorage: ['tpm', 'software'] },
     },
     'software',
@@ -107,7 +109,7 @@ export const keyChecks: readonly Check[] = [
       given: '"Passport for Work, otherwise fail", 2048 bits and SHA-256',
       expect: 'the key is in Passport for Work',
       source: 'SEED S27',
-      facts: ['key-storage.honoured'],
+      facts: ['key-storage.honoured', 'windows.passport.demanded'],
       with: { scep: { keyStorage: passport, hash: 'sha256' }, keyStorage: ['software', 'passport'] },
     },
     'passport',
@@ -119,6 +121,7 @@ export const keyChecks: readonly Check[] = [
       given: '"Passport for Work, otherwise fail", and no Passport',
       expect: 'the profile fails: nothing stands in for it',
       source: 'SEED S27',
+      facts: ['windows.passport.demanded'],
       with: { scep: { keyStorage: passport }, keyStorage: ['software', 'tpm'] },
     },
     'ERR_KEY_STORAGE_UNAVAILABLE',
@@ -180,7 +183,7 @@ export const keyChecks: readonly Check[] = [
     'key-size.android-4096',
   ]),
   sized('keys.1024', 1024, ['ios', 'macos', 'android', 'windows'], 'SEED S37', ['key-size.any']),
-  sized('keys.2048', 2048, ['ios', 'macos', 'android', 'windows'], 'SEED S37', ['key-size.any']),
+  sized('keys.2048', 2048, ['ios', 'macos', 'android', 'windows'], 'SEED S37', ['key-size.any', 'key-size.honoured']),
   failing(
     {
       id: 'keys.4096.too-old',
@@ -240,6 +243,30 @@ export const keyChecks: readonly Check[] = [
       same(statusOf(await device.checkIn()).ignoredSettings, ['keyStorage'], 'ignored settings')
     },
   },
+  {
+    id: 'keys.multi-factor.ignored',
+    on: ['ios', 'macos', 'android'],
+    given: 'a profile that asks for more factors, on a system without that setting',
+    expect: 'the setting has no effect, and is told as ignored',
+    source: 'SEED S28; CM-CP multi-factor',
+    facts: ['multi-factor.not-offered'],
+    async run(context) {
+      const { device } = await enrolled(context, { scep: { multiFactor: true } })
+      same(statusOf(await device.checkIn()).ignoredSettings, ['multiFactor'], 'ignored settings')
+    },
+  },
+  failing(
+    {
+      id: 'keys.multi-factor.too-old',
+      on: ['windows-8.1', 'windows-phone-8.1'],
+      given: 'a profile that asks for more factors, below Windows 10',
+      expect: 'the profile fails',
+      source: 'SEED S28, A12',
+      facts: ['multi-factor.too-old'],
+      with: { scep: { multiFactor: true } },
+    },
+    'ERR_UNSUPPORTED',
+  ),
   {
     id: 'keys.apple.default',
     on: ['ios', 'macos'],

@@ -26,6 +26,8 @@ const subject = (id: string, text: string, facts: readonly string[] = []): Check
     },
   })
 
+const formats = ['subject-format.honoured', 'subject-format.apple-not-offered', 'subject.formats']
+
 const email: SubjectAltName = { type: 'email', value: 'ada@contoso.example' }
 const upn: SubjectAltName = { type: 'upn', value: 'ada@corp.contoso.example' }
 
@@ -34,6 +36,7 @@ const names = (id: string, subjectAltNames: readonly SubjectAltName[]): Check =>
     id: `san.${id}`,
     given: `a profile with the alternative names ${subjectAltNames.map(({ type }) => type).join(' and ')}`,
     expect: 'the certificate has those names',
+    facts: ['subject-alt-names.honoured'],
     async run(context) {
       const { leaf } = await enrolled(context, { scep: { subjectAltNames: [...subjectAltNames] } })
       same(readSubjectAltNames(leaf), subjectAltNames, 'alternative names')
@@ -45,6 +48,7 @@ const usages = (id: string, keyUsages: ScepProfileDocument['keyUsages']): Check 
     id: `key-usage.${id}`,
     given: `a profile with the key usage ${keyUsages.join(' and ')}`,
     expect: 'the certificate has that key usage',
+    facts: ['key-usage.honoured'],
     async run(context) {
       const { leaf } = await enrolled(context, { scep: { keyUsages } })
       same([...(leaf.keyUsage ?? [])].sort(), [...keyUsages].sort(), 'key usages')
@@ -128,8 +132,8 @@ export const matrixChecks: readonly Check[] = [
       same((leaf.notAfter - leaf.notBefore) / dayMs, isApple ? 365 : 30, 'days of validity')
     },
   }),
-  subject('common-name', 'CN=ada', ['subject-format.honoured', 'subject-format.apple-not-offered']),
-  subject('common-name-and-email', 'CN=ada,E=ada@contoso.example', ['subject-format.honoured', 'subject-format.apple-not-offered']),
+  subject('common-name', 'CN=ada', formats),
+  subject('common-name-and-email', 'CN=ada,E=ada@contoso.example', formats),
   subject('email', 'CN=ada@contoso.example'),
   subject('imei', 'CN=004401001234567'),
   subject('serial-number', 'CN=F2LXK0CONTSO'),
@@ -184,11 +188,13 @@ export const subjectChecks: readonly Check[] = [
     on: ['ios', 'macos', 'windows'],
     given: "a user's profile with the security identifier as a URI name",
     source: 'M-SCEP strong mapping',
+    facts: ['subject.sid'],
   },
   {
     ...names('all', [email, upn, { type: 'dns', value: 'pc-1.contoso.example' }, { type: 'uri', value: 'https://contoso.example/pc-1' }]),
     id: 'subjects.san-types',
     on: ['ios', 'macos', 'android', 'windows'],
     source: 'M-SCEP Subject alternative name; A-DM com.apple.security.scep SubjectAltName',
+    facts: ['subject.alt-name-types', 'subject-alt-names.honoured'],
   },
 ]

@@ -146,6 +146,7 @@ const defaults: readonly Check[] = rows.flatMap(({ on, pollsAtMs, inWords, sourc
     given: 'a CA that answers PENDING twice',
     expect: 'CertPoll with the same transactionID, the same signer and a new nonce, until the certificate is there',
     source: 'A-SEC SecSCEP; RFC8894 4.4; W-CE',
+    facts: ['scep.polling'],
     needs: ['advance'],
     async run(context) {
       const device = await assigned(context, { setup: { pendingAnswers: 2 } })

@@ -143,6 +143,20 @@ const edited = (kind: 'pkcs' | 'imported', facts: readonly string[]): Check => (
 /** Keys and certificates that come ready-made. */
 export const pfxChecks: readonly Check[] = [
   installs({ id: 'pfx.installed', on: usual, given: 'a PKCS profile', source: 'SEED S4, S41; M-PKCS profile' }, {}),
+  {
+    id: 'pfx.root-not-assigned',
+    on: usual,
+    given: 'a PKCS profile whose Trusted profile is not assigned',
+    expect: 'the profile fails, and nothing is installed',
+    source: 'SEED S8, A11; SA-DEP assignment matrix',
+    facts: ['trust.assignment-pfx'],
+    needs: ['pfxSource'],
+    async run(context) {
+      const device = await context.device()
+      await device.assign(policyWith({ pfxProfiles: [pfxProfile()] }))
+      same(statusOf(await device.checkIn(), 'mail').code, 'ERR_ROOT_NOT_DEPLOYED', 'the profile fails with')
+    },
+  },
   installs(
     {
       id: 'pfx.several-certificates',

@@ -1,6 +1,6 @@
 import { type Check, holdsTrue, same } from '../check.ts'
 import type { CheckContext, DeviceWishes } from '../context.ts'
-import { assigned, enrolled, installed, ordinaryPolicy, statusOf } from '../documents.ts'
+import { assigned, enrolled, installed, ordinaryPolicy, policyWith, statusOf } from '../documents.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
 const hourMs = 3_600_000
@@ -22,6 +22,7 @@ export const refusalChecks: readonly Check[] = [
     given: 'a challenge that the service did not give out',
     expect: 'no certificate; the profile has failed',
     source: 'IRA validateRequest; M-CFG',
+    facts: ['challenge.checks', 'validation.only-success'],
     needs: ['issued', 'refusals'],
     run: (context) => refusedAs(context, 'SignatureValidationFailed', { challenge: async (_, { wrongChallenge }) => wrongChallenge }),
   },
@@ -40,6 +41,7 @@ export const refusalChecks: readonly Check[] = [
     given: 'a challenge that is an hour old',
     expect: 'ChallengeExpired, and no certificate; with a new policy the device tries again with a new challenge',
     source: 'M-CFG challenge; IRA ChallengeExpired',
+    facts: ['challenge.minutes', 'challenge.checks'],
     needs: ['advance', 'issued', 'refusals'],
     async run(context) {
       let isSlow = true
@@ -65,6 +67,7 @@ export const refusalChecks: readonly Check[] = [
     given: 'a challenge that is just less than an hour old',
     expect: 'the certificate is issued',
     source: 'M-CFG challenge',
+    facts: ['challenge.minutes'],
     needs: ['advance'],
     async run(context) {
       const device = await assigned(context, {
@@ -99,11 +102,50 @@ export const refusalChecks: readonly Check[] = [
     },
   },
   {
+    id: 'refusals.unassigned',
+    on: usual,
+    given: 'a profile that is taken away between the challenge and the request',
+    expect: 'ScepProfileNoLongerTargetedToTheClient, and no certificate',
+    source: 'M-CFG challenge; IRA ScepProfileNoLongerTargetedToTheClient',
+    facts: ['challenge.checks'],
+    needs: ['issued', 'refusals'],
+    run: (context) =>
+      refusedAs(context, 'ScepProfileNoLongerTargetedToTheClient', {
+        async challenge(given, session) {
+          const challenge = await given()
+          await session.assign(policyWith({ revision: 2 }))
+          return challenge
+        },
+      }),
+  },
+  {
+    id: 'refusals.challenge.opaque',
+    on: usual,
+    given: 'a challenge',
+    expect: 'it tells the device neither for whom it is nor for what',
+    source: 'M-CFG challenge; ID-LIB challenge',
+    facts: ['challenge.opaque'],
+    async run(context) {
+      let given = ''
+      const device = await assigned(context, {
+        async challenge(ask) {
+          given = (await ask()) ?? ''
+          return given
+        },
+      })
+      await device.checkIn()
+      const readable = `${given} ${Buffer.from(given, 'base64').toString('latin1')}`
+      holdsTrue(given !== '', 'no challenge was given')
+      for (const word of ['device-1', 'wifi', 'Example']) holdsTrue(!readable.includes(word), `the challenge tells ${word}`)
+    },
+  },
+  {
     id: 'refusals.subject-altered',
     on: usual,
     given: 'a CSR whose subject is not what the challenge was given for',
     expect: 'SubjectNameMismatch, and no certificate; with the right subject the device tries again with a new challenge',
     source: 'M-CFG challenge; IRA SubjectNameMismatch',
+    facts: ['challenge.checks'],
     needs: ['issued', 'refusals'],
     async run(context) {
       const device = await assigned(context, { scep: { subject: 'CN=somebody-else,O=Example' } })

@@ -74,7 +74,7 @@ const rows: readonly Row[] = [
     device: 'stays',
     ca: 'revoked',
     root: 'removed',
-    facts: ['android.removal.scep-revoked-only'],
+    facts: ['android.removal.scep-revoked-only', 'android.removal.management'],
   },
   {
     event: 'unenrolled',

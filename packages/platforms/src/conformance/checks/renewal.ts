@@ -27,6 +27,7 @@ const threshold = (percent: number, allowed: boolean): Check => ({
   given: `a renewal threshold of ${percent} percent`,
   expect: allowed ? 'it is taken' : 'the profile fails: 1 to 99 can be asked for',
   source: 'SEED S24, A9; Graph renewalThresholdPercentage',
+  facts: ['renewal.threshold-range'],
   async run(context) {
     const given = { scep: { renewalThresholdPercent: percent } }
     if (allowed) await enrolled(context, given)
@@ -42,6 +43,7 @@ export const renewalChecks: readonly Check[] = [
     given: 'a certificate of 100 days and a threshold of 20 percent',
     expect: 'no renewal at 79.9 days; at 80 days, when the device checks in, a new certificate',
     source: 'SEED S24; M-SCEP Renewal threshold',
+    facts: ['renewal.threshold', 'renewal-threshold.honoured'],
     needs: ['advance'],
     async run(context) {
       const { device, leaf, atDay } = await withHundredDays(context)
@@ -59,7 +61,7 @@ export const renewalChecks: readonly Check[] = [
     given: 'a renewal',
     expect: 'a new key and a new serial number, asked for by PKCSReq, which the new key signs',
     source: 'M-SCEP Renewal threshold; A-SEC SecSCEP; J MessageType',
-    facts: ['apple.scep.renewal', 'android.scep.renewal', 'windows.scep.renewal'],
+    facts: ['apple.scep.renewal', 'android.scep.renewal', 'windows.scep.renewal', 'renewal.new-key'],
     needs: ['advance'],
     async run(context) {
       const { device, leaf, atDay } = await withHundredDays(context)
@@ -83,6 +85,7 @@ export const renewalChecks: readonly Check[] = [
     given: 'a server that is down when a certificate is due for renewal',
     expect: 'the old one stays, and the renewal is tried again until it succeeds',
     source: 'M-SCEP Renewal threshold',
+    facts: ['renewal.threshold'],
     needs: ['advance'],
     async run(context) {
       let isDown = false

@@ -55,6 +55,7 @@ const goesOn = (id: string, given: string, capabilities: string, status: number)
   given,
   expect: 'the device goes on with AES and SHA-256, and never falls back to DES or MD5',
   source: 'RFC8894 2.9, 3.5.2; J Capabilities does fall back',
+  facts: status === 404 ? ['scep.floor', 'android.scep.no-capabilities'] : ['scep.floor'],
   async run(context) {
     const { device } = await enrolled(context, { between: withCapabilities(capabilities, status) })
     const [request] = pkiOperations(device)
@@ -112,6 +113,7 @@ export const serverChecks: readonly Check[] = [
     given: 'a balancer that sends PKIOperation to another server than GetCACert',
     expect: 'the request fails: its answer is not signed by who was met',
     source: 'M-SCEP SCEP server URLs',
+    facts: ['scep.same-server', 'scep.reply-signer'],
     async run(context) {
       const other = await context.device({ setup: { otherAuthority: true } })
       const device = await assigned(context, {
@@ -127,6 +129,7 @@ export const serverChecks: readonly Check[] = [
     given: 'a server whose CA does not lead to the root of the profile',
     expect: 'the device stops before PKIOperation: nothing is sent to a CA that it does not know',
     source: 'W-DDF Install/CAThumbprint; A-SEC SecSCEP',
+    facts: ['root.honoured'],
     async run(context) {
       const other = await context.device({ setup: { otherAuthority: true } })
       const certificate = Buffer.from(other.session.root).toString('base64')
@@ -140,6 +143,7 @@ export const serverChecks: readonly Check[] = [
     given: 'GetCACert with a CA and an RA of two certificates',
     expect: 'the request is encrypted to the one for keyEncipherment, and the reply signed by the other is taken',
     source: 'A-SEC SecSCEP; J; W-CE Initialize',
+    facts: ['scep.registration-authority', 'ndes.registration-authority'],
     async run(context) {
       const { device } = await enrolled(context)
       const answer = device.exchanges.find(({ request }) => operationOf(request) === 'GetCACert')?.response
@@ -165,11 +169,86 @@ export const serverChecks: readonly Check[] = [
     },
   },
   {
+    id: 'servers.capabilities.lines',
+    on: usual,
+    given: 'capabilities in lines that end in CRLF, an unknown word among them, and no content type',
+    expect: 'they are read all the same',
+    source: 'J Capability, #49; RFC8894 3.5.2',
+    facts: ['scep.capabilities', 'scep.capabilities-type'],
+    async run(context) {
+      const text = 'AES\r\nSomething-New\r\nPOSTPKIOperation\r\nSHA-256\r\n'
+      const { device } = await enrolled(context, {
+        between: async (request, send) =>
+          operationOf(request) === 'GetCACaps' ? { status: 200, headers: {}, body: Buffer.from(text) } : send(request),
+      })
+      same(
+        [pkiOperations(device).map(({ method }) => method), pkiMessages(device).map(({ hash }) => hash)],
+        [['POST'], ['sha256']],
+        'methods and digests',
+      )
+    },
+  },
+  {
+    id: 'servers.ciphers',
+    on: usual,
+    given: 'a server that offers 3DES before AES',
+    expect: 'the request is encrypted with AES, the stronger of the two',
+    source: 'J Capabilities; RFC8894 2.9',
+    facts: ['android.scep.ciphers'],
+    async run(context) {
+      const { device } = await enrolled(context, { between: withCapabilities('DES3\nAES\nPOSTPKIOperation\nSHA-256\n') })
+      same(
+        pkiOperations(device).map((request) => algorithmsIn(messageOf(request))),
+        [['AES-128']],
+        'ciphers and weak digests of the request',
+      )
+    },
+  },
+  {
+    id: 'servers.resend',
+    on: usual,
+    given: 'an enrolment whose reply is lost, and the next try',
+    expect: 'the CA has issued one certificate, which the device gets',
+    source: 'SSCEP #189; RFC8894 4.3',
+    facts: ['ndes.same-key'],
+    needs: ['advance', 'issued'],
+    async run(context) {
+      let isLost = true
+      const device = await assigned(context, {
+        async between(request, send) {
+          const response = await send(request)
+          if (operationOf(request) !== 'PKIOperation' || !isLost) return response
+          isLost = false
+          return { status: 502, headers: {}, body: new Uint8Array() }
+        },
+      })
+      await device.checkIn()
+      await device.session.advance?.(120_000)
+      same(statusOf(await device.checkIn()).state, 'installed', 'the profile')
+      same(device.session.issued?.().length, 1, 'certificates issued')
+    },
+  },
+  {
+    id: 'servers.urls.told',
+    on: usual,
+    given: 'a profile with two SCEP URLs',
+    expect: 'Apple systems tell that the second has no effect; the others heed both',
+    source: 'M-SCEP SCEP server URLs',
+    facts: ['several-urls.apple-ignored', 'several-urls.honoured'],
+    async run(context) {
+      const device = await assigned(context, { scep: ({ scepUrl }) => ({ scepUrls: [scepUrl, `${scepUrl}/pkiclient.exe`] }) })
+      const { ignoredSettings = [] } = statusOf(await device.checkIn())
+      const isApple = context.os.platform === 'ios' || context.os.platform === 'macos'
+      same(ignoredSettings, isApple ? ['severalUrls'] : [], 'ignored settings')
+    },
+  },
+  {
     id: 'servers.ndes.capabilities',
     on: usual,
     given: 'the capabilities of NDES: 3DES and no AES',
-    expect: 'the request is encrypted with 3DES',
+    expect: 'the request is encrypted with 3DES, and signed over SHA-512',
     source: 'ID-NDES PKIOperation; RFC8894 2.9',
+    facts: ['apple.scep.ndes-algorithms'],
     async run(context) {
       const ndes = 'POSTPKIOperation\nRenewal\nSHA-512\nSHA-256\nSHA-1\nDES3\n'
       const { device } = await enrolled(context, { between: withCapabilities(ndes) })
@@ -177,6 +256,11 @@ export const serverChecks: readonly Check[] = [
         pkiOperations(device).map((request) => algorithmsIn(messageOf(request))),
         [['3DES']],
         'ciphers and weak digests of the request',
+      )
+      same(
+        pkiMessages(device).map(({ hash }) => hash),
+        ['sha512'],
+        'digests',
       )
     },
   },
@@ -186,6 +270,7 @@ export const serverChecks: readonly Check[] = [
     given: 'a failure as NDES writes it: one zero octet of content, no certificates, an HRESULT',
     expect: 'it is read as a failure, and the HRESULT is told; nothing is decrypted',
     source: 'SSCEP #59, one captured message; RFC8894 3.2.1.3',
+    facts: ['ndes.failure', 'ndes.bad-request'],
     async run(context) {
       const device = await assigned(context, { setup: { ndesFailures: true }, challenge: async (_, { wrongChallenge }) => wrongChallenge })
       const { code, message = '' } = statusOf(await device.checkIn())
@@ -199,6 +284,7 @@ export const serverChecks: readonly Check[] = [
     given: 'GET of the SCEP URL without an operation, where the policy module is installed',
     expect: '403',
     source: 'SEED S57; ID-NDES health probe',
+    facts: ['ndes.probe'],
     async run(context) {
       const { session, transport } = await context.device()
       const { status } = await transport.send({ method: 'GET', url: session.scepUrl, headers: {} })
@@ -211,6 +297,7 @@ export const serverChecks: readonly Check[] = [
     given: 'a URL of 65534 characters, path and query, and one of 65535',
     expect: 'the first passes the filter, the second is answered 414',
     source: 'SEED S56; ID-NDES 414',
+    facts: ['ndes.longest-url', 'ndes.too-long'],
     async run(context) {
       const { session, transport } = await context.device()
       const { origin } = new URL(session.scepUrl)
@@ -229,6 +316,7 @@ export const serverChecks: readonly Check[] = [
     given: 'profiles whose key usage is to sign, to encrypt, and both',
     expect: 'NDES takes the template for signatures, for encryption, and for both; the certificate has those key usages',
     source: 'SEED S35, S36',
+    facts: ['ndes.templates'],
     needs: ['issued'],
     async run(context) {
       for (const [keyUsages, template] of usages) {

@@ -210,6 +210,25 @@ const rows: readonly Row[] = [
     },
   },
   {
+    id: 'replayed',
+    given: 'a server that answers with the reply to an earlier request',
+    shown: { windows: 'Status 16 0x80091006', apple: 'MCSCEPErrorDomain 22013' },
+    source: 'FLEET #38341; A-SEC SecSCEP; J EnrollmentTransaction',
+    facts: ['windows.error.0x80091006', 'apple.scep.reply-checks'],
+    async to(context) {
+      let first: HttpResponse | undefined
+      const { device } = await enrolled(context, {
+        async between(request, send) {
+          if (operationOf(request) !== 'PKIOperation') return send(request)
+          first ??= await send(request)
+          return first
+        },
+      })
+      await device.identities.remove('device/wifi')
+      return device
+    },
+  },
+  {
     id: 'no-challenge',
     given: 'a service that gives no challenge',
     shown: { windows: 'Status 16 0x80072ee7', apple: 'MCSCEPErrorDomain 22011' },

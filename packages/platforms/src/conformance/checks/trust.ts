@@ -30,6 +30,7 @@ function assignmentCheck([scep, root, installs]: (typeof cells)[number]): Check 
     given: `the SCEP profile is assigned to ${inWords(scep)}, the Trusted profile to ${inWords(root)}`,
     expect: installs ? 'root and certificate are installed' : 'the SCEP profile fails, without a key and without a call',
     source: 'SA-DEP assignment of Trusted and SCEP profiles',
+    facts: ['trust.assignment'],
     async run(context) {
       const given = { scep: { assignedTo: [...targets[scep]] }, root: { assignedTo: [...targets[root]] } }
       if (installs) {
@@ -53,6 +54,7 @@ export const trustChecks: readonly Check[] = [
     given: 'a SCEP profile whose Trusted profile is not assigned',
     expect: 'the profile has failed rather than pending; no key is made and nobody is called',
     source: 'SEED S10, S11; CM-CP root not deployed',
+    facts: ['trust.both-deployed', 'profile.link-delivers-nothing'],
     async run(context) {
       const device = await context.device()
       await device.assign(policyWith({ scepProfiles: [scepProfile(device.session)] }))
@@ -69,6 +71,7 @@ export const trustChecks: readonly Check[] = [
     given: 'a Trusted and a SCEP profile for another platform, assigned to everybody',
     expect: 'the device is given neither, and nothing has failed',
     source: 'SEED S12',
+    facts: ['applies.own-platform'],
     needs: ['author'],
     async run(context) {
       const { session } = await context.device()
@@ -85,6 +88,7 @@ export const trustChecks: readonly Check[] = [
     given: 'a SCEP profile that refers to the Trusted profile of another platform',
     expect: 'it is rejected when it is read, and fails on the device',
     source: 'SEED S7',
+    facts: ['trust.own-platform'],
     needs: ['author'],
     async run(context) {
       const { session, ...device } = await context.device()
@@ -102,6 +106,7 @@ export const trustChecks: readonly Check[] = [
     given: 'a subject with {{IMEI}}, on a device without an IMEI',
     expect: 'the profile fails; the variable does not become an empty text',
     source: 'M-SCEP subject variables',
+    facts: ['variables.unresolved'],
     needs: ['author'],
     async run(context) {
       const { session, ...device } = await context.device()
@@ -110,6 +115,25 @@ export const trustChecks: readonly Check[] = [
       holdsTrue(authored !== undefined, 'the target writes no profiles')
       await device.assign(authored.policy)
       same(statusOf(await device.checkIn()).code, 'ERR_VARIABLE_UNRESOLVED', 'the profile fails with')
+    },
+  },
+  {
+    id: 'trust.variables',
+    on: usual,
+    given: 'a subject with {{DeviceId}}',
+    expect: 'what reaches the device has its own id in place of the variable',
+    source: 'M-SCEP subject variables',
+    facts: ['variables.device'],
+    needs: ['author'],
+    async run(context) {
+      const { session } = await context.device()
+      const { platform } = context.os
+      const authored = await session.author?.({ rootFor: platform, scepFor: platform, subject: 'CN=pc,OU={{DeviceId}}' })
+      same(
+        authored?.policy.scepProfiles.map((profile) => profile.subject),
+        ['CN=pc,OU=device-1'],
+        'subjects',
+      )
     },
   },
   {
@@ -133,6 +157,7 @@ export const trustChecks: readonly Check[] = [
     given: 'two Trusted profiles, of the CA and of somebody else',
     expect: 'both certificates are installed',
     source: 'SEED S22',
+    facts: ['trust.several-roots'],
     async run(context) {
       const device = await assigned(context)
       const other = await context.device({ setup: { otherAuthority: true } })

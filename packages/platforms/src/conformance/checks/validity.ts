@@ -46,6 +46,7 @@ export const validityChecks: readonly Check[] = [
     on: ['android', 'windows', 'windows-phone-8.1'],
     given: 'a profile that asks for 30 days, a template of 365, and a CA without EDITF_ATTRIBUTEENDDATE',
     source: 'SEED S50',
+    facts: ['ca.end-date'],
     setup: { templateDays: 365, attributeEndDate: false },
     asks: thirtyDays,
     getsDays: 365,
@@ -55,6 +56,7 @@ export const validityChecks: readonly Check[] = [
     on: ['ios', 'macos', 'android', 'windows'],
     given: 'a profile that asks for two years, a template of 100 days, and a CA that honours what is asked for',
     source: 'M-SCEP Certificate validity period',
+    facts: ['ca.longest-validity'],
     setup: { templateDays: 100, attributeEndDate: true },
     asks: { value: 2, scale: 'years' },
     getsDays: 100,
@@ -65,6 +67,7 @@ export const validityChecks: readonly Check[] = [
     given: 'a template with "signature is proof of origin"',
     expect: 'it is told as what this platform must not get',
     source: 'SEED S49',
+    facts: ['apple.proof-of-origin'],
     needs: ['warnings'],
     async run(context) {
       const { device } = await enrolled(context, { setup: { proofOfOrigin: true } })

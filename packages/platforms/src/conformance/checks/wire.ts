@@ -3,7 +3,7 @@ import { formatName } from '@certfleet/agent-core/pki'
 import { type Check, holdsTrue, type SystemUnderTest, same } from '../check.ts'
 import { assigned, enrolled, refused } from '../documents.ts'
 import type { TargetSession } from '../target.ts'
-import { operationOf, operations, pkiMessages, pkiOperations } from '../wire.ts'
+import { messageOf, operationOf, operations, pkiMessages, pkiOperations } from '../wire.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
 const uuid = /^CN=[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$/
@@ -116,13 +116,13 @@ const method = (id: string, capabilities: string, expected: 'POST' | 'GET'): Che
   given: `a server that ${expected === 'POST' ? 'offers' : 'does not offer'} POSTPKIOperation`,
   expect: `PKIOperation goes by ${expected}`,
   source: 'MICROMDM #436, #453; ID-NDES iOS log',
-  facts: ['apple.scep.pki-operation'],
+  facts: ['apple.scep.pki-operation', expected === 'POST' ? 'scep.post-body' : 'scep.get-encoding'],
   async run(context) {
     const { device } = await enrolled(context, { between: withCapabilities(capabilities) })
     same(
-      pkiOperations(device).map((request) => request.method),
-      [expected],
-      'methods of PKIOperation',
+      pkiOperations(device).map((request) => [request.method, request.headers['content-type'], messageOf(request)[0]]),
+      [[expected, expected === 'POST' ? 'application/x-pki-message' : undefined, 0x30]],
+      'method, media type and first octet of PKIOperation',
     )
   },
 })
@@ -164,6 +164,7 @@ export const wireChecks: readonly Check[] = [
     given: 'two enrolments',
     expect: 'each has a senderNonce of 16 octets of its own',
     source: 'A-SEC SecSCEP; RFC8894 3.2.1.5',
+    facts: ['apple.scep.nonce'],
     async run(context) {
       const nonces = []
       for (let i = 0; i < 2; i++) {
@@ -238,6 +239,34 @@ export const wireChecks: readonly Check[] = [
     facts: ['apple.scep.http', 'windows.scep.http'],
     async run(context) {
       await enrolled(context, { scep: overHttp })
+    },
+  },
+  {
+    id: 'wire.signer.serial-number',
+    on: ['android'],
+    given: 'an ordinary enrolment',
+    expect: 'the certificate that signs the request has the serial number 1',
+    source: 'ID-NDES Android log',
+    facts: ['android.scep.signer-serial-number'],
+    async run(context) {
+      const { device } = await enrolled(context)
+      same(
+        pkiMessages(device).map(({ signer }) => Buffer.from(signer.serialNumber).toString('hex')),
+        ['01'],
+        'serial numbers',
+      )
+    },
+  },
+  {
+    id: 'wire.url-query',
+    on: ['android'],
+    given: 'a SCEP URL with a query',
+    expect: 'the profile fails, and nobody is called',
+    source: 'J Client',
+    facts: ['android.scep.url-query'],
+    async run(context) {
+      const device = await refused(context, 'ERR_UNSUPPORTED', { scep: ({ scepUrl }) => ({ scepUrls: [`${scepUrl}?tenant=1`] }) })
+      same(operations(device), [], 'calls')
     },
   },
   {
