@@ -14,6 +14,11 @@ export interface Reading extends Pick<Check, 'id' | 'given' | 'source' | 'on'> {
   readonly names?: string
 }
 
+/** One of a SyncML message; `id` without its topic. */
+export type SyncMlReading = Omit<Reading, 'on'>
+
+export const onWindows = ({ id, ...row }: SyncMlReading): Check => reading({ on: ['windows'], id: `syncml.${id}`, ...row })
+
 export function reading({ text, of, is, names, ...row }: Reading): Check {
   const { facts } = row
   if (is === undefined) {

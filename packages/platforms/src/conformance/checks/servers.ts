@@ -1,35 +1,11 @@
-import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agent-core'
 import { issuerAndSerialNumber } from '@certfleet/agent-core/cms'
 import { parseCaCertificates } from '@certfleet/agent-core/scep/messages'
 import { type Check, holdsTrue, same } from '../check.ts'
-import { assigned, enrolled, installed, refused, statusOf } from '../documents.ts'
+import { assigned, enrolled, refused, statusOf } from '../documents.ts'
 import { algorithmsIn, messageOf, operationOf, operations, pkiMessages, pkiOperations } from '../wire.ts'
 import { withCapabilities } from './wire.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
-const dead = ['https://first.invalid/scep', 'https://third.invalid/scep'] as const
-
-const unreachable = async (request: HttpRequest, send: (request: HttpRequest) => Promise<HttpResponse>): Promise<HttpResponse> => {
-  if (dead.some((url) => request.url.startsWith(url))) throw new AgentError('ERR_NETWORK', 'the server is down')
-  return send(request)
-}
-
-/** The last is drawn first. */
-const descending = () => {
-  let rank = 100
-  return { between: (minMs: number, maxMs: number) => (maxMs === 1 ? rank-- : minMs) }
-}
-
-async function withThreeUrls(context: Parameters<Check['run']>[0]) {
-  const device = await assigned(context, {
-    between: unreachable,
-    jitter: descending(),
-    scep: ({ scepUrl }) => ({ scepUrls: [dead[0], scepUrl, dead[1]] }),
-  })
-  const { state } = statusOf(await device.checkIn())
-  const hosts = [...new Set(device.exchanges.map(({ request }) => new URL(request.url).host))]
-  return { state, hosts, own: new URL(device.session.scepUrl).host }
-}
 
 const strongAlone = (id: string, given: string, capabilities: string, status = 200): readonly Check[] => [
   goesOn(id, given, capabilities, status),
@@ -71,42 +47,6 @@ const goesOn = (id: string, given: string, capabilities: string, status: number)
 
 /** What the device takes of a server, and what it does not. */
 export const serverChecks: readonly Check[] = [
-  {
-    id: 'servers.urls.first-only',
-    on: ['ios', 'macos'],
-    given: 'three SCEP URLs, the first of them down',
-    expect: 'the request fails: the service sends one URL, and no other is tried',
-    source: 'M-SCEP SCEP server URLs',
-    facts: ['apple.scep.urls'],
-    async run(context) {
-      const { state, hosts } = await withThreeUrls(context)
-      same([state, hosts], ['requestSubmitFailed', ['first.invalid']], 'outcome and servers asked')
-    },
-  },
-  {
-    id: 'servers.urls.in-order',
-    on: ['windows'],
-    given: 'three SCEP URLs, the first of them down',
-    expect: 'the device goes on to the second, in the order received',
-    source: 'M-SCEP SCEP server URLs',
-    facts: ['windows.scep.urls'],
-    async run(context) {
-      const { state, hosts, own } = await withThreeUrls(context)
-      same([state, hosts], ['installed', ['first.invalid', own]], 'outcome and servers asked')
-    },
-  },
-  {
-    id: 'servers.urls.shuffled',
-    on: ['android'],
-    given: 'three SCEP URLs, two of them down',
-    expect: 'the device shuffles them and keeps the first that it reaches',
-    source: 'M-SCEP SCEP server URLs',
-    facts: ['android.scep.urls'],
-    async run(context) {
-      const { state, hosts, own } = await withThreeUrls(context)
-      same([state, hosts], ['installed', ['third.invalid', own]], 'outcome and servers asked')
-    },
-  },
   {
     id: 'servers.switch-mid-exchange',
     on: usual,
@@ -228,113 +168,4 @@ export const serverChecks: readonly Check[] = [
       same(device.session.issued?.().length, 1, 'certificates issued')
     },
   },
-  {
-    id: 'servers.urls.told',
-    on: usual,
-    given: 'a profile with two SCEP URLs',
-    expect: 'Apple systems tell that the second has no effect; the others heed both',
-    source: 'M-SCEP SCEP server URLs',
-    facts: ['several-urls.apple-ignored', 'several-urls.honoured'],
-    async run(context) {
-      const device = await assigned(context, { scep: ({ scepUrl }) => ({ scepUrls: [scepUrl, `${scepUrl}/pkiclient.exe`] }) })
-      const { ignoredSettings = [] } = statusOf(await device.checkIn())
-      const isApple = context.os.platform === 'ios' || context.os.platform === 'macos'
-      same(ignoredSettings, isApple ? ['severalUrls'] : [], 'ignored settings')
-    },
-  },
-  {
-    id: 'servers.ndes.capabilities',
-    on: usual,
-    given: 'the capabilities of NDES: 3DES and no AES',
-    expect: 'the request is encrypted with 3DES, and signed over SHA-512',
-    source: 'ID-NDES PKIOperation; RFC8894 2.9',
-    facts: ['apple.scep.ndes-algorithms'],
-    async run(context) {
-      const ndes = 'POSTPKIOperation\nRenewal\nSHA-512\nSHA-256\nSHA-1\nDES3\n'
-      const { device } = await enrolled(context, { between: withCapabilities(ndes) })
-      same(
-        pkiOperations(device).map((request) => algorithmsIn(messageOf(request))),
-        [['3DES']],
-        'ciphers and weak digests of the request',
-      )
-      same(
-        pkiMessages(device).map(({ hash }) => hash),
-        ['sha512'],
-        'digests',
-      )
-    },
-  },
-  {
-    id: 'servers.ndes.failure',
-    on: usual,
-    given: 'a failure as NDES writes it: one zero octet of content, no certificates, an HRESULT',
-    expect: 'it is read as a failure, and the HRESULT is told; nothing is decrypted',
-    source: 'SSCEP #59, one captured message; RFC8894 3.2.1.3',
-    facts: ['ndes.failure', 'ndes.bad-request'],
-    async run(context) {
-      const device = await assigned(context, { setup: { ndesFailures: true }, challenge: async (_, { wrongChallenge }) => wrongChallenge })
-      const { code, message = '' } = statusOf(await device.checkIn())
-      same(code, 'ERR_ENROLLMENT_REJECTED', 'the profile fails with')
-      holdsTrue(/0x80070057/i.test(message), `the HRESULT 0x80070057 is not told: ${message}`)
-    },
-  },
-  {
-    id: 'servers.probe',
-    on: ['windows'],
-    given: 'GET of the SCEP URL without an operation, where the policy module is installed',
-    expect: '403',
-    source: 'SEED S57; ID-NDES health probe',
-    facts: ['ndes.probe'],
-    async run(context) {
-      const { session, transport } = await context.device()
-      const { status } = await transport.send({ method: 'GET', url: session.scepUrl, headers: {} })
-      same(status, 403, 'HTTP status')
-    },
-  },
-  {
-    id: 'servers.url-length',
-    on: ['windows'],
-    given: 'a URL of 65534 characters, path and query, and one of 65535',
-    expect: 'the first passes the filter, the second is answered 414',
-    source: 'SEED S56; ID-NDES 414',
-    facts: ['ndes.longest-url', 'ndes.too-long'],
-    async run(context) {
-      const { session, transport } = await context.device()
-      const { origin } = new URL(session.scepUrl)
-      const target = `${session.scepUrl.slice(origin.length)}?operation=PKIOperation&message=`
-      const get = async (length: number) => {
-        const { status } = await transport.send({ method: 'GET', url: origin + target.padEnd(length, 'A'), headers: {} })
-        return status
-      }
-      holdsTrue((await get(65_534)) !== 414, 'a URL of 65534 characters is refused')
-      same(await get(65_535), 414, 'HTTP status of a URL of 65535 characters')
-    },
-  },
-  {
-    id: 'servers.key-usage.template',
-    on: usual,
-    given: 'profiles whose key usage is to sign, to encrypt, and both',
-    expect: 'NDES takes the template for signatures, for encryption, and for both; the certificate has those key usages',
-    source: 'SEED S35, S36',
-    facts: ['ndes.templates'],
-    needs: ['issued'],
-    async run(context) {
-      for (const [keyUsages, template] of usages) {
-        const { device } = await enrolled(context, { setup: { templatesByKeyUsage: true }, scep: { keyUsages: [...keyUsages] } })
-        same(
-          device.session.issued?.().map((issued) => issued.template),
-          [template],
-          'templates',
-        )
-        const leaf = await installed(device)
-        same([...(leaf.keyUsage ?? [])].sort(), [...keyUsages].sort(), 'key usages')
-      }
-    },
-  },
 ]
-
-const usages = [
-  [['digitalSignature'], 'Signature'],
-  [['keyEncipherment'], 'Encryption'],
-  [['digitalSignature', 'keyEncipherment'], 'GeneralPurpose'],
-] as const
