@@ -12,6 +12,7 @@ import {
 } from '@certfleet/platforms/conformance'
 import t from 'tap'
 import { labTarget, sharedKeys } from '#emulator/conformance/index.ts'
+import { inCode, unread } from './sabotages.ts'
 
 const all = onEachSystem(checks)
 
@@ -34,6 +35,11 @@ t.test('a fact is shown on some system by each check that claims it', async (t) 
     const shown = new Set(onEachSystem([check]).flatMap((one) => one.facts))
     for (const fact of check.facts ?? []) t.ok(shown.has(fact), `${check.id}: ${fact}`)
   }
+})
+
+t.test('what is in code alone is claimed, and no override is known for it', async (t) => {
+  const shown = new Set(all.flatMap((one) => one.facts))
+  for (const id of inCode) t.ok(shown.has(id) && !Object.hasOwn(unread, id), id)
 })
 
 t.test("Microsoft's matrix: 25 scenarios on five systems, and SHA is not asked of Apple", async (t) => {

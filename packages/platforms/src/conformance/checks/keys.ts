@@ -244,6 +244,18 @@ export const keyChecks: readonly Check[] = [
     },
   },
   {
+    id: 'keys.multi-factor',
+    on: ['windows'],
+    given: 'a profile that asks for more factors, with its key in Passport for Work',
+    expect: 'the setting is heeded: it is not told as ignored',
+    source: 'SEED S28; CM-CP multi-factor',
+    facts: ['multi-factor.honoured'],
+    async run(context) {
+      const { device } = await enrolled(context, { scep: { multiFactor: true, keyStorage: passport }, keyStorage: ['passport'] })
+      same(statusOf(await device.checkIn()).ignoredSettings, undefined, 'ignored settings')
+    },
+  },
+  {
     id: 'keys.multi-factor.ignored',
     on: ['ios', 'macos', 'android'],
     given: 'a profile that asks for more factors, on a system without that setting',

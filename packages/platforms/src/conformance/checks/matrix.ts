@@ -137,7 +137,7 @@ export const matrixChecks: readonly Check[] = [
   subject('email', 'CN=ada@contoso.example'),
   subject('imei', 'CN=004401001234567'),
   subject('serial-number', 'CN=F2LXK0CONTSO'),
-  subject('custom', 'CN=ada,OU=Research,O=Contoso,L=Turin,C=IT'),
+  subject('custom', 'CN=ada,OU=Research,O=Contoso,L=Turin,C=IT', ['ca.template-subject']),
   names('email', [email]),
   names('upn', [upn]),
   names('email-and-upn', [email, upn]),

@@ -50,6 +50,52 @@ export const ndesChecks: readonly Check[] = [
     },
   },
   {
+    id: 'servers.paths',
+    on: ['windows'],
+    given: 'GetCACaps at mscep.dll and at pkiclient.exe below it',
+    expect: 'both answer',
+    source: 'NDES-DOC overview',
+    facts: ['ndes.paths'],
+    async run(context) {
+      const { session, transport } = await context.device()
+      const ask = (path: string) => transport.send({ method: 'GET', url: `${session.scepUrl}${path}?operation=GetCACaps`, headers: {} })
+      same([(await ask('')).status, (await ask('/pkiclient.exe')).status], [200, 200], 'HTTP statuses')
+    },
+  },
+  {
+    id: 'servers.content-types',
+    on: ['windows'],
+    given: 'an ordinary enrolment',
+    expect: 'the answers have the media types of SCEP',
+    source: 'MMS server/transport.go; RFC8894 4',
+    facts: ['scep.content-types'],
+    async run(context) {
+      const { device } = await enrolled(context)
+      same(
+        device.exchanges.map(({ response }) => response?.headers['content-type']),
+        ['text/plain', 'application/x-x509-ca-ra-cert', 'application/x-pki-message'],
+        'media types',
+      )
+    },
+  },
+  {
+    id: 'servers.key-usage.one-template',
+    on: ['windows'],
+    given: 'profiles whose key usage is to sign, to encrypt, and both, at an NDES whose registry was not touched',
+    expect: 'one template for all',
+    source: 'CM-CP NDES; GRAD device template',
+    facts: ['ndes.default-template'],
+    needs: ['issued'],
+    async run(context) {
+      const templates: string[] = []
+      for (const [keyUsages] of usages) {
+        const { device } = await enrolled(context, { scep: { keyUsages: [...keyUsages] } })
+        templates.push(...(device.session.issued?.().map((issued) => issued.template) ?? []))
+      }
+      same(new Set(templates).size, 1, 'templates')
+    },
+  },
+  {
     id: 'servers.probe',
     on: ['windows'],
     given: 'GET of the SCEP URL without an operation, where the policy module is installed',

@@ -1,3 +1,4 @@
+import type { HttpResponse } from '@certfleet/agent-core'
 import { issuerAndSerialNumber } from '@certfleet/agent-core/cms'
 import { parseCaCertificates } from '@certfleet/agent-core/scep/messages'
 import { type Check, holdsTrue, same } from '../check.ts'
@@ -142,6 +143,26 @@ export const serverChecks: readonly Check[] = [
         [['AES-128']],
         'ciphers and weak digests of the request',
       )
+    },
+  },
+  {
+    id: 'servers.reply.replayed',
+    on: usual,
+    given: 'a server that answers with the reply to an earlier request',
+    expect: 'it is refused: transactionID and nonce are those of another request',
+    source: 'J EnrollmentTransaction; RFC8894 3.2.1.5',
+    facts: ['android.scep.reply-checks'],
+    async run(context) {
+      let first: HttpResponse | undefined
+      const { device } = await enrolled(context, {
+        async between(request, send) {
+          if (operationOf(request) !== 'PKIOperation') return send(request)
+          first ??= await send(request)
+          return first
+        },
+      })
+      await device.identities.remove('device/wifi')
+      same(statusOf(await device.checkIn()).code, 'ERR_SCEP_REPLY_MISMATCH', 'the profile fails with')
     },
   },
   {

@@ -2,7 +2,7 @@ import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agen
 import type { Check, SystemUnderTest } from '../check.ts'
 import type { CheckContext, DeviceWishes } from '../context.ts'
 import type { ConformanceDevice } from '../device.ts'
-import { assigned, enrolled, type Given, pfxProfile, policyWith, rootProfile, scepProfile } from '../documents.ts'
+import { assigned, enrolled, type Given, policyWith, scepProfile } from '../documents.ts'
 import { operationOf } from '../wire.ts'
 import { withCapabilities } from './wire.ts'
 
@@ -40,12 +40,6 @@ export const down: DeviceWishes = {
   async between() {
     throw new AgentError('ERR_NETWORK', 'the server is down')
   },
-}
-
-async function withPfx(context: CheckContext, wishes: DeviceWishes): Promise<ConformanceDevice> {
-  const device = await context.device(wishes)
-  await device.assign(policyWith({ trustedRoots: [rootProfile(device.session)], pfxProfiles: [pfxProfile()] }))
-  return device
 }
 
 /** How a device gets there, and what it shows then. */
@@ -118,6 +112,39 @@ export const statusRows: readonly StatusRow[] = [
     source: 'W-ERR 12007; A-ERR MCSCEPErrorDomain 22005',
     facts: ['windows.error.0x80072ee7', 'apple.error.22005'],
     to: given(down),
+  },
+  {
+    id: 'tls',
+    given: 'a SCEP server whose TLS certificate is for another name',
+    shown: { windows: 'Status 16 0x80072f8f', apple: 'MCSCEPErrorDomain 22005' },
+    source: 'GRAD event 86; A-ERR MCSCEPErrorDomain 22005',
+    facts: ['windows.error.0x80072f8f'],
+    to: given({
+      async between() {
+        throw new AgentError('ERR_NETWORK', 'the server cannot be reached: ERR_TLS_CERT_ALTNAME_INVALID')
+      },
+    }),
+  },
+  {
+    id: 'too-large',
+    given: 'an answer that is too large for SCEP',
+    shown: { windows: 'Status 16 0x80072f78', apple: 'MCSCEPErrorDomain 22013' },
+    source: 'UCM #326; A-ERR MCSCEPErrorDomain 22013',
+    facts: ['windows.error.0x80072f78'],
+    to: given({
+      async between() {
+        throw new AgentError('ERR_LIMIT_EXCEEDED', 'the answer is too large')
+      },
+    }),
+  },
+  {
+    id: 'no-key-storage',
+    on: ['ios', 'macos'],
+    given: 'a device that can make no key',
+    shown: { apple: 'MCSCEPErrorDomain 22001' },
+    source: 'A-ERR MCSCEPErrorDomain 22001',
+    facts: ['apple.error.22001'],
+    to: given({ keyStorage: [] }),
   },
   {
     id: 'http-status',
@@ -245,36 +272,5 @@ export const statusRows: readonly StatusRow[] = [
       await device.checkIn()
       return device
     },
-  },
-  {
-    id: 'pfx.installed',
-    given: 'a PFX that is installed',
-    shown: { windows: 'Status 0', apple: 'Status Acknowledged' },
-    source: 'W-CCI PFXCertInstall Status',
-    facts: ['windows.status.pfx'],
-    needs: ['pfxSource'],
-    profileId: 'mail',
-    to: (context) => withPfx(context, {}),
-  },
-  {
-    id: 'pfx.password',
-    given: 'a PFX with another password than is told',
-    shown: { windows: 'Status 86 0x00000056', apple: 'MCCertificateErrorDomain 9000' },
-    source: 'W-CCI PFXCertInstall Status; A-ERR MCCertificateErrorDomain 9000',
-    facts: ['windows.error.pfx-password', 'apple.error.9000'],
-    needs: ['pfxSource'],
-    profileId: 'mail',
-    to: (context) => withPfx(context, { setup: { pfx: { password: 'wrong' } } }),
-  },
-  {
-    id: 'pfx.not-taken',
-    on: ['ios', 'macos'],
-    given: 'a PFX with the issuer beside the certificate',
-    shown: { apple: 'MCCertificateErrorDomain 9005' },
-    source: 'A-ERR MCCertificateErrorDomain 9005',
-    facts: ['apple.error.9005'],
-    needs: ['pfxSource'],
-    profileId: 'mail',
-    to: (context) => withPfx(context, { setup: { pfx: { certificates: 2 } } }),
   },
 ]

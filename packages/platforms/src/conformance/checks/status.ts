@@ -3,6 +3,7 @@ import { type Check, type SystemUnderTest, same } from '../check.ts'
 import type { CheckContext } from '../context.ts'
 import type { ConformanceDevice } from '../device.ts'
 import { assigned, dayMs, enrolled, statusOf } from '../documents.ts'
+import { pfxStatusRows } from './status-pfx.ts'
 import { down, type Shown, type StatusRow, statusRows } from './status-rows.ts'
 
 const usual = ['ios', 'macos', 'android', 'windows'] as const
@@ -74,7 +75,7 @@ const thumbprint = (id: string, what: string, after: (device: ConformanceDevice)
 
 /** How a profile stands in the words of each OS. */
 export const statusChecks: readonly Check[] = [
-  ...statusRows.map(status),
+  ...[...statusRows, ...pfxStatusRows].map(status),
   thumbprint('expired', 'that expired', async ({ session }) => session.advance?.(101 * dayMs)),
   thumbprint('key-gone', 'whose key is gone', async ({ keys, identities }) => {
     const identity = (await identities.list()).find(({ principal, profileId }) => identityKey(principal, profileId) === 'device/wifi')
