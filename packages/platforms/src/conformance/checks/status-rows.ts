@@ -126,6 +126,18 @@ export const statusRows: readonly StatusRow[] = [
     }),
   },
   {
+    id: 'not-let-in',
+    given: 'a proxy that does not let the device through',
+    shown: { windows: 'Status 16 0x80070005', apple: 'MCSCEPErrorDomain 22005' },
+    source: 'W-ERR E_ACCESSDENIED; A-ERR MCSCEPErrorDomain 22005',
+    facts: ['windows.error.0x80070005'],
+    to: given({
+      async between() {
+        throw new AgentError('ERR_UNAUTHORIZED', 'the proxy asks for other credentials')
+      },
+    }),
+  },
+  {
     id: 'too-large',
     given: 'an answer that is too large for SCEP',
     shown: { windows: 'Status 16 0x80072f78', apple: 'MCSCEPErrorDomain 22013' },
