@@ -44,7 +44,7 @@ const others: Readonly<Record<string, unknown>> = {
   'windows.csp.old-tree': {},
   'windows.key-usage.required': 0,
   'apple.scep-payload.key-usage': { digitalSignature: 4, keyEncipherment: 1 },
-  'apple.scep-payload.key-usage-error': 'MCPayloadErrorDomain 2004',
+  'apple.error.22000': 22001,
   'apple.scep-payload.key-sizes': [3072],
   'apple.scep-payload.subject': { CN: '2.5.4.11', OU: '2.5.4.3' },
   'apple.scep-payload.alternative-names': { email: 'ntPrincipalName', dns: 'dNSName', uri: 'uniformResourceIdentifier', upn: 'rfc822Name' },
@@ -73,7 +73,7 @@ const others: Readonly<Record<string, unknown>> = {
 export function otherValue(fact: Fact): unknown {
   const { id, value, alternatives } = fact
   if (id in others) return others[id]
-  if (alternatives !== undefined) return alternatives[0]
+  if (alternatives?.[0] !== undefined) return alternatives[0]
   if (typeof value === 'boolean') return !value
   if (typeof value === 'number') return value + 1
   if (typeof value === 'string') return `${value}-other`

@@ -73,7 +73,6 @@ export const inCode: ReadonlySet<string> = new Set([
   'profile.edits',
   'variables.unresolved',
   'variables.device',
-  'windows.store.user-root',
   'windows.tpm.preferred',
   'windows.tpm.demanded',
   'windows.software.chosen',

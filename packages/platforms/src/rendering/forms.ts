@@ -44,17 +44,24 @@ export function renderFor(platform: PlatformName, osVersion: string, delivery: D
 /** Releases that the platforms' rules are written for. */
 const current: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 
+/** A signed profile is longer than what it says, which the forms themselves limit. */
+export const deliveryFileLimits = { maxBytes: 2 * 1024 * 1024 } as const
+
 /**
- * Reads a file in any form, as `os` would; default: the usual platform of the form, at a current version and with `overrides`. One of no known form, or that its
- * OS would refuse: `ERR_PROFILE_INVALID`; a key that the OS cannot make may be `ERR_UNSUPPORTED`. Nothing else is thrown.
+ * Reads a file in any form, as `os` would; default: the usual platform of the form, at a current version and with `overrides`.
+ * One that is too long, of no known form, or that its OS would refuse: `ERR_PROFILE_INVALID`; a key that the OS cannot make may be
+ * `ERR_UNSUPPORTED`. Nothing else is thrown.
  */
 export function readDeliveryFile(bytes: Uint8Array, os?: Os, overrides?: FactOverrides): DeliveryFile {
-  const [name, form] = Object.entries<Form>(forms).find(([, one]) => one.recognises(bytes)) ?? refuseUnknown()
+  if (bytes.length > deliveryFileLimits.maxBytes) refuse(`a file of ${bytes.length} bytes; at most ${deliveryFileLimits.maxBytes} are read`)
+  const [name, form] =
+    Object.entries<Form>(forms).find(([, one]) => one.recognises(bytes)) ??
+    refuse(`a file of no known form; expected ${Object.keys(forms).join(', ')}`)
   const [usual] = form.platforms as [PlatformName]
   const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, current[usual], overrides)
   return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes, reader) }
 }
 
-function refuseUnknown(): never {
-  throw new AgentError('ERR_PROFILE_INVALID', `a file of no known form; expected ${Object.keys(forms).join(', ')}`)
+function refuse(reason: string): never {
+  throw new AgentError('ERR_PROFILE_INVALID', reason)
 }

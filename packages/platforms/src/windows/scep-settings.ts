@@ -90,7 +90,7 @@ function usagesIn(text: string, os: Os, skipped: string[]): KeyUsage[] {
   const bits = says(cspFacts.keyUsage, os)
   const number = wholeNumber(text, named('Install/KeyUsage', cspFacts.keyUsage))
   const usages = (['digitalSignature', 'keyEncipherment'] as const).filter((usage) => (number & bits[usage]) !== 0)
-  if (usages.length === 0)
+  if (usages.length < says(refusalFacts.keyUsage, os))
     refuseNode(refusalFacts.keyUsage, `Install/KeyUsage ${number} has neither ${Object.values(bits).join(' nor ')} in it`)
   const others = usages.reduce((rest, usage) => rest & ~bits[usage], number)
   if (others !== 0) skipped.push(`Install/KeyUsage: ${others} of it is not modelled`)

@@ -39,7 +39,7 @@ const keys: readonly Check[] = [
     given: 'Key Usage 2',
     text: profile([scepPayload({ 'Key Usage': 2 })]),
     names: 'MCSCEPErrorDomain 22000',
-    facts: ['apple.scep-payload.key-usage-error'],
+    facts: ['apple.error.22000'],
     source: `${A} Key Usage; A-ERR MCSCEPErrorDomain 22000`,
   }),
   payloads({

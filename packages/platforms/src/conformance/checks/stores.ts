@@ -50,7 +50,7 @@ export const storeChecks: readonly Check[] = [
     given: 'a Trusted profile with the destination user-root',
     expect: 'there is no such store: the profile fails, and nothing is installed',
     source: 'W-ROOT ./User Root; SEED S20',
-    facts: ['windows.store.user-root'],
+    facts: ['windows.csp.no-user-root'],
     async run(context) {
       const device = await context.device()
       // What no type lets through can still come over the wire.

@@ -40,7 +40,7 @@ export const syncMlRequestChecks: readonly Check[] = [
     'KeyUsage 1, which has neither 32 nor 128',
     { KeyUsage: '1' },
     undefined,
-    'windows.csp.key-usage',
+    'windows.key-usage.required',
     'W-DDF Install/KeyUsage',
   ),
   node('key-length', 'KeyLength 3072', { KeyLength: '3072' }, undefined, 'windows.csp.key-length', 'W-CCI Install/KeyLength'),
