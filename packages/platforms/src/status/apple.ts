@@ -17,7 +17,7 @@ export const appleStatusFacts = {
     platforms: ['ios', 'macos'],
     effect: 'An error inside a payload comes in two install failures (4001) and the install failure of the profile (1009).',
     value: [4001, 4001, 1009],
-    alternatives: [],
+    alternatives: ['off'],
     source: 'SCEPY #1',
     confidence: 'V',
     singleLog: true,
