@@ -133,24 +133,24 @@ export const inCode: ReadonlySet<string> = new Set([
   'android.syncml.validity',
 ])
 
+/** The Trusted profile that the check leaves out is there after all. */
+const rootThroughDevice = () =>
+  told((policy, { root }) => ({
+    ...policy,
+    trustedRoots: [
+      {
+        id: 'root',
+        displayName: 'Root',
+        certificate: Buffer.from(root).toString('base64'),
+        destinationStore: 'computer-root',
+        assignedTo: ['device'],
+      },
+    ],
+  }))
+
 /** What is broken for checks that claim no fact, or one that is in code, by check id. */
 const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = [
-  [
-    /^trust\.root-not-assigned$/,
-    () =>
-      told((policy, { root }) => ({
-        ...policy,
-        trustedRoots: [
-          {
-            id: 'root',
-            displayName: 'Root',
-            certificate: Buffer.from(root).toString('base64'),
-            destinationStore: 'computer-root',
-            assignedTo: ['device'],
-          },
-        ],
-      })),
-  ],
+  [/^trust\.root-not-assigned$/, rootThroughDevice],
   [
     /^trust\.assignment/,
     ({ check }) => (check.expect.includes('fails') ? assignedTo(['user', 'device'], ['user', 'device']) : assignedTo(['user'], ['device'])),
@@ -235,22 +235,7 @@ const byCheck: readonly (readonly [RegExp, (one: CheckOnSystem) => Broken])[] = 
   [/^(renewal\.(retried|new-key)|matrix\.renewal)/, onlyOnce],
   [/^removal\.retired/, () => registeredAs({ management: 'deviceOwner' })],
   [/^renewal\.installed-again/, () => removesNothing],
-  [
-    /^pfx\.root-not-assigned/,
-    () =>
-      told((policy, { root }) => ({
-        ...policy,
-        trustedRoots: [
-          {
-            id: 'root',
-            displayName: 'Root',
-            certificate: Buffer.from(root).toString('base64'),
-            destinationStore: 'computer-root',
-            assignedTo: ['device'],
-          },
-        ],
-      })),
-  ],
+  [/^pfx\.root-not-assigned/, rootThroughDevice],
   [
     /^pfx\.installed/,
     () => session(() => ({ pfxSource: { pfxFor: () => Promise.reject(new AgentError('ERR_PFX_UNAVAILABLE', 'there is none')) } })),

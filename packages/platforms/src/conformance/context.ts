@@ -31,8 +31,6 @@ export interface DeviceWishes {
   readonly between?: (request: HttpRequest, send: Transport['send']) => Promise<HttpResponse>
   /** What the device puts into a request in place of the challenge that it was given. */
   readonly challenge?: (given: () => Promise<string | undefined>, session: TargetSession) => Promise<string | undefined>
-  /** Take plain http SCEP URLs where the OS does not. Default: as the OS does. */
-  readonly allowHttp?: boolean
   /** Default: always the least. */
   readonly jitter?: Jitter
   /** As of the platform's bindings. */

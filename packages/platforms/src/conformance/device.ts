@@ -67,7 +67,7 @@ export interface DeviceParts {
 const noJitter: Jitter = { between: (minMs) => minMs }
 
 export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DeviceParts): ConformanceDevice {
-  const { keyStorage = ['software'], jitter = noJitter, userConsent, fullDiskEncryption, allowHttp } = wishes
+  const { keyStorage = ['software'], jitter = noJitter, userConsent, fullDiskEncryption } = wishes
   const challenge = sabotage.goodChallenge ? undefined : wishes.challenge
   const keys = keyStorage.map((protection) => ({ ...makeKeys(), protection, name: `modelled ${protection}` }))
   const exchanges: Exchange[] = []
@@ -87,7 +87,6 @@ export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DevicePa
     jitter,
     isLocked: async () => isLocked,
     ...(os.overrides && { overrides: os.overrides }),
-    ...(allowHttp !== undefined && { allowHttp }),
     ...(userConsent && { userConsent }),
     ...(fullDiskEncryption && { fullDiskEncryption }),
   })
