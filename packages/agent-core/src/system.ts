@@ -18,6 +18,9 @@ export const systemClock: Clock = {
   },
 }
 
+/** Milliseconds, with fractions, since a moment that is the same for the whole process; it never goes back. For lengths, not for moments. */
+export const stopwatchMs = (): number => performance.now()
+
 function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const handle = setTimeout(() => {

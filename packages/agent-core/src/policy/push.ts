@@ -2,6 +2,7 @@ import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import type { Clock, Jitter } from '../ports.ts'
+import { stopwatchMs } from '../system.ts'
 import { type TlsTrust, tlsOptions } from '../transport/tls.ts'
 import type { Instant } from '../types.ts'
 import { bearer, besidePolicy } from './http.ts'
@@ -15,6 +16,10 @@ export interface PushOptions extends TlsTrust {
   readonly jitter: Jitter
   /** Called at each connection, since a message may have been missed, and at each `{"type":"wake"}`. */
   readonly onWake: () => void
+  /** Told each time that a connection is open, so many milliseconds after its handshake was begun; before `onWake`. */
+  readonly onUp?: (durationMs: number) => void
+  /** The address of this machine that connections come from. Default: the system's choice. */
+  readonly localAddress?: string
   /** Told each time that a connection fails or ends, and why: `ERR_NETWORK`, or `ERR_UNAUTHORIZED` for 401 and 403. */
   readonly onDown?: (reason: AgentError) => void
 }
@@ -79,22 +84,25 @@ interface EndedConnection {
 function connection(options: PushOptions, signal: AbortSignal): Promise<EndedConnection> {
   return new Promise((resolve, reject) => {
     const { clock, onWake } = options
+    const begunMs = stopwatchMs()
     const socket = openSocket(options)
     const ended = new AbortController()
     let reason: AgentError | undefined
     let openedAt: Instant | undefined
     const terminate = () => socket.terminate()
-    const wake = () => {
+    const tell = (callback: () => void) => {
       try {
-        onWake()
+        callback()
       } catch (error) {
         reject(error)
         terminate()
       }
     }
+    const wake = () => tell(onWake)
     signal.addEventListener('abort', terminate, { once: true })
     socket.on('open', () => {
       openedAt = clock.now()
+      tell(() => options.onUp?.(stopwatchMs() - begunMs))
       pingUntilDead(socket, clock, ended.signal).catch(reject)
       wake()
     })
@@ -120,9 +128,10 @@ function connection(options: PushOptions, signal: AbortSignal): Promise<EndedCon
 /** A reason made once: an abort without one makes an error with a stack. */
 const connectionEnded = 'the connection has ended'
 
-function openSocket({ policyUrl, credential, ...trust }: PushOptions): WebSocket {
+function openSocket({ policyUrl, credential, localAddress, ...trust }: PushOptions): WebSocket {
   return new WebSocket(besidePolicy(policyUrl, 'push').replace(/^http/, 'ws'), {
     ...tlsOptions(trust),
+    ...(localAddress !== undefined && { localAddress }),
     headers: bearer(credential),
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,

@@ -1,7 +1,7 @@
-import { Agent, type Dispatcher } from 'undici'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { AgentError } from '../errors.ts'
 import type { Clock, HttpRequest, HttpResponse, Transport } from '../ports.ts'
-import { systemClock } from '../system.ts'
+import { stopwatchMs, systemClock } from '../system.ts'
 import { type NetworkFailure, networkError } from './failure.ts'
 import { judgingLookup, type LocalAddresses } from './local-address.ts'
 import { type ProxyRoute, type ProxyServer, proxyRoute } from './proxy.ts'
@@ -22,6 +22,10 @@ export interface HttpTransportOptions extends TlsTrust, LocalAddresses {
   readonly proxy?: ProxyServer | undefined
   /** At most so many connections to one origin; further requests wait for one. Default: no limit. */
   readonly connections?: number
+  /** The address of this machine that connections come from, where no proxy is. Default: the system's choice. */
+  readonly localAddress?: string
+  /** Told of each connection that was opened, TLS included, how many milliseconds that took; not of those through a proxy. */
+  readonly onConnect?: (durationMs: number) => void
   /** Counts the time of the whole exchange. Default: the machine's. */
   readonly clock?: Clock
 }
@@ -42,7 +46,7 @@ export function httpTransport(options: HttpTransportOptions = {}): HttpTransport
   const limit = options.maxResponseBytes ?? maxResponseBytes
   const route = options.proxy && proxyRoute(options.proxy, { ...options, timeoutMs })
   const pools = new Agent({
-    connect: route?.connect ?? { ...tlsOptions(options), timeout: timeoutMs, lookup: judgingLookup(options) },
+    connect: route?.connect ?? directConnect(options, timeoutMs),
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: limit,
@@ -57,6 +61,24 @@ export function httpTransport(options: HttpTransportOptions = {}): HttpTransport
     async close() {
       await Promise.all([pools.destroy(), route?.close()])
     },
+  }
+}
+
+function directConnect(options: HttpTransportOptions, timeoutMs: number): buildConnector.connector {
+  const { localAddress, onConnect } = options
+  const connect = buildConnector({
+    ...tlsOptions(options),
+    timeout: timeoutMs,
+    lookup: judgingLookup(options),
+    ...(localAddress !== undefined && { localAddress }),
+  })
+  if (!onConnect) return connect
+  return (to, callback) => {
+    const begunMs = stopwatchMs()
+    connect(to, (...result) => {
+      if (result[0] === null) onConnect(stopwatchMs() - begunMs)
+      callback(...result)
+    })
   }
 }
 

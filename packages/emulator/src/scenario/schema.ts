@@ -1,6 +1,7 @@
 import { AgentError, type Ksp, parseKsp } from '@certfleet/agent-core'
 import { type FactOverrides, factOverrides, managementModes } from '@certfleet/platforms'
 import { z } from 'zod'
+import { loadKeys } from './load-schema.ts'
 import { virtualSchema } from './virtual.ts'
 
 /** The platforms of a fleet, in the order of every table. */
@@ -88,6 +89,7 @@ export const scenarioSchema = z.strictObject({
     .optional(),
   /** What is taken instead of facts that are inferred or were seen once, by their ids: all that `factOverrides` takes. */
   facts: facts.optional(),
+  ...loadKeys,
   virtual: virtualSchema.optional(),
 })
 
