@@ -1,4 +1,6 @@
 export type { Measurements, Meter, Step, StepError } from '../measure/types.ts'
+export { type LiveError, type LiveFacts, type LiveStep, type LiveWorker, liveLines } from '../report/live.ts'
+export { type LiveSink, liveLine, showLive } from '../report/live-view.ts'
 export { type ProgressFacts, type ProgressSink, progressLine, showProgress } from '../report/progress.ts'
 export { isGood, type KeyResults, type LatencyMs, type PlatformResults, type RunResults, resultsOf } from '../report/results.ts'
 export type { LoadResults } from '../report/schema.ts'
