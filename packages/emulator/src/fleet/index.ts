@@ -1,6 +1,7 @@
 export type { Measurements, Meter, Step, StepError } from '../measure/types.ts'
 export { type LiveError, type LiveFacts, type LiveStep, type LiveWorker, liveLines } from '../report/live.ts'
 export { type LiveSink, liveLine, showLive } from '../report/live-view.ts'
+export { type MetricsOptions, type ServedMetrics, serveMetrics } from '../report/metrics.ts'
 export { type ProgressFacts, type ProgressSink, progressLine, showProgress } from '../report/progress.ts'
 export { isGood, type KeyResults, type LatencyMs, type PlatformResults, type RunResults, resultsOf } from '../report/results.ts'
 export type { LoadResults } from '../report/schema.ts'
