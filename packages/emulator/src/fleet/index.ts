@@ -1,6 +1,8 @@
 export type { Measurements, Meter, Step, StepError } from '../measure/types.ts'
 export { type LiveError, type LiveFacts, type LiveStep, type LiveWorker, liveLines } from '../report/live.ts'
 export { type LiveSink, liveLine, showLive } from '../report/live-view.ts'
+export { type Log, type LogOptions, openLog } from '../report/log.ts'
+export { type LogEvent, type LoggedRequest, type LoggedResponse, type LogLevel, logLevels } from '../report/log-events.ts'
 export { type MetricsOptions, type ServedMetrics, serveMetrics } from '../report/metrics.ts'
 export { type ProgressFacts, type ProgressSink, progressLine, showProgress } from '../report/progress.ts'
 export { isGood, type KeyResults, type LatencyMs, type PlatformResults, type RunResults, resultsOf } from '../report/results.ts'
