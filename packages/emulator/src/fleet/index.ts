@@ -1,3 +1,5 @@
+export { loadedTracing, tracingBy } from '../measure/otel.ts'
+export { noTracing, type SpanAttributes, type SpanName, type Tracing } from '../measure/spans.ts'
 export type { Measurements, Meter, Step, StepError } from '../measure/types.ts'
 export { type LiveError, type LiveFacts, type LiveStep, type LiveWorker, liveLines } from '../report/live.ts'
 export { type LiveSink, liveLine, showLive } from '../report/live-view.ts'
