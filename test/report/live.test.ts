@@ -106,13 +106,14 @@ async function shown(
 t.test('without a terminal: a line each 5 s, each 30 s after a minute', async (t) => {
   const lines = await shown({}, 125_000)
   t.equal(lines.length, 12 + 2)
+  t.equal(lines.join('').split('!').length, 1 + 1, 'a warning once')
   for (const sink of [{}, { isTerminal: true, env: { TERM: 'dumb' } }])
     t.notMatch((await shown(sink, 5_000)).join(''), /[^\P{C}\n]/u, 'no escape code')
   t.equal(
     lines[0],
-    '4200/10000 devices  4180 certificates  52.1/s  12 failed  7 late  p50 15000 ms  p99 16230 ms  ETA 3 min 15 s  1 warnings\n',
+    '4200/10000 devices  4180 certificates  52.1/s  12 failed  7 late  p50 15000 ms  p99 16230 ms  ETA 3 min 15 s\n! the generator is the limit\n',
   )
-  const { latency: _, ...quiet } = liveFacts({ late: 0, completed: 0, warnings: [] })
+  const { latency: _, ...quiet } = liveFacts({ late: 0, completed: 0 })
   t.equal(liveLine({ ...quiet, latency: undefined }), '0/10000 devices  4180 certificates  52.1/s  12 failed  ETA 1 min 56 s')
 })
 

@@ -7,6 +7,7 @@ import t from 'tap'
 import { shapes } from '#emulator/report/log-events.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { rsaKey } from '../fakes/rsa-keys.ts'
+import { root } from '../tooling/root.ts'
 
 const at = Date.UTC(2027, 0, 15, 8)
 
@@ -160,6 +161,12 @@ t.test('what stands in its place says what it was', async (t) => {
   t.equal(await said(secrets.revealing), undefined)
   t.equal(await said(secrets.list), '[Array]')
   t.equal(await said(Object.create(null)), '[object]')
+})
+
+t.test('docs/load-testing.md names every event, its level and its members', async (t) => {
+  const page = readFileSync(join(root, 'docs/load-testing.md'), 'utf8')
+  for (const [event, { level, members }] of Object.entries(shapes))
+    t.ok(page.includes(`| \`${event}\` | ${level} | ${Object.keys(members).join(', ')} |`), event)
 })
 
 t.test('a file', async (t) => {

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { type LiveFacts, serveMetrics } from '@certfleet/emulator/fleet'
 import t from 'tap'
 import { liveFacts } from '../fakes/live-facts.ts'
+import { root } from '../tooling/root.ts'
 import { samplesOf } from './exposition.ts'
 
 interface Answer {
@@ -69,6 +72,13 @@ t.test('every figure of the run, in the text format', async (t) => {
     'certfleet_step_duration_seconds_sum{step="enrollment"}': 600,
     'certfleet_step_duration_seconds_count{step="enrollment"}': 4_180,
   })
+})
+
+t.test('docs/load-testing.md names them all, and no other', async (t) => {
+  const page = readFileSync(join(root, 'docs/load-testing.md'), 'utf8')
+  const named = [...page.matchAll(/^\| `(certfleet_\w+)(?:\{.*\})?` \|/gm)].map(([, name]) => name)
+  const served = [...(await scraped({})).keys()].map((key) => key.replace(/\{.*/, '').replace(/_(sum|count)$/, ''))
+  t.strictSame(named.sort(), [...new Set(served)].sort())
 })
 
 t.test('a run that has not begun has nothing wrong in it', async (t) => {

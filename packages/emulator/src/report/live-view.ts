@@ -1,6 +1,7 @@
 import type { Clock } from '@certfleet/agent-core'
 import { etaMs, lengthText } from './eta.ts'
 import { type LiveFacts, type LiveLine, liveBlock, type Tone } from './live.ts'
+import { printable } from './printable.ts'
 
 /** Where a load test is watched: stderr, since results are for stdout. */
 export interface LiveSink {
@@ -19,24 +20,27 @@ const quietForMs = 60_000
 
 /**
  * Shows where a run stands until the signal is aborted: on a terminal a block that is redrawn in place and gone at the end; elsewhere
- * a line each 5 s, and each 30 s after the first minute, without an escape code.
+ * a line each 5 s, and each 30 s after the first minute, with the warnings that are new, without an escape code.
  */
 export async function showLive(read: () => LiveFacts, sink: LiveSink, clock: Clock, signal: AbortSignal): Promise<void> {
   await (sink.isTerminal && sink.env.TERM !== 'dumb' ? redraw : tellNowAndThen)(read, sink, clock, signal)
 }
 
 async function tellNowAndThen(read: () => LiveFacts, { write }: LiveSink, clock: Clock, signal: AbortSignal): Promise<void> {
+  const told = new Set<string>()
   let toldMs = 0
   while (await slept(toldMs < quietForMs ? quietEveryMs : quieterEveryMs, clock, signal)) {
     const facts = read()
     toldMs = facts.elapsedMs
-    write(`${liveLine(facts)}\n`)
+    const warnings = facts.warnings.filter((warning) => !told.has(warning))
+    for (const warning of warnings) told.add(warning)
+    write([liveLine(facts), ...warnings.map((warning) => `! ${printable(warning)}`)].map((line) => `${line}\n`).join(''))
   }
 }
 
 /** `120/200 devices  118 certificates  6.1/s  2 failed  p50 105 ms  p99 1230 ms  ETA 13 s` */
 export function liveLine(facts: LiveFacts): string {
-  const { completed, total, installed, ratePerSecond, failed, late, latency, warnings } = facts
+  const { completed, total, installed, ratePerSecond, failed, late, latency } = facts
   const left = etaMs(facts)
   return [
     `${completed}/${total} devices`,
@@ -46,7 +50,6 @@ export function liveLine(facts: LiveFacts): string {
     ...(late > 0 ? [`${late} late`] : []),
     ...(latency ? [`p50 ${latency.p50Ms.toFixed(0)} ms`, `p99 ${latency.p99Ms.toFixed(0)} ms`] : []),
     ...(left === undefined ? [] : [`ETA ${lengthText(left)}`]),
-    ...(warnings.length > 0 ? [`${warnings.length} warnings`] : []),
   ].join('  ')
 }
 
