@@ -1,6 +1,7 @@
 import type { Clock } from '@certfleet/agent-core'
 import { etaMs, lengthText } from './eta.ts'
-import { type LiveFacts, type LiveLine, liveBlock, type Tone } from './live.ts'
+import type { LiveFacts } from './live.ts'
+import { type LiveLine, liveBlock, type Tone } from './live-block.ts'
 import { printable } from './printable.ts'
 
 /** Where a load test is watched: stderr, since results are for stdout. */
