@@ -81,15 +81,15 @@ export async function challengeFrom({ challenge, challengeFile }: ChallengeOptio
 }
 
 /** The self-signed CA certificate of a PEM or DER file, as DER. */
-export async function readRoot(file: string): Promise<Uint8Array> {
-  const bytes = await readInput('--root', file, maxRootBytes)
+export async function readRoot(file: string, option = '--root'): Promise<Uint8Array> {
+  const bytes = await readInput(option, file, maxRootBytes)
   const der = derOf(bytes)
   try {
     if (isSelfSigned(parseCertificate(der))) return der
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
   }
-  throw new InputError(`--root ${file}: expected one self-signed CA certificate, PEM or DER`)
+  throw new InputError(`${option} ${file}: expected one self-signed CA certificate, PEM or DER`)
 }
 
 function orInvalid<T>(work: () => T): T {

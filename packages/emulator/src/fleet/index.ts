@@ -18,9 +18,23 @@ export { type FleetPlatform, fleetPlatforms, type ScenarioDocument, type Seed } 
 export type { IssuedCertificate } from './certificates.ts'
 export type { DeviceSpec, DeviceSurroundings } from './device.ts'
 export { type EmbeddedLab, type EmbeddedLabOptions, startEmbeddedLab } from './embedded-lab.ts'
+export { type FaultOptions, faultyTransport, type InjectedFault, injectedFaults } from './faults.ts'
 export { folderName } from './folder-name.ts'
 export type { FleetKeyStorage } from './key-storage.ts'
 export type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from './outcome.ts'
 export { openOutput, type RunOutput } from './output.ts'
 export type { Admission, DeviceService, DeviceStorage, FleetTarget, PushEvents } from './ports.ts'
 export { type FleetOptions, runFleet } from './run.ts'
+export { type PolicyServiceTargetOptions, policyServiceTarget } from './target/policy-service.ts'
+export { readTarget } from './target/read-target.ts'
+export { type ScepChallenge, type ScepTargetOptions, scepTarget } from './target/scep.ts'
+export { type ScepPolicies, scepPolicies } from './target/scep-policies.ts'
+export {
+  type OpenTargetOptions,
+  openTarget,
+  policiesOf,
+  type TargetSettings,
+  type TargetTransportOptions,
+  targetTransport,
+  urlsOf,
+} from './target/settings.ts'

@@ -93,6 +93,11 @@ export const loadKeys = {
   /** A pause that each device makes before each check-in, drawn from 0 to this. Only with `duration`. Default: none. */
   think: durationSchema.optional(),
   faults: faultsSchema.optional(),
+  /** How long a device waits for an answer, connecting included, before it gives the request up. Default: 30s. */
+  timeout: durationSchema
+    .transform(Math.round)
+    .refine((ms) => ms >= 1, 'expected at least 1ms')
+    .optional(),
   /** What has to hold at the end, such as `enrollment.p99 < 2s`; they decide the exit code. Default: nothing failed, is pending or waits. */
   thresholds: z.array(z.string()).max(100).optional(),
 } as const
