@@ -412,6 +412,42 @@ t.test('generated tenants have every attribute, the same for the same index', as
     t.throws(() => generateTenant({ counts: { ios: count }, domain: 'a' }), { code: 'ERR_LIMIT_EXCEEDED' }, String(count))
 })
 
+t.test('a generated tenant has the kinds of devices that are asked for', async (t) => {
+  const tenant = generateTenant({
+    kinds: [
+      { platform: 'ios', count: 3, devicesPerUser: 2, groups: ['pilot'] },
+      { platform: 'ios', count: 1, osVersion: '16.4', management: 'unmanaged' },
+      { platform: 'windows', count: 1, hardware: 'no-tpm', groups: ['pilot', 'kiosk'] },
+    ],
+    management: { ios: 'managed' },
+    domain: 'contoso.example',
+  })
+  const usual = { osVersion: '18.1', management: 'managed' }
+  t.match(Object.fromEntries(tenant.devices), {
+    'ios-000001': { ...usual, user: 'ios-user-000001' },
+    'ios-000002': { ...usual, user: 'ios-user-000001' },
+    'ios-000003': { ...usual, user: 'ios-user-000002' },
+    'ios-000004': { osVersion: '16.4', management: 'unmanaged', user: 'ios-user-000003' },
+    'windows-000001': { hardware: 'no-tpm', user: 'windows-user-000001' },
+  })
+  t.equal(tenant.users.size, 4)
+  t.notOk('hardware' in (tenant.devices.get('ios-000001') ?? {}))
+  const group = (id: string, users: string[], devices: string[]) => [id, { id, name: id, users: new Set(users), devices: new Set(devices) }]
+  t.strictSame(
+    [...tenant.groups],
+    [
+      group(
+        'pilot',
+        ['ios-user-000001', 'ios-user-000002', 'windows-user-000001'],
+        ['ios-000001', 'ios-000002', 'ios-000003', 'windows-000001'],
+      ),
+      group('kiosk', ['windows-user-000001'], ['windows-000001']),
+    ],
+  )
+  t.notOk('assign' in tenant, 'with groups the profiles go where their assignments say')
+  t.equal(generateTenant({ kinds: [{ platform: 'ios', count: 1 }], domain: 'a' }).assign, 'all')
+})
+
 t.test('S28: multi-factor authentication is asked of profiles whose key goes to Passport for Work', async (t) => {
   const passport = { keyStorageProvider: 'usePassportForWorkKspOtherwiseFail' }
   const rows: readonly (readonly [

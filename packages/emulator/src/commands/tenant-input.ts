@@ -47,7 +47,7 @@ export async function readTenant(files: TenantFiles, population: Population): Pr
   const tenant = await readingInput(() =>
     files.tenant
       ? loadTenant(files.tenant)
-      : generateTenant({ counts: population, domain: generatedDomain, ...(files.management && { management: files.management }) }),
+      : generateTenant({ kinds: population, domain: generatedDomain, ...(files.management && { management: files.management }) }),
   )
   return { imported, tenant }
 }

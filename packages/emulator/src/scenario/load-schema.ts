@@ -1,80 +1,106 @@
 import { z } from 'zod'
 import { durationSchema } from './duration.ts'
+import { thresholdSchema } from './threshold.ts'
 
 const maxRatePerSecond = 100_000
 const rate = z.number().min(0).max(maxRatePerSecond)
 const positiveRate = z.number().positive().max(maxRatePerSecond)
 const share = z.number().min(0).max(1)
+const maxWorkers = 256
+const maxStages = 100
+const maxThresholds = 100
 
-/**
- * When devices begin, whatever the fleet or the server can take (an open model): who begins late is counted, and latency is counted
- * from when it was due. Without it the next begins as one ends (a closed model), `concurrency` at a time.
- */
-export const arrivalSchema = z.union(
-  [
-    z.literal('all-at-once'),
-    /** All devices, evenly over that time. */
-    z.strictObject({ over: durationSchema }),
-    /** So many devices a second. */
-    z.strictObject({ rate: positiveRate }),
-    /** Devices a second, from `from` (default 0) in a straight line to each stage's `to`, over its `for`; then the last rate goes on. */
-    z.strictObject({
-      from: rate.optional(),
-      stages: z
-        .array(z.strictObject({ to: rate, for: durationSchema }))
-        .min(1)
-        .max(100),
-    }),
-  ],
-  {
-    error:
-      'expected all-at-once, or { over: 60s }, or { rate: 50 } (devices a second), or { stages: [{ to: 100, for: 30s }] } (a rate that changes)',
-  },
-)
+const stage = z.strictObject({
+  to: rate.meta({ description: 'Devices a second at its end.' }),
+  for: durationSchema.meta({ description: 'How long it takes to get there.' }),
+})
+
+export const arrivalSchema = z
+  .union(
+    [
+      z.literal('all-at-once'),
+      z.strictObject({ over: durationSchema.meta({ description: 'All devices, evenly over that time.' }) }),
+      z.strictObject({ rate: positiveRate.meta({ description: 'So many devices a second.' }) }),
+      z.strictObject({
+        from: rate.meta({ description: 'Devices a second at first.', default: 0 }).optional(),
+        stages: z.array(stage).min(1).max(maxStages).meta({
+          description: "In a straight line to each stage's rate, one after the other; then the last rate goes on.",
+        }),
+      }),
+    ],
+    {
+      error:
+        'expected all-at-once, or { over: 60s }, or { rate: 50 } (devices a second), or { stages: [{ to: 100, for: 30s }] } (a rate that changes)',
+    },
+  )
+  .meta({
+    description:
+      'When devices begin, whatever the fleet or the server can take (an open model): who begins late is counted, and latency is counted from when it was due. Without it the next begins as one ends (a closed model), "concurrency" at a time.',
+    examples: ['all-at-once', { over: '60s' }, { rate: 50 }, { from: 0, stages: [{ to: 100, for: '30s' }] }],
+  })
 
 export type Arrival = z.output<typeof arrivalSchema>
 
 const file = z.string().min(1)
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' })
 
-/** What the fleet enrols with. Absent: an embedded lab. Paths are relative to the scenario file; secrets stand in files, first line. */
-export const targetSchema = z.union(
+const policyTarget = z.strictObject({
+  url: url.meta({ description: 'Its …/device/policy, as "certfleet lab" prints it.' }),
+  'token-file': file.meta({ description: 'File whose first line entitles devices to register.' }),
+  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', default: 'what Node trusts' }).optional(),
+})
+
+const challenge = z.union(
   [
+    z.strictObject({ file: file.meta({ description: 'File whose first line is the challenge of all.' }) }),
     z.strictObject({
-      /** A policy service, as `certfleet lab` is one. */
-      policy: z.strictObject({ url, 'token-file': file, ca: file.optional() }),
-    }),
-    z.strictObject({
-      /** A SCEP server alone: each device makes its own policy of `profiles`. */
-      scep: z.strictObject({
-        url,
-        /** The root that its certificates lead to, PEM or DER: nothing is sent to a CA that does not lead there. */
-        root: file,
-        /** For https: the certificates to trust, PEM. Default: what Node trusts. */
-        ca: file.optional(),
-        /** Default: none is sent. */
-        challenge: z
-          .union([z.strictObject({ file }), z.strictObject({ mscepAdmin: url, user: z.string().min(1), 'password-file': file })])
-          .optional(),
-      }),
+      mscepAdmin: url.meta({ description: 'The page of NDES that hands out challenges, one a request.' }),
+      user: z.string().min(1).meta({ description: 'Its account.' }),
+      'password-file': file.meta({ description: 'File whose first line is the password of that account.' }),
     }),
   ],
-  { error: 'expected policy: { url, token-file } or scep: { url, root, challenge }; leave "target" out for the embedded lab' },
+  { error: 'expected { file } or { mscepAdmin, user, password-file }' },
 )
+
+const scepTarget = z.strictObject({
+  url,
+  root: file.meta({
+    description: 'The root that its certificates lead to, PEM or DER: nothing is sent to a CA that does not lead there.',
+  }),
+  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', default: 'what Node trusts' }).optional(),
+  challenge: challenge.meta({ description: 'What entitles a device to a certificate.', default: 'none is sent' }).optional(),
+})
+
+export const targetSchema = z
+  .union(
+    [
+      z.strictObject({ policy: policyTarget.meta({ description: 'A policy service, as "certfleet lab" is one.' }) }),
+      z.strictObject({
+        scep: scepTarget.meta({ description: 'A SCEP server alone: each device makes its own policy of "profiles".' }),
+      }),
+    ],
+    { error: 'expected policy: { url, token-file } or scep: { url, root, challenge }; leave "target" out for the embedded lab' },
+  )
+  .meta({
+    description: 'What the fleet enrols with. Paths are relative to the scenario file; secrets stand in files, first line.',
+    default: 'an embedded lab',
+    examples: [{ scep: { url: 'http://127.0.0.1:2016/scep', root: 'root.pem', challenge: { file: 'challenge.txt' } } }],
+  })
 
 export type TargetDocument = z.output<typeof targetSchema>
 
-/** What goes wrong on the way between devices and service, by chance, as shares of requests. */
-export const faultsSchema = z.strictObject({
-  /** Requests that never arrive. */
-  lostRequests: share.optional(),
-  /** Answers that never arrive: the service has done what was asked. */
-  lostAnswers: share.optional(),
-  /** Requests that are held up, for up to `delay`. */
-  delayed: share.optional(),
-  /** Default 1s. */
-  delay: durationSchema.optional(),
-})
+export const faultsSchema = z
+  .strictObject({
+    lostRequests: share.meta({ description: 'Requests that never arrive.', default: 0 }).optional(),
+    lostAnswers: share.meta({ description: 'Answers that never arrive: the service has done what was asked.', default: 0 }).optional(),
+    delayed: share.meta({ description: 'Requests that are held up.', default: 0 }).optional(),
+    delay: durationSchema.meta({ description: 'For how long at most. Only with "delayed".', default: '1s' }).optional(),
+  })
+  .meta({
+    description: 'What goes wrong on the way between devices and service, by chance, as shares of requests.',
+    default: 'nothing',
+    examples: [{ lostRequests: 0.01, delayed: 0.1, delay: '2s' }],
+  })
 
 export type FaultsDocument = z.output<typeof faultsSchema>
 
@@ -82,22 +108,54 @@ export type FaultsDocument = z.output<typeof faultsSchema>
 export const loadKeys = {
   target: targetSchema.optional(),
   arrival: arrivalSchema.optional(),
-  /** How RSA keys come about: `fresh` by default; `pool` and `primes` are cheap and no secret, and stay on this machine. */
-  keys: z.enum(['fresh', 'pool', 'primes']).optional(),
-  /** Processes that carry devices. Default: by the number of devices and cores. */
-  workers: z.int().min(0).max(256).optional(),
-  /** The run lasts that long, and devices stay once they have enrolled, with their push connection open. Default: until every device is through. */
-  duration: durationSchema.optional(),
-  /** How often a device that stays checks in. Only with `duration`. Default: 8h. */
-  checkIn: durationSchema.optional(),
-  /** A pause that each device makes before each check-in, drawn from 0 to this. Only with `duration`. Default: none. */
-  think: durationSchema.optional(),
+  keys: z
+    .enum(['fresh', 'pool', 'primes'])
+    .meta({
+      description: 'How RSA keys come about. "pool" and "primes" are cheap and no secret: such certificates are for tests alone.',
+      default: 'fresh; primes on a virtual clock',
+      examples: ['primes'],
+    })
+    .optional(),
+  workers: z
+    .int()
+    .min(0)
+    .max(maxWorkers)
+    .meta({ description: 'Processes that carry devices; 0: this one does.', default: 'by the number of devices and cores', examples: [2] })
+    .optional(),
+  duration: durationSchema
+    .meta({
+      description: 'The run lasts that long, and devices stay once they have enrolled, with their push connection open.',
+      default: 'until every device is through',
+      examples: ['10m'],
+    })
+    .optional(),
+  checkIn: durationSchema
+    .meta({ description: 'How often a device that stays checks in. Only with "duration".', default: '8h', examples: ['1m'] })
+    .optional(),
+  think: durationSchema
+    .meta({
+      description: 'A pause that each device makes before each check-in, drawn from 0 to this. Only with "duration".',
+      default: 'none',
+      examples: ['10s'],
+    })
+    .optional(),
   faults: faultsSchema.optional(),
-  /** How long a device waits for an answer, connecting included, before it gives the request up. Default: 30s. */
   timeout: durationSchema
     .transform(Math.round)
     .refine((ms) => ms >= 1, 'expected at least 1ms')
+    .meta({
+      description: 'How long a device waits for an answer, connecting included, before it gives the request up.',
+      default: '30s',
+      examples: ['5s'],
+    })
     .optional(),
-  /** What has to hold at the end, such as `enrollment.p99 < 2s`; they decide the exit code. Default: nothing failed, is pending or waits. */
-  thresholds: z.array(z.string()).max(100).optional(),
+  thresholds: z
+    .array(thresholdSchema)
+    .max(maxThresholds)
+    .meta({
+      description: 'What has to hold at the end; they decide the exit code.',
+      default: 'nothing failed, is pending, waits or was lost, and no invariant is violated',
+      examples: [['enrollment.p99 < 2s', 'failed.rate < 1%', 'invariants == 0']],
+    })
+    .optional(),
 } as const

@@ -2,27 +2,39 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { refuseContradictions } from './contradictions.ts'
 import { InputError } from './input-error.ts'
 import { type ScenarioDocument, scenarioSchema } from './schema.ts'
 
 const maxYamlBytes = 1_048_576
 
 /**
- * Reads a scenario file. `profiles`, `tenant` and `pin-file` come back as absolute paths.
+ * Reads a scenario file. Every path in it comes back absolute, taken from the place of the file.
  * What cannot be used: `InputError` with `file:line:column`, the path inside, and what was expected; every problem is told at once.
  */
 export async function loadScenario(file: string): Promise<ScenarioDocument> {
   const scenario = parseScenario(await readText(file, 'a scenario file'), file)
-  const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(dirname(file), path))
-  const pinFile = absolute(scenario['pin-file'])
-  const { profiles, tenant } = { profiles: absolute(scenario.profiles), tenant: absolute(scenario.tenant) }
-  return { ...scenario, ...(profiles && { profiles }), ...(tenant && { tenant }), ...(pinFile && { 'pin-file': pinFile }) }
+  return withPaths(scenario, (path) => resolve(dirname(file), path)) as ScenarioDocument
+}
+
+const pathKeys: ReadonlySet<string> = new Set(['profiles', 'tenant', 'pin-file'])
+const targetPathKeys: ReadonlySet<string> = new Set(['token-file', 'ca', 'root', 'file', 'password-file'])
+
+function withPaths(scenario: object, absolute: (path: string) => string, keys = pathKeys): object {
+  return Object.fromEntries(
+    Object.entries(scenario).map(([key, value]) => {
+      if (keys.has(key)) return [key, absolute(value)]
+      const isInTarget = keys === targetPathKeys && typeof value === 'object'
+      return [key, key === 'target' || isInTarget ? withPaths(value, absolute, targetPathKeys) : value]
+    }),
+  )
 }
 
 /** `file` is for the messages only. */
 export function parseScenario(text: string, file: string): ScenarioDocument {
   const { value, at } = parseYaml(text, file, scenarioSchema, 'certfleet run --help')
-  return noContradiction(value, at)
+  refuseContradictions(value, at)
+  return value
 }
 
 export interface ParsedYaml<T> {
@@ -65,21 +77,6 @@ function plainValue(document: Document, file: string): unknown {
   }
 }
 
-function noContradiction(scenario: ScenarioDocument, at: ParsedYaml<unknown>['at']): ScenarioDocument {
-  const { tenant, devices, management, ksp, 'pin-file': pinFile } = scenario
-  if (tenant !== undefined && devices !== undefined)
-    throw new InputError(
-      `${at(['devices'])}: devices: the tenant names its devices; leave out "devices", or leave out "tenant" and have one generated`,
-    )
-  if (tenant !== undefined && management !== undefined)
-    throw new InputError(`${at(['management'])}: management: the tenant says what its devices are enrolled as; say it there`)
-  if (pinFile !== undefined && ksp?.kind !== 'passport' && ksp?.kind !== 'pkcs11')
-    throw new InputError(
-      `${at(['pin-file'])}: pin-file: nothing asks for a PIN; leave it out, or give "ksp" as passport or pkcs11:MODULE?token=LABEL`,
-    )
-  return scenario
-}
-
 function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: number) => string, help: string): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(
@@ -87,7 +84,15 @@ function problemsOf(issue: z.core.$ZodIssue, document: Document, at: (offset: nu
         `${at(keyOffset(document, [...issue.path, key]))}: ${pathText([...issue.path, key])}unknown key; remove it, or see "${help}"`,
     )
   }
+  const inner = issue.code === 'invalid_union' ? meantBranch(issue) : undefined
+  if (inner) return inner.flatMap((problem) => problemsOf({ ...problem, path: [...issue.path, ...problem.path] }, document, at, help))
   return [`${at(offsetOf(document, issue.path))}: ${pathText(issue.path)}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`]
+}
+
+/** Of several shapes the one that was meant, if only one has all its problems further inside: they say more than what all shapes are. */
+function meantBranch({ errors }: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] | undefined {
+  const meant = errors.filter((issues) => issues.length > 0 && issues.every(({ path }) => path.length > 0))
+  return meant.length === 1 ? meant[0] : undefined
 }
 
 function pathText(path: readonly PropertyKey[]): string {

@@ -1,25 +1,48 @@
-import { type FleetPlatform, fleetPlatforms, type ScenarioDocument } from './schema.ts'
+import type { DeviceKind } from '../tenant/index.ts'
+import { type DevicesDocument, fleetPlatforms } from './devices.ts'
 
-export type Population = Readonly<Record<FleetPlatform, number>>
+/** What devices there are to be, and how many of each kind. */
+export type Population = readonly DeviceKind[]
 
-/** How many devices of each platform a scenario's `devices` means. The counts add up to the total asked for. */
-export function populationOf(devices: NonNullable<ScenarioDocument['devices']>): Population {
-  if (typeof devices === 'number') return apportion(devices, {})
-  if ('total' in devices) return apportion(devices.total, { ios: 0, macos: 0, android: 0, windows: 0, ...devices.shares })
-  return byPlatform((platform) => devices[platform] ?? 0)
+/** What a scenario's `devices` means. The counts add up to the total asked for; kinds without a device are left out. */
+export function populationOf(devices: DevicesDocument): Population {
+  return kindsOf(devices).filter(({ count }) => count > 0)
 }
 
-/** Largest remainder: whole devices by share, what is left over to the largest fractions, earlier platforms first. Share 1 where none is given. */
-function apportion(total: number, shares: Partial<Record<FleetPlatform, number | undefined>>): Population {
-  const weight = (platform: FleetPlatform) => shares[platform] ?? 1
-  const sum = fleetPlatforms.reduce((all, platform) => all + weight(platform), 0)
-  const exact = byPlatform((platform) => (total * weight(platform)) / sum)
-  const whole = byPlatform((platform) => Math.floor(exact[platform]))
-  const left = total - fleetPlatforms.reduce((all, platform) => all + whole[platform], 0)
-  const lucky = [...fleetPlatforms].sort((a, b) => exact[b] - whole[b] - (exact[a] - whole[a])).slice(0, left)
-  return byPlatform((platform) => whole[platform] + (lucky.includes(platform) ? 1 : 0))
+function kindsOf(devices: DevicesDocument): Population {
+  if (typeof devices === 'number')
+    return apportion(
+      devices,
+      ofPlatforms(() => 1),
+    )
+  if (isList(devices)) return devices.map(present)
+  if ('of' in devices) return apportion(devices.total, devices.of.map(present))
+  if ('total' in devices)
+    return apportion(
+      devices.total,
+      ofPlatforms((platform) => devices.shares[platform] ?? 0),
+    )
+  return fleetPlatforms.map((platform) => ({ platform, count: devices[platform] ?? 0 }))
 }
 
-function byPlatform(count: (platform: FleetPlatform) => number): Population {
-  return { ios: count('ios'), macos: count('macos'), android: count('android'), windows: count('windows') }
+const isList = (devices: object): devices is Extract<DevicesDocument, readonly unknown[]> => Array.isArray(devices)
+
+type Shared = Omit<DeviceKind, 'count'> & { readonly share?: number }
+
+const ofPlatforms = (shareOf: (platform: DeviceKind['platform']) => number): readonly Shared[] =>
+  fleetPlatforms.map((platform) => ({ platform, share: shareOf(platform) }))
+
+/** Largest remainder: whole devices by share, what is left over to the largest fractions, earlier kinds first. Share 1 where none is given. */
+function apportion(total: number, kinds: readonly Shared[]): Population {
+  const sum = kinds.reduce((all, { share = 1 }) => all + share, 0)
+  const parts = kinds.map(({ share = 1, ...kind }) => ({ kind, exact: (total * share) / sum }))
+  const left = total - parts.reduce((all, { exact }) => all + Math.floor(exact), 0)
+  const fraction = ({ exact }: (typeof parts)[number]) => exact - Math.floor(exact)
+  const lucky = new Set([...parts].sort((a, b) => fraction(b) - fraction(a)).slice(0, left))
+  return parts.map((part) => ({ ...part.kind, count: Math.floor(part.exact) + (lucky.has(part) ? 1 : 0) }))
+}
+
+/** Zod leaves a missing optional out; only its type says `undefined`. */
+function present<T>(read: { [K in keyof T]: T[K] | undefined }): T {
+  return read as T
 }

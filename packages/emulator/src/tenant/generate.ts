@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
-import type { Device, ManagementMode, Platform, Tenant, User } from './types.ts'
+import type { Device, Group, Hardware, ManagementMode, Platform, Tenant, User } from './types.ts'
 
 /** Devices a platform. */
 export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>
@@ -13,31 +13,73 @@ const osVersions: Readonly<Record<Platform, string>> = { ios: '18.1', macos: '15
 const platforms: readonly Platform[] = ['ios', 'macos', 'android', 'windows']
 const maxDevices = 1_000_000
 
+/** So many devices of one kind. */
+export interface DeviceKind {
+  readonly platform: Platform
+  readonly count: number
+  /** Default: a release of today. */
+  readonly osVersion?: string
+  /** Default: what all of the platform are enrolled as. */
+  readonly management?: ManagementMode
+  /** Default: what its OS has by itself. */
+  readonly hardware?: Hardware
+  /** So many have one user. Default 1. */
+  readonly devicesPerUser?: number
+  /** Names of groups that they and their users are in. Default none. */
+  readonly groups?: readonly string[]
+}
+
 export interface GeneratedTenant {
-  readonly counts: DeviceCounts
+  readonly counts?: DeviceCounts
+  /** Beside those that are counted. Default none. */
+  readonly kinds?: readonly DeviceKind[]
   readonly domain: string
   /** Default: unstated. */
   readonly management?: ManagementByPlatform
 }
 
 /**
- * A tenant of that many devices, each with a user of its own and every attribute that its platform has, and with every
- * profile assigned to all devices and users. The n-th device of a platform is always the same one, whatever the counts.
+ * A tenant of that many devices, each with a user and every attribute that its platform has. Every profile is assigned to all devices and
+ * users, unless there are groups: then what the profiles themselves are assigned to counts. The n-th device of a platform has always the same
+ * id and attributes, whatever the counts; so has the n-th user.
  * `management` is what its devices are enrolled as; `domain` ends the UPNs and email addresses. Fails with `ERR_LIMIT_EXCEEDED` for a count that is not 0 to 1,000,000.
  */
-export function generateTenant({ counts, domain, management = {} }: GeneratedTenant): Tenant {
+export function generateTenant({ counts = {}, kinds = [], domain, management = {} }: GeneratedTenant): Tenant {
   const users = new Map<string, User>()
   const devices = new Map<string, Device>()
+  const groups = new Map<string, GroupMembers>()
+  const all = [...platforms.map((platform): DeviceKind => ({ platform, count: counts[platform] ?? 0 })), ...kinds]
   for (const platform of platforms) {
-    for (let index = 0; index < checked(counts[platform] ?? 0, platform); index++) {
-      const user = generateUser(platform, index, domain)
-      const mode = management[platform]
-      const device = { ...generateDevice(platform, index, user, domain), ...(mode && { management: mode }) }
-      users.set(user.id, user)
-      devices.set(device.id, device)
+    const next = { device: 0, user: 0 }
+    for (const kind of all.filter((candidate) => candidate.platform === platform)) {
+      const { devicesPerUser = 1 } = kind
+      for (let index = 0; index < checked(kind.count, platform); index++) {
+        const user = generateUser(platform, next.user + Math.floor(index / devicesPerUser), domain)
+        const device = ofKind(generateDevice(platform, next.device + index, user, domain), kind, management[platform])
+        users.set(user.id, user)
+        devices.set(device.id, device)
+        for (const name of kind.groups ?? []) join(groups, name, user, device)
+      }
+      next.device += kind.count
+      next.user += Math.ceil(kind.count / devicesPerUser)
     }
   }
-  return { file: 'generated tenant', users, devices, groups: new Map(), assignments: [], assign: 'all' }
+  const tenant = { file: 'generated tenant', users, devices, groups, assignments: [] }
+  return groups.size > 0 ? tenant : { ...tenant, assign: 'all' }
+}
+
+function ofKind(device: Device, { osVersion, management, hardware }: DeviceKind, usual: ManagementMode | undefined): Device {
+  const mode = management ?? usual
+  return { ...device, ...(osVersion && { osVersion }), ...(mode && { management: mode }), ...(hardware && { hardware }) }
+}
+
+type GroupMembers = Group & { readonly users: Set<string>; readonly devices: Set<string> }
+
+function join(groups: Map<string, GroupMembers>, name: string, user: User, device: Device): void {
+  const group = groups.get(name) ?? { id: name, name, users: new Set(), devices: new Set() }
+  groups.set(name, group)
+  group.users.add(user.id)
+  group.devices.add(device.id)
 }
 
 function checked(count: number, platform: Platform): number {

@@ -195,6 +195,9 @@ export interface Import {
  */
 export type ManagementMode = Management | 'windowsPhone81' | 'windows10X'
 
+/** What a device has to keep keys in beside its software. */
+export type Hardware = 'tpm-2.0' | 'tpm-1.2' | 'no-tpm'
+
 export interface User {
   readonly id: string
   readonly upn: string
@@ -215,6 +218,8 @@ export interface Device {
   /** Dotted numbers. */
   readonly osVersion: string
   readonly management?: ManagementMode
+  /** Default: what its OS has by itself. */
+  readonly hardware?: Hardware
   /** What its user says whenever the OS asks. Default: granted. */
   readonly userConsent?: UserAnswer
   /** Id of its user; a device without one is userless. */
