@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import type { Clock } from '@certfleet/agent-core'
 import type { Test } from 'tap'
+import { alarm } from '#agent-core/alarm.ts'
 
 const dayMs = 86_400_000
 
@@ -54,5 +55,17 @@ export async function clockContract(t: Test, make: () => { clock: Clock; pass: (
     await pass(5)
     await sleep
     t.equal(getEventListeners(stop.signal, 'abort').length, 0)
+  })
+  await t.test('an alarm rings once its time has passed, once; one that was called off does not', async (t) => {
+    const { clock, pass } = make()
+    const rung: string[] = []
+    const callOff = alarm(clock, 20, () => rung.push('called off'))
+    const late = alarm(clock, 1, () => rung.push('in time'))
+    const far = alarm(clock, 30 * dayMs, () => rung.push('too early'))
+    callOff()
+    await pass(30)
+    late()
+    far()
+    t.same(rung, ['in time'])
   })
 }

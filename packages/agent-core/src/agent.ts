@@ -1,3 +1,4 @@
+import { alarm } from './alarm.ts'
 import { waitAfter } from './backoff.ts'
 import type { Device } from './device.ts'
 import { AgentError } from './errors.ts'
@@ -36,20 +37,35 @@ export interface Agent {
 
 const defaultCheckInIntervalMs = 8 * 3_600_000
 
+/** From `start` to `stop`. */
+interface Run {
+  readonly push: ReturnType<NonNullable<AgentOptions['connectPush']>> | undefined
+  /** The check under way, or the last. */
+  checking: Promise<void>
+  /** Ends that check, or the sleep behind it. */
+  interrupt: () => void
+}
+
+interface Listening {
+  readonly name: keyof AgentEvents
+  readonly listener: (event: never) => void
+}
+
 /**
- * Puts timers, a push channel and single flight around `reconcile`.
+ * Puts timers, a push channel and single flight around `reconcile`. Between two passes it holds no signal and no suspended function:
+ * thousands of agents in one process sleep at the same time.
  *
- * Anything thrown that is not an `AgentError` is a bug: it ends the loop and `stop()` rejects with it.
+ * Anything thrown that is not an `AgentError` is a bug: it ends the agent and `stop()` rejects with it.
  */
 export function createAgent(options: AgentOptions): Agent {
   const { clock, jitter, checkInIntervalMs = defaultCheckInIntervalMs } = options
-  const listeners = new Map<keyof AgentEvents, Set<(event: never) => void>>()
-  let flight: Promise<unknown> = Promise.resolve()
-  let running: { abort: AbortController; loop: Promise<void> } | undefined
-  let wake = () => {}
+  let listeners: readonly Listening[] = []
+  let flight: Promise<void> = Promise.resolve()
+  let running: Run | undefined
+  let wake = nothing
 
   function emit<Name extends keyof AgentEvents>(name: Name, event: AgentEvents[Name]): void {
-    for (const listener of listeners.get(name) ?? []) (listener as (event: AgentEvents[Name]) => void)(event)
+    for (const listening of listeners) if (listening.name === name) (listening.listener as (event: AgentEvents[Name]) => void)(event)
   }
 
   function runOnce(signal: AbortSignal = new AbortController().signal): Promise<Pass> {
@@ -59,8 +75,8 @@ export function createAgent(options: AgentOptions): Agent {
       return pass
     }
     const pass = flight.then(turn, turn)
-    // The chain only orders the passes: each caller sees its own pass fail.
-    flight = pass.catch(() => undefined)
+    // The chain only orders the passes: each caller sees its own pass fail, and none is kept.
+    flight = pass.then(nothing, nothing)
     return pass
   }
 
@@ -78,47 +94,56 @@ export function createAgent(options: AgentOptions): Agent {
     }
   }
 
-  async function loop(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; !signal.aborted; ) {
-      // Made before the pass: who is woken during it does not sleep after it.
-      const nap = new AbortController()
-      wake = () => nap.abort()
-      const next = await check(failures, signal)
-      failures = next.failures
-      await pause(next.delayMs, nap.signal)
+  /** One check, behind which the alarm for the next is set. */
+  async function checkIn(run: Run, failures: number): Promise<void> {
+    const abort = new AbortController()
+    run.interrupt = () => abort.abort()
+    // Noted from before the pass on: who is woken during it does not sleep after it.
+    let isAwake = false
+    wake = () => {
+      isAwake = true
+    }
+    const next = await check(failures, abort.signal)
+    if (abort.signal.aborted) return
+    if (isAwake) return checkIn(run, next.failures)
+    run.interrupt = alarm(clock, next.delayMs, () => begin(run, next.failures))
+    wake = () => {
+      run.interrupt()
+      begin(run, next.failures)
     }
   }
 
-  async function pause(delayMs: number, nap: AbortSignal): Promise<void> {
-    // An abort that has been is not told again.
-    if (nap.aborted) return
-    await clock.sleep(delayMs, nap).catch((error: unknown) => {
-      if (!nap.aborted) throw error
+  function begin(run: Run, failures: number): void {
+    run.checking = checkIn(run, failures).catch(async (error: unknown) => {
+      if (running !== run) return
+      await run.push?.close()
+      throw error
     })
   }
 
   return {
     start() {
       if (running) return
-      const abort = new AbortController()
-      const push = options.connectPush?.(() => wake())
-      const ended = loop(abort.signal).catch((error: unknown) => {
-        if (!abort.signal.aborted) throw error
-      })
-      running = { abort, loop: ended.finally(() => push?.close()) }
+      running = { push: options.connectPush?.(() => wake()), checking: flight, interrupt: nothing }
+      begin(running, 0)
     },
     async stop() {
       const ending = running
       running = undefined
-      ending?.abort.abort()
-      wake()
-      await ending?.loop
+      wake = nothing
+      ending?.interrupt()
+      await ending?.checking
+      await ending?.push?.close()
     },
     runOnce,
     on(name, listener) {
-      const set = listeners.get(name) ?? new Set()
-      listeners.set(name, set.add(listener as (event: never) => void))
-      return () => void set.delete(listener as (event: never) => void)
+      const listening = { name, listener: listener as Listening['listener'] }
+      if (!listeners.some((known) => known.name === name && known.listener === listener)) listeners = [...listeners, listening]
+      return () => {
+        listeners = listeners.filter((known) => known.name !== name || known.listener !== listener)
+      }
     },
   }
 }
+
+function nothing(): void {}

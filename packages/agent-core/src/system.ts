@@ -12,27 +12,33 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, signal) {
     signal?.throwIfAborted()
-    let leftMs = ms
-    for (; leftMs > longestTimerMs; leftMs -= longestTimerMs) await timer(longestTimerMs, signal)
-    await timer(leftMs, signal)
+    await new Promise<void>((resolve, reject) => {
+      const callOff = systemAlarm(ms, () => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      const onAbort = () => {
+        callOff()
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
   },
+  alarm: systemAlarm,
 }
 
 /** Milliseconds, with fractions, since a moment that is the same for the whole process; it never goes back. For lengths, not for moments. */
 export const stopwatchMs = (): number => performance.now()
 
-function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const handle = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort)
-      resolve()
-    }, ms)
-    const onAbort = () => {
-      clearTimeout(handle)
-      reject(signal?.reason)
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
+function systemAlarm(ms: number, ring: () => void): () => void {
+  if (ms <= longestTimerMs) {
+    const timer = setTimeout(ring, ms)
+    return () => clearTimeout(timer)
+  }
+  let callOff = systemAlarm(longestTimerMs, () => {
+    callOff = systemAlarm(ms - longestTimerMs, ring)
   })
+  return () => callOff()
 }
 
 /** Chance for one machine. Whole milliseconds where the bounds are whole. */

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { alarm } from '../alarm.ts'
 import { AgentError } from '../errors.ts'
 import type { Clock, Jitter } from '../ports.ts'
 import { stopwatchMs } from '../system.ts'
@@ -36,6 +37,24 @@ const pingIntervalMs = 60_000
 const handshakeTimeoutMs = 30_000
 const maxMessageBytes = 4_096
 
+interface Channel {
+  readonly options: PushOptions
+  /** In a row. */
+  failures: number
+  /** Absent between two connections. */
+  socket?: WebSocket | undefined
+  /** When that was open, if ever. */
+  openedAt?: Instant | undefined
+  /** Something came since the last ping. */
+  isHeard: boolean
+  /** Of the next ping, or the next connection. */
+  callOff: () => void
+  /** Whoever closes the channel is told once the connection has ended. */
+  end?: { readonly ended: Promise<void>; readonly resolve: () => void }
+  /** What a callback threw. */
+  bug?: { readonly error: unknown }
+}
+
 /**
  * Keeps a WebSocket open that only wakes: what is new is fetched, never pushed. Messages that it does not know are ignored.
  *
@@ -43,90 +62,89 @@ const maxMessageBytes = 4_096
  * lasted a ping. A refused credential is tried again after 2.5 to 5 min.
  */
 export function connectPush(options: PushOptions): PushChannel {
-  const closed = new AbortController()
-  const running = stayConnected(options, closed.signal).catch((error: unknown) => {
-    if (!closed.signal.aborted || error !== closed.signal.reason) throw error
+  const channel: Channel = { options, failures: 0, isHeard: true, callOff: nothing }
+  tell(channel, () => connect(channel))
+  return { close: () => close(channel) }
+}
+
+async function close(channel: Channel): Promise<void> {
+  end(channel)
+  await channel.end?.ended
+  if (channel.bug) throw channel.bug.error
+}
+
+/** No connection follows; one that there is is cut. */
+function end(channel: Channel): void {
+  if (channel.end) return
+  let resolve = nothing
+  const ended = new Promise<void>((settle) => {
+    resolve = settle
   })
-  // A bug in a callback waits for whoever closes the channel.
-  running.catch(() => undefined)
-  return {
-    close() {
-      closed.abort()
-      return running
-    },
+  channel.end = { ended, resolve }
+  channel.callOff()
+  if (channel.socket) channel.socket.terminate()
+  else resolve()
+}
+
+/** A bug ends the channel, and waits for whoever closes it. */
+function tell(channel: Channel, callback: () => void): void {
+  try {
+    callback()
+  } catch (error) {
+    channel.bug ??= { error }
+    end(channel)
   }
 }
 
-async function stayConnected(options: PushOptions, signal: AbortSignal): Promise<void> {
-  const { clock, jitter, onDown } = options
-  for (let failures = 0; ; ) {
-    signal.throwIfAborted()
-    const { reason, openedAt } = await connection(options, signal)
-    signal.throwIfAborted()
-    onDown?.(reason)
-    failures = openedAt !== undefined && clock.now() - openedAt >= pingIntervalMs ? 0 : failures + 1
-    await clock.sleep(retryDelayMs(reason, failures, jitter), signal)
+/** One connection; its end leads to the next. */
+function connect(channel: Channel): void {
+  const { onWake, onUp, clock } = channel.options
+  const begunMs = stopwatchMs()
+  const socket = openSocket(channel.options)
+  let reason: AgentError | undefined
+  channel.socket = socket
+  channel.openedAt = undefined
+  socket.once('open', () => {
+    channel.openedAt = clock.now()
+    channel.isHeard = true
+    ping(channel, socket)
+    tell(channel, () => onUp?.(stopwatchMs() - begunMs))
+    tell(channel, onWake)
+  })
+  const hear = () => {
+    channel.isHeard = true
   }
+  socket.on('ping', hear).on('pong', hear)
+  socket.on('message', (data, isBinary) => {
+    hear()
+    if (!isBinary && isWake(data.toString())) tell(channel, onWake)
+  })
+  socket.on('unexpected-response', (_, { statusCode = 0 }) => {
+    reason = refusal(statusCode, socket.url)
+    socket.terminate()
+  })
+  socket.on('error', (error) => {
+    reason ??= failure(`failed: ${error.message}`, socket.url, { cause: error })
+  })
+  socket.on('close', () => connectAgain(channel, reason ?? failure('ended', socket.url)))
+}
+
+function connectAgain(channel: Channel, reason: AgentError): void {
+  const { clock, jitter, onDown } = channel.options
+  const { openedAt } = channel
+  channel.callOff()
+  channel.socket = undefined
+  if (!channel.end && onDown) tell(channel, () => onDown(reason))
+  channel.end?.resolve()
+  if (channel.end) return
+  channel.failures = openedAt !== undefined && clock.now() - openedAt >= pingIntervalMs ? 0 : channel.failures + 1
+  channel.callOff = alarm(clock, retryDelayMs(reason, channel.failures, jitter), () => connect(channel))
 }
 
 function retryDelayMs(reason: AgentError, failures: number, jitter: Jitter): number {
   if (reason.code === 'ERR_UNAUTHORIZED') return jitter.between(maxDelayMs / 2, maxDelayMs)
   return jitter.between(0, Math.min(maxDelayMs, firstDelayMs * 2 ** Math.max(0, failures - 1)))
 }
-
-interface EndedConnection {
-  readonly reason: AgentError
-  /** When it was open, if ever. */
-  readonly openedAt?: Instant
-}
-
-/** One connection from its handshake to its end. Rejects with what a callback threw. */
-function connection(options: PushOptions, signal: AbortSignal): Promise<EndedConnection> {
-  return new Promise((resolve, reject) => {
-    const { clock, onWake } = options
-    const begunMs = stopwatchMs()
-    const socket = openSocket(options)
-    const ended = new AbortController()
-    let reason: AgentError | undefined
-    let openedAt: Instant | undefined
-    const terminate = () => socket.terminate()
-    const tell = (callback: () => void) => {
-      try {
-        callback()
-      } catch (error) {
-        reject(error)
-        terminate()
-      }
-    }
-    const wake = () => tell(onWake)
-    signal.addEventListener('abort', terminate, { once: true })
-    socket.on('open', () => {
-      openedAt = clock.now()
-      tell(() => options.onUp?.(stopwatchMs() - begunMs))
-      pingUntilDead(socket, clock, ended.signal).catch(reject)
-      wake()
-    })
-    socket.on('message', (data, isBinary) => {
-      if (!isBinary && isWake(data.toString())) wake()
-    })
-    socket.on('unexpected-response', (_, { statusCode = 0 }) => {
-      reason = refusal(statusCode, socket.url)
-      terminate()
-    })
-    socket.on('error', (error) => {
-      reason ??= failure(`failed: ${error.message}`, socket.url, { cause: error })
-    })
-    socket.on('close', () => {
-      signal.removeEventListener('abort', terminate)
-      ended.abort(connectionEnded)
-      reason ??= failure('ended', socket.url)
-      resolve(openedAt === undefined ? { reason } : { reason, openedAt })
-    })
-  })
-}
-
-/** A reason made once: an abort without one makes an error with a stack. */
-const connectionEnded = 'the connection has ended'
 
 function openSocket({ policyUrl, credential, localAddress, ...trust }: PushOptions): WebSocket {
   return new WebSocket(besidePolicy(policyUrl, 'push').replace(/^http/, 'ws'), {
@@ -139,21 +157,14 @@ function openSocket({ policyUrl, credential, localAddress, ...trust }: PushOptio
   })
 }
 
-/** Also notices a connection of which only this half is left. Ends with the connection. */
-async function pingUntilDead(socket: WebSocket, clock: Clock, ended: AbortSignal): Promise<void> {
-  let heard = true
-  const hear = () => {
-    heard = true
-  }
-  for (const event of ['pong', 'ping', 'message']) socket.on(event, hear)
-  while (heard && !ended.aborted) {
-    heard = false
+/** Also notices a connection of which only this half is left. */
+function ping(channel: Channel, socket: WebSocket): void {
+  if (!channel.isHeard) socket.terminate()
+  else {
+    channel.isHeard = false
     socket.ping()
-    await clock.sleep(pingIntervalMs, ended).catch((error: unknown) => {
-      if (!ended.aborted) throw error
-    })
+    channel.callOff = alarm(channel.options.clock, pingIntervalMs, () => ping(channel, socket))
   }
-  socket.terminate()
 }
 
 function refusal(status: number, url: string): AgentError {
@@ -174,3 +185,5 @@ function isWake(text: string): boolean {
     return false
   }
 }
+
+function nothing(): void {}
