@@ -1,4 +1,4 @@
-import { constants, createPublicKey, type KeyObject, privateDecrypt, randomBytes, sign } from 'node:crypto'
+import { constants, createHmac, createPrivateKey, createPublicKey, type KeyObject, privateDecrypt, randomBytes, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import { AgentError } from '../errors.ts'
 import type { KeyHandle, UnwrapPadding } from '../ports.ts'
@@ -16,16 +16,39 @@ export function keyHandle(privateKey: KeyObject, label: string, protection: KeyP
   const handle = { label, spec, protection, publicKey: publicKeyOf(privateKey) } as const
   // RSA signs on the thread pool: a tenth more CPU buys the other cores. An ECDSA signature is cheaper than the way there.
   if (spec.algorithm === 'ec') return { ...handle, sign: async (data, hash) => sign(hash, data, privateKey) }
-  const rejectionSecret = randomBytes(32)
+  const key = workingCopy(privateKey)
   return {
     ...handle,
-    sign: (data, hash: HashName) => signOnPool(hash, data, privateKey),
+    sign: (data, hash: HashName) => signOnPool(hash, data, key()),
     async unwrapKey(wrapped, { padding, lengthBytes }) {
       return padding === 'pkcs1'
-        ? unwrapPkcs1(privateKey, wrapped, lengthBytes, rejectionSecret)
-        : unwrapOaep(privateKey, wrapped, padding, lengthBytes)
+        ? unwrapPkcs1(key(), wrapped, lengthBytes, rejectionSecretOf(handle.publicKey))
+        : unwrapOaep(key(), wrapped, padding, lengthBytes)
     },
   }
+}
+
+/**
+ * The key to work with, for an hour or a second as memory goes: OpenSSL hangs 5 KiB on an RSA key when it is first used. The one that is kept
+ * never is.
+ */
+function workingCopy(privateKey: KeyObject): () => KeyObject {
+  let copy: WeakRef<KeyObject> | undefined
+  return () => {
+    const known = copy?.deref()
+    if (known) return known
+    // By JWK: DER would pass OpenSSL's decoders, which take ten times as long.
+    const fresh = createPrivateKey({ key: privateKey.export({ format: 'jwk' }), format: 'jwk' })
+    copy = new WeakRef(fresh)
+    return fresh
+  }
+}
+
+const processSecret = randomBytes(32)
+
+/** One that nobody else can tell, of this key alone. */
+function rejectionSecretOf(publicKey: Uint8Array): Uint8Array {
+  return createHmac('sha256', processSecret).update(publicKey).digest()
 }
 
 /** SubjectPublicKeyInfo, DER. */
