@@ -87,24 +87,56 @@ export function habitsOf(platform: PlatformName, osVersion: string, displayName:
 
 /** Binds a platform's behaviour to one device. An OS version that cannot be read: `ERR_UNSUPPORTED`. */
 export function platformAdapter(platform: PlatformName, bindings: PlatformBindings): PlatformAdapter {
-  const os = parseOs(platform, bindings.osVersion, bindings.overrides, bindings.management)
-  const behaviour = behaviours[platform](os)
-  const { isLocked = async () => false } = bindings
+  const { os, behaviour, alike } = releaseOf(platform, bindings)
+  const { isLocked = neverLocked } = bindings
   return {
-    name: platform,
+    ...alike,
     ...boundStorage(os, bindings),
-    pendingSchedule: behaviour.pendingSchedule,
-    storeFor: (root) => storeFor(root, os),
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
     pfxRules: pfxRules(behaviour, bindings),
+    protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
+    isLocked,
+  }
+}
+
+const neverLocked = async () => false
+
+/** An OS at one version, and what all its devices have alike. */
+interface Release {
+  readonly os: Os
+  readonly behaviour: Behaviour
+  readonly alike: Omit<
+    PlatformAdapter,
+    'keyStorageProviders' | 'certificateStores' | 'identities' | 'requestFor' | 'pfxRules' | 'protocolFor' | 'isLocked'
+  >
+}
+
+const releases = new WeakMap<FactOverrides, Map<string, Release>>()
+const asSourced: FactOverrides = new Map()
+
+/** Worked out once for all devices with that release. */
+function releaseOf(platform: PlatformName, { osVersion, overrides, management }: PlatformBindings): Release {
+  const known = releases.get(overrides ?? asSourced) ?? new Map<string, Release>()
+  releases.set(overrides ?? asSourced, known)
+  const key = `${platform} ${management} ${osVersion}`
+  const release = known.get(key) ?? newRelease(platform, parseOs(platform, osVersion, overrides, management))
+  known.set(key, release)
+  return release
+}
+
+function newRelease(platform: PlatformName, os: Os): Release {
+  const behaviour = behaviours[platform](os)
+  const alike: Release['alike'] = {
+    name: platform,
+    pendingSchedule: behaviour.pendingSchedule,
+    storeFor: (root) => storeFor(root, os),
     pfxRequestFor: (profile) => pfxRequestFor(profile, os, behaviour),
     inapplicable: (type) => whyInapplicable(type, os),
     ignoredSettings: (profile) => ignoredSettings(profile, os),
-    protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
-    isLocked,
     shownOf: (standing) => osStatusOf(standing, os),
     lifecycle: { renewal: behaviour.renewal, removal: removalRules(os) },
   }
+  return { os, behaviour, alike }
 }
 
 /** What the device keeps, with a word of its user wherever the OS asks for one. */
