@@ -1,7 +1,7 @@
 import type { AgentErrorCode } from './errors.ts'
 import { specOf } from './keys/key-handle.ts'
-import { type Certificate, fingerprintOf, publicKeyOf, serialNumberHex } from './pki/certificate.ts'
-import { certificateOf } from './pki/installed.ts'
+import { publicKeyOf } from './pki/certificate.ts'
+import { certificateOf, type InstalledCertificate } from './pki/installed.ts'
 import type { Action, Plan, Reason } from './plan/plan.ts'
 import type { PlatformAdapter } from './ports.ts'
 import {
@@ -235,13 +235,13 @@ function issuanceState(key: IdentityKey, { state }: PassFacts, code: AgentErrorC
 }
 
 function certificateStatus(identity: Identity): Partial<ProfileStatus> {
-  const leaf = identity.chain[0] as Uint8Array
   const certificate = certificateOf(identity)
+  const { fingerprint, serialNumber, notBefore, notAfter } = certificate
   return {
-    fingerprint: fingerprintOf(leaf),
-    serialNumber: serialNumberHex(certificate),
-    notBefore: certificate.notBefore,
-    notAfter: certificate.notAfter,
+    fingerprint,
+    serialNumber,
+    notBefore,
+    notAfter,
     keyProtection: identity.placement.protection,
     keyProvider: identity.placement.provider,
     keyStorageReason: identity.placement.reason,
@@ -250,7 +250,7 @@ function certificateStatus(identity: Identity): Partial<ProfileStatus> {
 }
 
 /** The certificate was judged to be for the key that was asked for; importing that key again costs more than the rest of a report. */
-function keySpecOf({ requested }: Identity, certificate: Certificate): KeySpec {
+function keySpecOf({ requested }: Identity, certificate: InstalledCertificate): KeySpec {
   return 'keySpec' in requested ? requested.keySpec : specOf(publicKeyOf(certificate))
 }
 

@@ -95,7 +95,7 @@ export function isSelfSigned(certificate: Certificate): boolean {
 }
 
 /** The certificate's key, imported once as long as it is in use. A key that this runtime cannot use: `ERR_CERTIFICATE_REFUSED`. */
-export function publicKeyOf(certificate: Certificate): KeyObject {
+export function publicKeyOf(certificate: Pick<Certificate, 'publicKey'>): KeyObject {
   return importPublicKey(certificate.publicKey)
 }
 

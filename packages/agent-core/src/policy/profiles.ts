@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import { fingerprintOf, parseCertificate } from '../pki/certificate.ts'
+import { sharing } from '../sharing.ts'
 import type { FailedProfile, IdentityKey, PfxProfile, Principal, RequestSpec, ScepProfile, TrustedRootProfile } from '../types.ts'
 import { identityKey } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
@@ -50,14 +51,26 @@ export function parseRoots(values: readonly unknown[], failures: Failures): Trus
 function parseRoot(value: unknown, path: string, profile: ProfileName): TrustedRootProfile | FailedProfile {
   const parsed = trustedRootSchema.safeParse(value)
   if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
-  const certificate = new Uint8Array(Buffer.from(parsed.data.certificate, 'base64'))
   try {
-    parseCertificate(certificate)
+    return sharedRoot(JSON.stringify(parsed.data), () => readRoot(parsed.data))
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     return failed(profile, `${path}.certificate`, `expected one certificate in DER (${error.message})`)
   }
-  return { ...parsed.data, certificate, fingerprint: fingerprintOf(certificate) }
+}
+
+const sharedRoot = sharing<TrustedRootProfile>()
+
+function readRoot({
+  id,
+  displayName,
+  certificate: base64,
+  destinationStore,
+  assignedTo,
+}: z.output<typeof trustedRootSchema>): TrustedRootProfile {
+  const certificate = new Uint8Array(Buffer.from(base64, 'base64'))
+  parseCertificate(certificate)
+  return { id, displayName, certificate, fingerprint: fingerprintOf(certificate), destinationStore, assignedTo }
 }
 
 interface CertificateProfiles {
@@ -103,16 +116,26 @@ function readPlace(value: unknown, path: string): Place {
 function parseScepProfile({ value, path, profile }: Place, fingerprints: ReadonlyMap<string, string>): ScepProfile | FailedProfile {
   const parsed = scepProfileSchema.safeParse(value)
   if (!parsed.success) return failed(profile, where(path, parsed.error), expected(parsed.error))
-  const { subject, subjectAltNames, keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, multiFactor, ...rest } = parsed.data
+  const { subject, subjectAltNames, ...common } = parsed.data
+  const rootFingerprint = fingerprints.get(common.rootProfileId) ?? ''
+  const shared = sharedProfile(JSON.stringify([common, rootFingerprint]), () => readCommon(common, rootFingerprint))
+  return { ...shared, request: { ...shared.request, subject, subjectAltNames } }
+}
+
+const sharedProfile = sharing<ScepProfile>()
+
+/** What devices that a profile is assigned to have in common: all but the names. */
+function readCommon(common: Omit<z.output<typeof scepProfileSchema>, 'subject' | 'subjectAltNames'>, rootFingerprint: string): ScepProfile {
+  const { keyBits, keyStorage, keyUsages, extendedKeyUsages, validity, hash, multiFactor, ...rest } = common
   const request: RequestSpec = {
-    subject,
-    subjectAltNames,
+    subject: '',
+    subjectAltNames: [],
     keySpec: { algorithm: 'rsa', bits: keyBits },
     keyStorage,
     keyUsages,
     extendedKeyUsages,
     validity,
-    rootFingerprint: fingerprints.get(rest.rootProfileId) ?? '',
+    rootFingerprint,
   }
   return { ...rest, request, ...(hash && { hash }), ...(multiFactor && { multiFactor }) }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { retryAfterOf } from '../backoff.ts'
 import { AgentError } from '../errors.ts'
@@ -28,11 +29,11 @@ export interface PolicyServiceOptions {
  */
 export function policySource({ policyUrl, credential, deviceId, transport, cache, onStale }: PolicyServiceOptions): PolicySource {
   // Most passes end in a 304: the copy is read each time, and parsed when it is another.
-  let parsed: LastPolicy | undefined
+  let parsed: ParsedPolicy | undefined
   return {
     async fetch(signal) {
       const last = await loadLast(cache, deviceId, parsed)
-      parsed = last
+      parsed = last && { digest: last.digest, policy: last.policy }
       try {
         const headers = { ...bearer(credential), accept: 'application/json', ...ifNoneMatch(last?.entry) }
         const response = await transport.send({ method: 'GET', url: policyUrl, headers }, signal)
@@ -46,17 +47,23 @@ export function policySource({ policyUrl, credential, deviceId, transport, cache
   }
 }
 
-interface LastPolicy {
-  readonly entry: CachedPolicy
+interface ParsedPolicy {
+  /** SHA-256 of its octets, which the cache alone keeps. */
+  readonly digest: string
   readonly policy: DevicePolicy
 }
 
-async function loadLast(cache: PolicyCache, deviceId: string, parsed: LastPolicy | undefined): Promise<LastPolicy | undefined> {
+interface LastPolicy extends ParsedPolicy {
+  readonly entry: CachedPolicy
+}
+
+async function loadLast(cache: PolicyCache, deviceId: string, parsed: ParsedPolicy | undefined): Promise<LastPolicy | undefined> {
   const entry = await cache.load()
   if (entry === undefined) return undefined
-  if (parsed && Buffer.compare(parsed.entry.body, entry.body) === 0) return { entry, policy: parsed.policy }
+  const digest = createHash('sha256').update(entry.body).digest('base64')
+  if (parsed?.digest === digest) return { entry, ...parsed }
   try {
-    return { entry, policy: parsePolicy(entry.body, deviceId) }
+    return { entry, digest, policy: parsePolicy(entry.body, deviceId) }
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     throw new AgentError('ERR_STATE_INVALID', `the cached policy cannot be read: ${error.message}`, { cause: error })

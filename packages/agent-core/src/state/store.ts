@@ -2,7 +2,11 @@ import type { StateStore } from '../ports.ts'
 import type { AgentState } from '../types.ts'
 import { inTurn } from './in-turn.ts'
 
-export const emptyState: AgentState = { attempts: new Map(), pending: new Map(), failures: new Map() }
+/** One for all: most devices have nothing to remember most of the time. */
+const nothing: ReadonlyMap<unknown, unknown> = new Map()
+const none = <K, V>() => nothing as ReadonlyMap<K, V>
+
+export const emptyState: AgentState = { attempts: none(), pending: none(), failures: none() }
 
 /** The state kept in memory from `initial` on; each change counts once `persist` has resolved, one after another. */
 export function stateStore(initial: AgentState, persist: (state: AgentState) => Promise<void>): StateStore {
@@ -45,5 +49,5 @@ function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<
 function without<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
   const rest = new Map(map)
   rest.delete(key)
-  return rest
+  return rest.size > 0 ? rest : none()
 }

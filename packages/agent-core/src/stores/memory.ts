@@ -1,37 +1,46 @@
+import { fingerprintOf } from '../pki/certificate.ts'
 import type { CertificateStores, IdentityStore } from '../ports.ts'
-import { type Identity, type IdentityKey, type InstalledRoot, identityKey } from '../types.ts'
+import { sharing } from '../sharing.ts'
+import { type Identity, type InstalledRoot, identityKey } from '../types.ts'
 import { admit } from './admission.ts'
 
 /** The three modelled stores in process memory. */
 export function memoryStores(): CertificateStores {
-  const entries = new Map<string, InstalledRoot>()
-  const keyOf = (root: InstalledRoot) => `${root.store} ${root.fingerprint}`
+  let roots: readonly InstalledRoot[] = []
+  const without = ({ store, fingerprint }: InstalledRoot) =>
+    roots.filter((root) => root.store !== store || root.fingerprint !== fingerprint)
   return {
     async list() {
-      return [...entries.values()]
+      return roots
     },
     async install(store, certificate) {
       const root = { store, fingerprint: admit(store, certificate) }
-      entries.set(keyOf(root), root)
+      roots = [...without(root), root]
     },
     async remove(root) {
-      entries.delete(keyOf(root))
+      roots = without(root)
     },
   }
 }
 
-/** Identities in process memory. */
+const caCertificate = sharing<Uint8Array>()
+
+/** Identities in process memory. Certificates are copied, since what comes are views of whole replies. */
 export function memoryIdentities(): IdentityStore {
-  const identities = new Map<IdentityKey, Identity>()
+  let identities: readonly Identity[] = []
+  const without = (key: string) => identities.filter(({ principal, profileId }) => identityKey(principal, profileId) !== key)
   return {
     async list() {
-      return [...identities.values()]
+      return identities
     },
     async install(identity) {
-      identities.set(identityKey(identity.principal, identity.profileId), identity)
+      const chain = identity.chain.map((der, i) =>
+        i === 0 ? new Uint8Array(der) : caCertificate(fingerprintOf(der), () => new Uint8Array(der)),
+      )
+      identities = [...without(identityKey(identity.principal, identity.profileId)), { ...identity, chain }]
     },
     async remove(key) {
-      identities.delete(key)
+      identities = without(key)
     },
   }
 }
