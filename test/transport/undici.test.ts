@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
@@ -74,6 +75,26 @@ await t.test('time', async (t) => {
     t.equal(clock.sleeping, 1, 'not a millisecond before')
     await Promise.all([clock.advance(1), t.rejects(sent, { code: 'ERR_NETWORK', message: /within 5000 ms/ })])
   })
+  await t.test('beside others it has up to an eighth more, and never less', async (t) => {
+    const clock = new FakeClock()
+    const transport = open(t, { clock, timeoutMs: 5000 })
+    const url = await serve(t, () => {})
+    const failed: string[] = []
+    const send = (name: string) => transport.send(get(url)).catch(() => failed.push(name))
+    const first = send('first')
+    await clock.advance(600)
+    const second = send('second')
+    await clock.advance(4399)
+    t.same(failed, [])
+    await clock.advance(1)
+    t.same(failed, ['first'])
+    await clock.advance(599)
+    t.same(failed, ['first'])
+    await clock.advance(625)
+    await Promise.all([first, second])
+    t.same(failed, ['first', 'second'])
+    t.equal(clock.sleeping, 0)
+  })
   await t.test('an exchange that ended leaves no timer', async (t) => {
     const clock = new FakeClock()
     const url = await serve(t, (_, response) => void response.end())
@@ -116,6 +137,18 @@ await t.test('headers come in lower case, repeated ones as one, and none becomes
   t.equal(Object.getPrototypeOf(headers), Object.prototype)
 })
 
+await t.test('a signal that requests share has one listener, ends all of them, and then has none', async (t) => {
+  const url = await serve(t, () => {})
+  const stop = new AbortController()
+  const transport = open(t)
+  const sent = Array.from({ length: 12 }, () => transport.send(get(url), stop.signal))
+  t.equal(getEventListeners(stop.signal, 'abort').length, 1)
+  const reason = new Error('stopped')
+  stop.abort(reason)
+  t.ok((await Promise.all(sent.map((one) => one.catch((error) => error)))).every((error) => error === reason))
+  t.equal(getEventListeners(stop.signal, 'abort').length, 0)
+})
+
 await t.test('connections: more requests than connections wait their turn', async (t) => {
   let open_ = 0
   let most = 0
@@ -143,6 +176,7 @@ await t.test('a request that waits for a connection is given up at once, by its 
     arrived()
   })
   const transport = open(t, { connections: 1, clock, timeoutMs: 5000 })
+  const elsewhere = transport.send(get(await serve(t, () => {})))
   const first = transport.send(get(url))
   await arrival
   const stop = new AbortController()
@@ -151,8 +185,10 @@ await t.test('a request that waits for a connection is given up at once, by its 
   const reason = new Error('stopped')
   stop.abort(reason)
   t.equal(await second.catch((error) => error), reason)
-  await Promise.all([t.rejects(first, { code: 'ERR_NETWORK' }), t.rejects(third, { code: 'ERR_NETWORK' }), clock.advance(5000)])
+  const late = [elsewhere, first, third].map((sent) => t.rejects(sent, { code: 'ERR_NETWORK', message: /within 5000 ms/ }))
+  await Promise.all([...late, clock.advance(5625)])
   t.equal(requests, 1)
+  t.equal(clock.sleeping, 0)
 })
 
 await t.test('trust: the policy service is known by its bootstrap anchor alone', async (t) => {

@@ -2,14 +2,19 @@ import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { AgentError } from '../errors.ts'
 import type { Clock, HttpRequest, HttpResponse, Transport } from '../ports.ts'
 import { stopwatchMs, systemClock } from '../system.ts'
+import { type AbortWatch, abortWatch } from './abort-watch.ts'
 import { type NetworkFailure, networkError } from './failure.ts'
 import { judgingLookup, type LocalAddresses } from './local-address.ts'
 import { type ProxyRoute, type ProxyServer, proxyRoute } from './proxy.ts'
+import { type TimeLimit, timeLimit } from './time-limit.ts'
 import { type TlsTrust, tlsOptions } from './tls.ts'
 import { maxResponseBytes, networkUrl } from './url.ts'
 
 export interface HttpTransportOptions extends TlsTrust, LocalAddresses {
-  /** For the whole exchange, and for each of connecting, the response's headers and every pause in its body. Default 30 s. */
+  /**
+   * For the whole exchange, where others are under way up to an eighth more, and for each of connecting, the response's headers and every
+   * pause in its body. Default 30 s.
+   */
   readonly timeoutMs?: number
   /** Default 16 MiB. */
   readonly maxResponseBytes?: number
@@ -43,20 +48,30 @@ export interface HttpTransport extends Transport {
  */
 export function httpTransport(options: HttpTransportOptions = {}): HttpTransport {
   const { timeoutMs = 30_000, clock = systemClock } = options
-  const limit = options.maxResponseBytes ?? maxResponseBytes
+  const maxBytes = options.maxResponseBytes ?? maxResponseBytes
   const route = options.proxy && proxyRoute(options.proxy, { ...options, timeoutMs })
   const pools = new Agent({
     connect: route?.connect ?? directConnect(options, timeoutMs),
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
-    maxResponseSize: limit,
+    maxResponseSize: maxBytes,
     ...(options.connections !== undefined && { connections: options.connections }),
   })
+  const timing = { timeoutMs, limit: timeLimit(timeoutMs, clock) }
+  const aborts = abortWatch()
+  const judged = new Map<string, Target>()
+  const targetOf = (text: string): Target => {
+    const known = judged.get(text)
+    if (known) return known
+    const target = targetAt(networkUrl(text, { ...options, isProxied: route !== undefined }), route)
+    if (text.length <= maxKnownCharacters && judged.size < maxKnownTargets) judged.set(text, target)
+    return target
+  }
   return {
     async send(request, signal) {
-      const url = networkUrl(request.url, { ...options, isProxied: route !== undefined })
+      const target = targetOf(request.url)
       signal?.throwIfAborted()
-      return exchange(pools, url, request, { limit, timeoutMs, clock, route, signal })
+      return exchange(pools, target, request, { maxBytes, timing, aborts, route, signal })
     },
     async close() {
       await Promise.all([pools.destroy(), route?.close()])
@@ -82,60 +97,71 @@ function directConnect(options: HttpTransportOptions, timeoutMs: number): buildC
   }
 }
 
+/** Where a request goes: the same few URLs come again and again, and to read and judge one costs as much as to send it. */
+interface Target {
+  readonly url: URL
+  readonly origin: string
+  readonly path: string
+  readonly forProxy: Readonly<Record<string, string>> | undefined
+  /** For messages. */
+  readonly host: string
+}
+
+const maxKnownTargets = 64
+/** A longer one holds a message and does not come again. */
+const maxKnownCharacters = 256
+
+function targetAt(url: URL, route: ProxyRoute | undefined): Target {
+  const { path, headers: forProxy } = route?.addressed(url) ?? { path: url.pathname + url.search, headers: undefined }
+  return { url, origin: url.origin, path, forProxy, host: route ? `${url.host} through the proxy ${route.host}` : url.host }
+}
+
 interface ExchangeOptions {
-  readonly limit: number
-  readonly timeoutMs: number
-  readonly clock: Clock
+  readonly maxBytes: number
+  readonly timing: { readonly timeoutMs: number; readonly limit: TimeLimit }
+  readonly aborts: AbortWatch
   readonly route: ProxyRoute | undefined
   readonly signal: AbortSignal | undefined
 }
 
-/** A reason made once: an abort without one makes an error with a stack, at every exchange. */
-const exchangeEnded = 'the exchange has ended'
-
 /** By undici's dispatch: its promise API notices an abort only once the request has a connection. */
 function exchange(
   pools: Agent,
-  url: URL,
+  { url, origin, path, forProxy, host }: Target,
   request: HttpRequest,
-  { limit, timeoutMs, clock, route, signal }: ExchangeOptions,
+  { maxBytes, timing, aborts, route, signal }: ExchangeOptions,
 ): Promise<HttpResponse> {
-  const host = route ? `${url.host} through the proxy ${route.host}` : url.host
-  const { path, headers: forProxy } = route?.addressed(url) ?? { path: url.pathname + url.search, headers: {} }
   return new Promise((resolve, reject) => {
-    const settled = new AbortController()
+    let isSettled = false
     let controller: Dispatcher.DispatchController | undefined
     let status = 0
     let headers: HttpResponse['headers'] = {}
     const chunks: Buffer[] = []
-    const end = () => {
-      settled.abort(exchangeEnded)
-      signal?.removeEventListener('abort', onAbort)
-    }
     const fail = (reason: unknown) => {
-      if (settled.signal.aborted) return
+      if (isSettled) return
       end()
       reject(reason)
       controller?.abort(new Error('the request was given up'))
     }
-    const onAbort = () => fail(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    clock.sleep(timeoutMs, settled.signal).then(
-      () => fail(new AgentError('ERR_NETWORK', `no response from ${host} within ${timeoutMs} ms`)),
-      () => undefined,
-    )
+    const endTime = timing.limit.begin(() => fail(new AgentError('ERR_NETWORK', `no response from ${host} within ${timing.timeoutMs} ms`)))
+    const endWatch = signal && aborts.begin(signal, () => fail(signal.reason))
+    const end = () => {
+      isSettled = true
+      endTime()
+      endWatch?.()
+    }
     pools.dispatch(
       {
-        origin: url.origin,
+        origin,
         path,
         method: request.method,
-        headers: { ...request.headers, ...forProxy },
+        headers: forProxy ? { ...request.headers, ...forProxy } : request.headers,
         body: request.body ?? null,
       },
       {
         onRequestStart(started) {
           controller = started
-          if (settled.signal.aborted) started.abort(new Error('the request was given up'))
+          if (isSettled) started.abort(new Error('the request was given up'))
         },
         onResponseStart(_, statusCode, incoming) {
           const refusal = route?.refusal(statusCode, url)
@@ -145,28 +171,33 @@ function exchange(
         },
         onResponseData: (_, chunk) => void chunks.push(chunk),
         onResponseEnd() {
-          if (settled.signal.aborted) return
+          if (isSettled) return
           end()
-          resolve({ status, headers, body: new Uint8Array(Buffer.concat(chunks)) })
+          resolve({ status, headers, body: new Uint8Array(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)) })
         },
-        onResponseError: (_, error) => fail(asAgentError(error, host, limit)),
+        onResponseError: (_, error) => fail(asAgentError(error, host, maxBytes)),
       },
     )
   })
 }
 
-/** One value a name; `fromEntries` makes own members of any name. */
+/** One value a name; undici gives the names in lower case. Spread first, so that a header of any name is an own member. */
 function joined(headers: Readonly<Record<string, string | string[] | undefined>>): HttpResponse['headers'] {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), [value ?? ''].flat().join(', ')]))
+  const single = { ...headers }
+  for (const name of Object.keys(single)) {
+    const value = single[name]
+    if (typeof value !== 'string') single[name] = value?.join(', ') ?? ''
+  }
+  return single as HttpResponse['headers']
 }
 
-function asAgentError(error: NetworkFailure, host: string, limit: number): Error {
+function asAgentError(error: NetworkFailure, host: string, maxBytes: number): Error {
   if (error instanceof AgentError) return error
   switch (error.code) {
     case 'UND_ERR_INVALID_ARG':
       return error
     case 'UND_ERR_RES_EXCEEDED_MAX_SIZE':
-      return new AgentError('ERR_LIMIT_EXCEEDED', `the response of ${host} is longer than ${limit} bytes`, { cause: error })
+      return new AgentError('ERR_LIMIT_EXCEEDED', `the response of ${host} is longer than ${maxBytes} bytes`, { cause: error })
     default:
       return networkError(`the request to ${host} failed`, error)
   }
