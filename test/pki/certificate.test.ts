@@ -53,7 +53,7 @@ t.test('what openssl wrote is what is read', (t) => {
   t.equal(fingerprintOf(raw), createHash('sha256').update(raw).digest('hex'))
   t.equal(fingerprintOf(raw).toUpperCase(), shown('-fingerprint', '-sha256').replace(/^.*=|:/g, ''))
   t.equal(publicKeyOf(certificate).export({ type: 'spki', format: 'pem' }).toString().trim(), shown('-pubkey'))
-  t.strictSame(certificate.issuer, root.certificate.subject)
+  t.strictSame([...certificate.issuer], [...root.certificate.subject])
   t.equal(certificate.signatureAlgorithm.oid, '1.2.840.10045.4.3.2')
   t.end()
 })
@@ -65,7 +65,7 @@ t.test('the extensions that enrolment asks for are decoded', (t) => {
   t.strictSame(certificate.basicConstraints, { ca: false })
   t.strictSame(root.certificate.basicConstraints, { ca: true, pathLength: 3 })
   t.strictSame(certificate.extendedKeyUsage, ['1.3.6.1.5.5.7.3.2', '1.3.6.1.4.1.311.20.2.2'])
-  t.strictSame(certificate.authorityKeyIdentifier?.keyIdentifier, root.certificate.subjectKeyIdentifier)
+  t.strictSame([...(certificate.authorityKeyIdentifier?.keyIdentifier ?? [])], [...(root.certificate.subjectKeyIdentifier ?? [])])
   t.equal(certificate.extensions.get('2.5.29.15')?.critical, true)
   t.equal(certificate.extensions.get('2.5.29.37')?.critical, false)
   t.strictSame(
@@ -211,6 +211,24 @@ t.test('refused', (t) => {
 t.test('a key that cannot be used is no crash', (t) => {
   const broken = parseCertificate(assembled({ spki: sequence(sequence(oid('1.2.3')), bitString(Uint8Array.of(1))) }))
   t.throws(() => publicKeyOf(broken), { code: 'ERR_CERTIFICATE_REFUSED' })
+  t.end()
+})
+
+t.test('a CA certificate is read once, and what somebody does to its octets reaches nobody else', (t) => {
+  const der = Uint8Array.from(root.certificate.raw)
+  const known = parseCertificate(der)
+  t.not(known.raw, der, 'it holds a copy')
+  t.equal(parseCertificate(Uint8Array.from(der)), known)
+  t.not(parseCertificate(Uint8Array.from(raw)), parseCertificate(Uint8Array.from(raw)), 'one of an end entity is not kept')
+  const before = known.subject[2] as number
+  known.subject[2] = before ^ 1
+  const again = parseCertificate(der)
+  t.not(again, known)
+  t.equal(again.subject[2], before)
+  const last = der.length - 1
+  der[last] = (der[last] as number) ^ 1
+  t.ok(isSelfSigned(again))
+  t.notOk(isSelfSigned(parseCertificate(der)), 'another signature is another certificate')
   t.end()
 })
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as digestOf } from 'node:crypto'
 import {
   constructed,
   expectTag,
@@ -66,9 +66,7 @@ export interface SignedAttribute {
  * An RSA signature is announced as rsaEncryption (RFC 3370 3.2): every peer takes it, and strongSwan nothing else.
  */
 export async function buildSignedData({ content, signer, hash, attributes, certificates }: SignedDataContents): Promise<Uint8Array> {
-  const digest = createHash(hash)
-    .update(content ?? new Uint8Array())
-    .digest()
+  const digest = digestOf(hash, content ?? noContent, 'buffer')
   const signedAttributes = setOf([
     attribute(CmsOid.ContentType, oid(CmsOid.Data)),
     attribute(CmsOid.MessageDigest, octetString(digest)),
@@ -92,6 +90,7 @@ export async function buildSignedData({ content, signer, hash, attributes, certi
   )
 }
 
+const noContent = new Uint8Array()
 const rsaEncryption = sequence(oid(rsaEncryptionOid), nullValue)
 
 function attribute(type: string, value: Uint8Array): Uint8Array {
@@ -282,9 +281,7 @@ function checkContent({
   if (signedType === undefined || signedDigest === undefined)
     invalid('contentType and messageDigest are not both among the signed attributes')
   if (readOid(signedType, 'contentType') !== contentType) invalid("the signed contentType is another one than the content's")
-  const digest = createHash(hash)
-    .update(content ?? new Uint8Array())
-    .digest()
+  const digest = digestOf(hash, content ?? noContent, 'buffer')
   if (Buffer.compare(readOctetString(signedDigest, 'messageDigest'), digest) !== 0) invalid('the content is not the one that was signed')
 }
 

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import {
   constructed,
   expectTag,
@@ -17,6 +17,7 @@ import { AgentError } from '../errors.ts'
 import type { Instant } from '../types.ts'
 import { importPublicKey, readAlgorithmIdentifier } from './algorithms.ts'
 import { decodeExtensions, type Extension, type KnownExtensions, readExtensions } from './certificate-extensions.ts'
+import { isWorthKeeping, keepAuthority, knownAuthority } from './known-authorities.ts'
 import { verifySignature } from './path/signature.ts'
 
 /** An AlgorithmIdentifier (RFC 5280 4.1.1.2). `parameters` is the whole value behind the OID, DER. */
@@ -25,7 +26,10 @@ export interface AlgorithmIdentifier {
   readonly parameters?: Uint8Array
 }
 
-/** A certificate that kept to the letter of RFC 5280 4.1. All bytes are views of the input. Nothing in it is trusted yet. */
+/**
+ * A certificate that kept to the letter of RFC 5280 4.1. All bytes are views of `raw`, which is the input or, for a CA's, a copy of it.
+ * Nothing in it is trusted yet.
+ */
 export interface Certificate extends KnownExtensions {
   /** The whole certificate, DER. */
   readonly raw: Uint8Array
@@ -60,6 +64,13 @@ const maxCertificateBytes = 256 * 1024
  * Fails with `ERR_DER_MALFORMED`, or `ERR_LIMIT_EXCEEDED` above 256 KiB.
  */
 export function parseCertificate(der: Uint8Array): Certificate {
+  const known = knownAuthority(der)
+  if (known) return known
+  const certificate = readCertificate(der)
+  return isWorthKeeping(certificate) ? keepAuthority(readCertificate(Uint8Array.from(der))) : certificate
+}
+
+function readCertificate(der: Uint8Array): Certificate {
   if (der.length > maxCertificateBytes)
     throw new AgentError('ERR_LIMIT_EXCEEDED', `certificate of ${der.length} bytes, expected at most ${maxCertificateBytes}`)
   const [tbs, algorithm, signature, ...rest] = readSequence(der, 'certificate')
@@ -80,7 +91,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
 
 /** SHA-256 of the DER, lower-case hex: how certfleet names a certificate. */
 export function fingerprintOf(der: Uint8Array): string {
-  return createHash('sha256').update(der).digest('hex')
+  return hash('sha256', der, 'hex')
 }
 
 /** The serial number as `openssl x509 -serial` shows it, in lower case: two digits an octet, no sign octet. */
@@ -88,10 +99,17 @@ export function serialNumberHex({ serialNumber }: Pick<Certificate, 'serialNumbe
   return Buffer.from(serialNumber.length > 1 && serialNumber[0] === 0 ? serialNumber.subarray(1) : serialNumber).toString('hex')
 }
 
-/** Subject and issuer are equal and the certificate's own key made its signature, whatever its hash. */
+const selfSigned = new WeakMap<Certificate, boolean>()
+
+/** Subject and issuer are equal and the certificate's own key made its signature, whatever its hash. Verified once. */
 export function isSelfSigned(certificate: Certificate): boolean {
   if (!sameBytes(certificate.subject, certificate.issuer)) return false
-  return verifySignature(publicKeyOf(certificate), certificate.signatureAlgorithm, certificate.tbs, certificate.signature)
+  const known = selfSigned.get(certificate)
+  if (known !== undefined) return known
+  const { signatureAlgorithm, tbs, signature } = certificate
+  const verdict = verifySignature(publicKeyOf(certificate), signatureAlgorithm, tbs, signature)
+  selfSigned.set(certificate, verdict)
+  return verdict
 }
 
 /** The certificate's key, imported once as long as it is in use. A key that this runtime cannot use: `ERR_CERTIFICATE_REFUSED`. */

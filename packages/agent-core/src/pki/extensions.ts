@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   bitString,
   boolean,
@@ -94,5 +94,5 @@ export function crlDistributionPointsExtension(urls: readonly string[]): Extensi
 /** SHA-1 of the subjectPublicKey BIT STRING's octets, 20 bytes (RFC 5280 4.2.1.2; a name, not a protection). */
 export function keyIdentifierOf(publicKey: Uint8Array): Uint8Array {
   const { bytes } = readBitString(readSequence(publicKey, 'subjectPublicKeyInfo')[1], 'subjectPublicKey')
-  return createHash('sha1').update(bytes).digest()
+  return hash('sha1', bytes, 'buffer')
 }

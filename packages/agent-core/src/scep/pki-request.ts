@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash as digestOf, randomBytes } from 'node:crypto'
 import { buildEnvelopedData, type ContentCipher, type EnvelopeRecipient, openEnvelopedData, undecryptable } from '../cms/enveloped-data.ts'
 import { buildSignedData, type CmsSigner, openSignedData } from '../cms/signed-data.ts'
 import { normaliseBer } from '../der/ber.ts'
@@ -17,7 +17,7 @@ const dayMs = 86_400_000
 
 /** RFC 8894 3.2.1.1 lets the client choose: a hash of the SubjectPublicKeyInfo, upper-case hex digits, so that a resend has the same. */
 export function transactionIdFor(publicKey: Uint8Array, hash: 'sha1' | 'sha256' = 'sha256'): string {
-  return createHash(hash).update(publicKey).digest('hex').toUpperCase()
+  return digestOf(hash, publicKey, 'hex').toUpperCase()
 }
 
 /**

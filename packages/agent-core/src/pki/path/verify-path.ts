@@ -163,7 +163,7 @@ class PathSearch {
     this.#signatures.set(child, known)
     if (!known.has(issuer)) {
       if (!this.#budget.spendSignature()) return failure('budget-spent', 'too many signatures to check')
-      known.set(issuer, isSignedBy(child, issuer))
+      known.set(issuer, child.basicConstraints?.ca ? isAuthoritySignedBy(child, issuer) : isSignedBy(child, issuer))
     }
     return known.get(issuer) ? undefined : failure('signature-invalid', 'a certificate is not signed by the key of its issuer')
   }
@@ -230,6 +230,17 @@ function pathLengthProblem(path: readonly Certificate[], { basicConstraints }: C
 function isSignedBy(signed: Certificate | CertificateRevocationList, issuer: Certificate): boolean {
   const key = usableKey(issuer)
   return key !== undefined && verifySignature(key, signed.signatureAlgorithm, signed.tbs, signed.signature)
+}
+
+const authoritySignatures = new WeakMap<Certificate, WeakMap<Certificate, boolean>>()
+
+/** Verified once: the same CA certificates stand above every leaf. */
+function isAuthoritySignedBy(signed: Certificate, issuer: Certificate): boolean {
+  const known = authoritySignatures.get(signed) ?? new WeakMap<Certificate, boolean>()
+  authoritySignatures.set(signed, known)
+  const verdict = known.get(issuer) ?? isSignedBy(signed, issuer)
+  known.set(issuer, verdict)
+  return verdict
 }
 
 function usableKey(certificate: Certificate): KeyObject | undefined {
