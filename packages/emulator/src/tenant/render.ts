@@ -18,9 +18,35 @@ export interface RenderOptions {
 /**
  * What one device is to have: the profiles of its platform, management and OS version that reach it or its user, with
  * every variable resolved. A profile that cannot be delivered is in `failedProfiles`, one that is not for its OS version in
- * `notApplicable`; one of another platform or management is nowhere (S12). Reads nothing but its arguments. Fails with `ERR_PROFILE_INVALID` for a device that the tenant lacks.
+ * `notApplicable`; one of another platform or management is nowhere (S12). Reads nothing but its arguments, and takes
+ * intent and tenant for what they were. Fails with `ERR_PROFILE_INVALID` for a device that the tenant lacks.
  */
-export function renderPolicy(
+export function renderPolicy(intent: Intent, tenant: Tenant, deviceId: string, options: RenderOptions): PolicyDocument {
+  // What was imported may be another PFX the next time.
+  if (options.importedRevision) return render(intent, tenant, deviceId, options)
+  const kept = keptOf(intent, tenant)
+  const known = kept.get(deviceId)
+  if (known?.revision === options.revision) return known
+  const policy = render(intent, tenant, deviceId, options)
+  kept.delete(deviceId)
+  kept.set(deviceId, policy)
+  if (kept.size > maxKept) kept.delete(kept.keys().next().value as string)
+  return policy
+}
+
+/** A lab asks for the same policy at every step of an enrolment; these are as many devices as enrol at the same time. */
+const maxKept = 256
+const keptPolicies = new WeakMap<Intent, WeakMap<Tenant, Map<string, PolicyDocument>>>()
+
+function keptOf(intent: Intent, tenant: Tenant): Map<string, PolicyDocument> {
+  const byTenant = keptPolicies.get(intent) ?? new WeakMap<Tenant, Map<string, PolicyDocument>>()
+  keptPolicies.set(intent, byTenant)
+  const byDevice = byTenant.get(tenant) ?? new Map<string, PolicyDocument>()
+  byTenant.set(tenant, byDevice)
+  return byDevice
+}
+
+function render(
   intent: Intent,
   tenant: Tenant,
   deviceId: string,
