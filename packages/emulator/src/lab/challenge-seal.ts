@@ -1,5 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { Instant } from '@certfleet/agent-core'
 import { z } from 'zod'
 import type { Binding, ExpectedRequest } from './records.ts'
@@ -23,26 +22,24 @@ export interface ChallengeSeal {
 }
 
 /** Written into every challenge; another number is another lab's. */
-const contentsVersion = 1
+const contentsVersion = 2
 const ivBytes = 12
 const tagBytes = 16
 const macBytes = 32
-const maxContentsBytes = 1024 * 1024
 const cipher = 'aes-256-gcm'
-/** Contents are short: tables for more cost more to clear than the contents to compress. */
-const deflateOptions = { windowBits: 12, memLevel: 4 }
 
 /**
- * `IV ‖ AES-256-GCM(deflate(JSON)) ‖ tag ‖ HMAC-SHA256`, each under a key of its own from the lab's secret (RFC 5869). The IV is an HMAC of
+ * `IV ‖ AES-256-GCM(JSON) ‖ tag ‖ HMAC-SHA256`, each under a key of its own from the lab's secret (RFC 5869). The IV is an HMAC of
  * the contents, so that one never stands for two. `generation` names the key that encrypts; the one that signs stays.
  */
 export function challengeSeal(secret: Uint8Array, generation: number): ChallengeSeal {
-  const encryptionKey = derivedKey(secret, `challenge encryption ${generation}`)
-  const ivKey = derivedKey(secret, `challenge iv ${generation}`)
-  const signingKey = derivedKey(secret, 'challenge signature')
+  const keyFor = (purpose: string) => createSecretKey(derivedKey(secret, purpose))
+  const encryptionKey = keyFor(`challenge encryption ${generation}`)
+  const ivKey = keyFor(`challenge iv ${generation}`)
+  const signingKey = keyFor('challenge signature')
   return {
     seal(contents) {
-      const plain = deflateRawSync(JSON.stringify({ version: contentsVersion, ...contents }), deflateOptions)
+      const plain = Buffer.from(JSON.stringify({ version: contentsVersion, ...contents }))
       const iv = hmac(ivKey, plain).subarray(0, ivBytes)
       const encryption = createCipheriv(cipher, encryptionKey, iv)
       const sealed = Buffer.concat([iv, encryption.update(plain), encryption.final(), encryption.getAuthTag()])
@@ -64,11 +61,11 @@ export function derivedKey(secret: Uint8Array, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(), purpose, 32))
 }
 
-function hmac(key: Uint8Array, data: Uint8Array): Buffer {
+function hmac(key: KeyObject, data: Uint8Array): Buffer {
   return createHmac('sha256', key).update(data).digest()
 }
 
-function decrypt(key: Uint8Array, sealed: Buffer): Uint8Array | undefined {
+function decrypt(key: KeyObject, sealed: Buffer): Buffer | undefined {
   const decryption = createDecipheriv(cipher, key, sealed.subarray(0, ivBytes))
   decryption.setAuthTag(sealed.subarray(-tagBytes))
   const plain = decryption.update(sealed.subarray(ivBytes, -tagBytes))
@@ -98,12 +95,11 @@ const contentsSchema = z.object({
   madeAt: z.number(),
 })
 
-function readContents(plain: Uint8Array): ChallengeContents | undefined {
+function readContents(plain: Buffer): ChallengeContents | undefined {
   try {
-    const json = JSON.parse(inflateRawSync(plain, { maxOutputLength: maxContentsBytes }).toString())
-    return contentsSchema.safeParse(json).data
+    return contentsSchema.safeParse(JSON.parse(plain.toString())).data
   } catch {
-    // Neither deflated nor JSON: another lab's, too.
+    // Not JSON: another lab's, too.
     return undefined
   }
 }

@@ -97,7 +97,7 @@ function nodeOptions({ headersTimeoutMs, requestTimeoutMs }: Pick<ServeLimits, '
 async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResponse, budget: Budget): Promise<void> {
   const { take, release } = budget.share()
   try {
-    const body = take(headOctets(incoming)) ? await readWhole(incoming, take) : 'no-room'
+    const body = take(headOctets(incoming)) ? (bringsNothing(incoming) ? nothing : await readWhole(incoming, take)) : 'no-room'
     // Behind answers that are still to come a 503 would wait, and more would be read meanwhile.
     if (body === 'no-room' && outgoing.socket === null) incoming.socket.destroy()
     // What is left of a body that was cut off would be read as the next request.
@@ -107,6 +107,13 @@ async function respond(lab: Lab, incoming: IncomingMessage, outgoing: ServerResp
   } finally {
     release()
   }
+}
+
+const nothing = new Uint8Array()
+
+/** RFC 9112 6.3: a request without either header has no body, and its end need not be waited for. */
+function bringsNothing({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] === undefined && headers['transfer-encoding'] === undefined
 }
 
 /** What node:http keeps for a request, its words apart. */
@@ -129,8 +136,14 @@ function requestOf(incoming: IncomingMessage, method: HttpRequest['method'], url
   return { method, url, headers: headersOf(incoming), ...(body.length > 0 && { body }) }
 }
 
+/** Spread first, so that a header of any name is an own member. */
 function headersOf({ headers }: IncomingMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]))
+  const single = { ...headers }
+  for (const name of Object.keys(single)) {
+    const value = single[name]
+    if (typeof value !== 'string') single[name] = value?.join(', ') ?? ''
+  }
+  return single as Record<string, string>
 }
 
 function send(outgoing: ServerResponse, { status, headers, body }: HttpResponse, isLast = false): void {
