@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Instant } from '@certfleet/agent-core'
 import { z } from 'zod'
 import type { Binding, ExpectedRequest } from './records.ts'
@@ -22,14 +23,20 @@ export interface ChallengeSeal {
 }
 
 /** Written into every challenge; another number is another lab's. */
-const contentsVersion = 2
+const contentsVersion = 1
 const ivBytes = 12
 const tagBytes = 16
 const macBytes = 32
 const cipher = 'aes-256-gcm'
+const maxContentsBytes = 1024 * 1024
+/** Up to here a challenge stays below 2,048 characters as it is; deflating takes longer than all the rest of it. */
+const maxPlainBytes = 1024
+const deflateOptions = { windowBits: 12, memLevel: 4 }
+/** The first octet of the contents tells how the rest is written. */
+const written = { plain: 0, deflated: 1 } as const
 
 /**
- * `IV ‖ AES-256-GCM(JSON) ‖ tag ‖ HMAC-SHA256`, each under a key of its own from the lab's secret (RFC 5869). The IV is an HMAC of
+ * `IV ‖ AES-256-GCM(JSON, deflated where it is long) ‖ tag ‖ HMAC-SHA256`, each under a key of its own from the lab's secret (RFC 5869). The IV is an HMAC of
  * the contents, so that one never stands for two. `generation` names the key that encrypts; the one that signs stays.
  */
 export function challengeSeal(secret: Uint8Array, generation: number): ChallengeSeal {
@@ -39,7 +46,7 @@ export function challengeSeal(secret: Uint8Array, generation: number): Challenge
   const signingKey = keyFor('challenge signature')
   return {
     seal(contents) {
-      const plain = Buffer.from(JSON.stringify({ version: contentsVersion, ...contents }))
+      const plain = writeContents(contents)
       const iv = hmac(ivKey, plain).subarray(0, ivBytes)
       const encryption = createCipheriv(cipher, encryptionKey, iv)
       const sealed = Buffer.concat([iv, encryption.update(plain), encryption.final(), encryption.getAuthTag()])
@@ -95,11 +102,19 @@ const contentsSchema = z.object({
   madeAt: z.number(),
 })
 
+function writeContents(contents: ChallengeContents): Buffer {
+  const json = Buffer.from(JSON.stringify({ version: contentsVersion, ...contents }))
+  if (json.length <= maxPlainBytes) return Buffer.concat([Buffer.of(written.plain), json])
+  return Buffer.concat([Buffer.of(written.deflated), deflateRawSync(json, deflateOptions)])
+}
+
 function readContents(plain: Buffer): ChallengeContents | undefined {
+  const rest = plain.subarray(1)
   try {
-    return contentsSchema.safeParse(JSON.parse(plain.toString())).data
+    const json = plain[0] === written.plain ? rest : inflateRawSync(rest, { maxOutputLength: maxContentsBytes })
+    return contentsSchema.safeParse(JSON.parse(json.toString())).data
   } catch {
-    // Not JSON: another lab's, too.
+    // Neither deflated nor JSON: another lab's, too.
     return undefined
   }
 }
