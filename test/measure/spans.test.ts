@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { AgentError } from '@certfleet/agent-core'
 import { loadedTracing, noTracing, type Tracing, tracingBy } from '@certfleet/emulator/fleet'
-import { type Context, type ContextManager, context, ROOT_CONTEXT, SpanStatusCode } from '@opentelemetry/api'
+import { type Context, type ContextManager, context, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import t from 'tap'
 
@@ -93,4 +93,12 @@ t.test('off', async (t) => {
 
 t.test('asked for without an SDK', async (t) => {
   t.throws(loadedTracing, { name: 'InputError', message: /^--otel: no OpenTelemetry SDK is loaded/ })
+})
+
+t.test('asked for with an SDK, whose copy of the API is the one that certfleet has', async (t) => {
+  const exporter = new InMemorySpanExporter()
+  trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+  t.teardown(() => trace.disable())
+  await loadedTracing().span('keygen', ios1, async () => {})
+  t.equal(exporter.getFinishedSpans().length, 1)
 })
