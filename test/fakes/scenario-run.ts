@@ -27,7 +27,7 @@ export async function runScenario(file: string): Promise<Omit<Outcome, 'asked'>>
   const { io, stderr } = terminal()
   const emulatedKeys = keys !== 'fresh'
   const settings = await readTarget(document, emulatedKeys, io)
-  const tenant = generateTenant({ counts: populationOf(devices), domain: 'contoso.example' })
+  const tenant = generateTenant({ kinds: populationOf(devices), domain: 'contoso.example' })
   const target = openTarget(settings, { imported: await loadExport(exampleProfiles), tenant })
   const way = targetTransport(settings, { clock: systemClock, timeoutMs, emulatedKeys })
   const transport = faultyTransport(way, { faults, chance: seededJitter(`${seed}`), clock: systemClock, onFault: () => {} })
