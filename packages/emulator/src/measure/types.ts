@@ -2,8 +2,8 @@ import type { AgentErrorCode } from '@certfleet/agent-core'
 import type { FleetPlatform } from '../scenario/schema.ts'
 
 /**
- * What is timed, in the order of every table. `connect`: a connection that was opened, TLS included. `push`: the WebSocket's handshake.
- * `poll`: one question about a pending request. `check-in`: a pass of a device that had its certificates. `enrollment`: a certificate, from
+ * What is timed, in the order of every table. `connect`: a connection that was opened, TLS included. `pfx`: the fetching of a PFX; its key's
+ * import is `keygen`. `push`: the WebSocket's handshake. `poll`: one question about a pending request, GetCACaps and the like included. `check-in`: a pass of a device that had its certificates. `enrollment`: a certificate, from
  * the moment at which its device was due (which is before it began where the fleet was late) until it was installed.
  */
 export const steps = [
@@ -12,6 +12,7 @@ export const steps = [
   'policy',
   'keygen',
   'challenge',
+  'pfx',
   'GetCACaps',
   'GetCACert',
   'PKIOperation',
@@ -23,6 +24,9 @@ export const steps = [
   'enrollment',
 ] as const
 export type Step = (typeof steps)[number]
+
+/** Whose a step was. `all`: of no one platform, as a connection of a pool is that devices share. */
+export type StepPlatform = FleetPlatform | 'all'
 
 /** One thing that went wrong, once. */
 export interface StepError {
@@ -39,47 +43,57 @@ export interface StepError {
 
 /** Where a fleet puts what it measures. Moments are milliseconds since the start of the run; lengths are milliseconds with fractions. */
 export interface Meter {
-  step(step: Step, platform: FleetPlatform, durationMs: number): void
+  /** It ended now. One that was aborted is not a step. */
+  step(step: Step, platform: StepPlatform, durationMs: number): void
   error(error: StepError): void
   /** A device was due at `dueMs` and began `lateMs` after that. */
-  started(platform: FleetPlatform, dueMs: number, lateMs: number): void
+  started(dueMs: number, lateMs: number): void
   /** A device is through with its first pass, and whether everything of it is there. */
-  completed(platform: FleetPlatform, isGood: boolean): void
+  completed(isGood: boolean): void
   /** The devices whose push connection is open, more or fewer by so many. */
   connected(change: 1 | -1): void
+  /** The requests that the CA has not decided, more or fewer by so many. */
+  pending(change: 1 | -1): void
 }
 
-/** An HDR histogram of microseconds, three significant digits, as hdr-histogram-js encodes it (V2, compressed, base64). */
-export type EncodedHistogram = string
+/**
+ * A histogram as values with their counts, one after the other, in no order: `[1000, 3, 1002, 1]`. Values are the lowest microseconds of the
+ * buckets that an HDR histogram of three significant digits has, so that adding up two of them is adding counts. Values are at most an hour.
+ */
+export type EncodedHistogram = readonly number[]
 
 /** What happened in one stretch of time. */
 export interface Bin {
   /** Since the start of the run. */
   readonly atMs: number
-  /** Devices that were due, by the plan of arrivals. */
+  /** Devices that were due, by the plan of arrivals, as far as they have begun since. */
   readonly due: number
   readonly started: number
   /** Devices through with their first pass. */
   readonly completed: number
+  /** Of those, with something that is not there. */
   readonly failed: number
-  /** Certificates installed. */
-  readonly enrolled: number
   readonly errors: number
+  /** By how many there are more or fewer open push connections at its end than at its begin. */
   readonly connected: number
   /** Of the enrolments that ended in it, by platform. */
-  readonly enrollment: Readonly<Partial<Record<FleetPlatform, EncodedHistogram>>>
+  readonly enrollment: Readonly<Partial<Record<StepPlatform, EncodedHistogram>>>
 }
 
-export interface ErrorCount extends Omit<StepError, 'platform' | 'device' | 'message'> {
+export interface ErrorCount extends Pick<StepError, 'code' | 'step' | 'answer'> {
   readonly count: number
-  readonly first: Pick<StepError, 'platform' | 'device' | 'message'>
+  /** With when it was, since the start of the run. */
+  readonly first: Pick<StepError, 'platform' | 'device' | 'message'> & { readonly atMs: number }
 }
 
-/** What the process that generates the load cost, and whether it kept up. */
-export interface GeneratorCost {
-  /** User and system. */
+/** What one process cost over a stretch of time, and whether it kept up. */
+export interface ProcessCost {
+  /** User and system, all threads. */
   readonly cpuMs: number
+  /** How long its event loop was at work: what it cannot have more of than time. */
+  readonly busyMs: number
   readonly wallMs: number
+  /** At the end. */
   readonly rssBytes: number
   /** How much later than asked a timer fired. */
   readonly loopLag: EncodedHistogram
@@ -91,17 +105,18 @@ export interface GeneratorCost {
  */
 export interface Measurements {
   /** By step, then platform. */
-  readonly histograms: Readonly<Partial<Record<Step, Readonly<Partial<Record<FleetPlatform, EncodedHistogram>>>>>>
+  readonly histograms: Readonly<Partial<Record<Step, Readonly<Partial<Record<StepPlatform, EncodedHistogram>>>>>>
   readonly errors: readonly ErrorCount[]
-  /** How late devices began, against the plan of arrivals. */
+  /** How late devices began, against the plan of arrivals: one value a device. */
   readonly lateness: EncodedHistogram
   /** Devices that began more than `lateAfterMs` late. */
   readonly late: number
-  readonly started: number
+  /** By how many more or fewer requests are undecided. */
+  readonly pending: number
   /** A length that all bins have; others are made coarser when they are added. A power of two times `firstBinMs`. */
   readonly binMs: number
   readonly bins: readonly Bin[]
-  readonly generator: GeneratorCost
+  readonly cost: ProcessCost
 }
 
 export const firstBinMs = 250
