@@ -1,3 +1,7 @@
+export { type Inspection, inspectDevice } from '../invariants/inspect.ts'
+export { type InvariantLedger, invariantLedger, type LabIssue, type RunEnd } from '../invariants/ledger.ts'
+export { type DeviceFindings, type InvariantId, invariantNames } from '../invariants/names.ts'
+export { type DeviceWitness, deviceWitness } from '../invariants/witness.ts'
 export { type MeasurementsTotal, measurementsTotal } from '../measure/add.ts'
 export { type DeviceMeter, type DeviceMeterOptions, meterDevice } from '../measure/device-meter.ts'
 export { type CostMeter, type CostSource, generatorVerdict, meterCost } from '../measure/generator.ts'

@@ -1,21 +1,7 @@
-import {
-  type AgentState,
-  type Departure,
-  type Identity,
-  type Instant,
-  identityKey,
-  type ManagedKind,
-  type RemovalEvent,
-} from '@certfleet/agent-core'
-import { removalOf } from '@certfleet/platforms'
-import type { DeviceSpec } from '../fleet/device.ts'
+import type { AgentState, Departure, Instant, ManagedKind } from '@certfleet/agent-core'
+import { leftover, ruleOf } from '../invariants/leftovers.ts'
 import type { IssuedRecord } from '../lab/index.ts'
 import type { SimulatedDevice } from './device.ts'
-
-/** Whether the OS leaves an identity at that event, by the rows of platform facts. */
-export function stays({ requested }: Identity, event: RemovalEvent, { platform, osVersion }: DeviceSpec): boolean {
-  return removalOf('kind' in requested ? requested.kind : 'scep', event, platform, osVersion).device === 'stays'
-}
 
 /** A device that is managed no longer, and what the CA has on record of it. */
 export interface Departed {
@@ -33,19 +19,13 @@ export interface Departed {
 /** What a device that is managed no longer has, or the CA did, against the rows of platform facts; undefined where all is as they say. */
 export async function clings(device: SimulatedDevice, state: AgentState, departed: Departed): Promise<string | undefined> {
   const { event, at, issued } = departed
-  const rowOf = (kind: ManagedKind) => removalOf(kind, event, device.spec.platform, device.spec.osVersion)
-  const identities = await device.identities()
-  if (state.attempts.size + state.pending.size > 0) return `an attempt is under way though the device is ${event}`
-  const left = identities.find((identity) => !stays(identity, event, device.spec))
-  if (left) return `the certificate of ${nameOf(left)} is left though the device is ${event}`
-  if (rowOf('trusted-root').device !== 'stays' && (await device.roots()).length > 0) return `a root is left though the device is ${event}`
-  const held = new Set(identities.map(({ keyLabel }) => keyLabel))
-  if ((await device.keyLabels()).some((label) => !held.has(label)))
-    return `a key is left without a certificate though the device is ${event}`
+  const [identities, roots, keyLabels] = [await device.identities(), await device.roots(), await device.keyLabels()]
+  const left = leftover({ identities, roots, keyLabels, state }, event, device.spec)
+  if (left) return `${left} though the device is ${event}`
   for (const { serialNumber, profileId = '', at: issuedAt } of issued) {
     if (issuedAt > at) return `a certificate was issued for ${profileId} though the device is ${event}`
     const revokedAt = departed.revokedAt(serialNumber)
-    const isRevoking = rowOf(departed.kindOf(profileId)).ca === 'revoked'
+    const isRevoking = ruleOf(departed.kindOf(profileId), event, device.spec).ca === 'revoked'
     if (isRevoking && revokedAt === undefined && departed.wasGood(serialNumber))
       return `a certificate of ${profileId} is not revoked though the device is ${event}`
     if (!isRevoking && revokedAt !== undefined && revokedAt > at)
@@ -53,5 +33,3 @@ export async function clings(device: SimulatedDevice, state: AgentState, departe
   }
   return undefined
 }
-
-const nameOf = ({ principal, profileId }: Identity): string => identityKey(principal, profileId)

@@ -1,6 +1,7 @@
 import { AgentError, type AgentState, type Identity, type Instant, identityKey, type PolicyDocument } from '@certfleet/agent-core'
 import { parseCertificate, serialNumberHex } from '@certfleet/agent-core/pki'
-import { clings, type Departed, stays } from './departed.ts'
+import { stays } from '../invariants/leftovers.ts'
+import { clings, type Departed } from './departed.ts'
 import type { SimulatedDevice } from './device.ts'
 
 /** What devices are judged by once all is healed. */

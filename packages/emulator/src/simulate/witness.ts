@@ -11,7 +11,7 @@ import {
   type Pass,
 } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
-import { stays } from './departed.ts'
+import { stays } from '../invariants/leftovers.ts'
 import type { SimulatedDisk } from './disk.ts'
 import type { Violations } from './invariants.ts'
 import type { DevicePorts } from './ports.ts'
