@@ -47,6 +47,7 @@ export { noLatency, swtpmLatency, type TpmLatency, type TpmLockout, type TpmVers
 export { type TpmManufacturer, tpmManufacturer } from './keys/tpm/manufacturer.ts'
 export type { ModelledTpm, ModelledTpmOptions } from './keys/tpm/options.ts'
 export { modelledTpm } from './keys/tpm/tpm.ts'
+export { isKeyLabel, type KeyVault } from './keys/vault.ts'
 export type * from './lifecycle.ts'
 export {
   createCsr,
@@ -99,7 +100,7 @@ export { scepProtocol } from './scep/protocol.ts'
 export { type Disk, systemDisk } from './state/disk.ts'
 export { type FileState, type FileStateOptions, fileState } from './state/file.ts'
 export { openStateFolder, type StateFolder } from './state/folder.ts'
-export type { FileLock } from './state/lock.ts'
+export { type FileLock, lockFile } from './state/lock.ts'
 export { memoryState } from './state/memory.ts'
 export { fileIdentities } from './stores/file-identities.ts'
 export { fileStores } from './stores/file-stores.ts'

@@ -26,6 +26,8 @@ export interface DeviceKeyStorage {
   readonly keyStorage?: KeyProtection
   /** Destroys the keys, which nobody could use once the device is gone, and ends the session with the token. */
   close(): Promise<void>
+  /** Ends the session with the token. The keys stay there. */
+  leave(): Promise<void>
 }
 
 /** Releases from this one on have Passport for Work (W-PFW). */
@@ -45,7 +47,15 @@ export async function deviceKeyStorage(spec: DeviceSpec, clock: Clock, chosen: F
         await closeKeyStorage(storage)
       }
     },
+    async leave() {
+      for (const storage of opened) await closeKeyStorage(storage)
+    },
   }
+}
+
+/** What a device can hold keys in, or is to hold every key in. */
+export function protectionsOf(spec: DeviceSpec, chosen?: FleetKeyStorage): readonly KeyProtection[] {
+  return chosen ? [protectionOf(chosen.ksp)] : builtIn(spec)
 }
 
 function builtIn({ platform, osVersion }: DeviceSpec): readonly ('software' | 'tpm' | 'passport')[] {
@@ -63,7 +73,7 @@ function ownerOf({ id }: DeviceSpec, { kind }: Ksp): string {
 
 const madeUpPin = (): string => String(randomInt(1_000_000)).padStart(6, '0')
 
-async function destroyAll(storage: KeyStorageProvider): Promise<void> {
+export async function destroyAll(storage: KeyStorageProvider): Promise<void> {
   for (const label of await storage.list()) await storage.destroy(label)
 }
 

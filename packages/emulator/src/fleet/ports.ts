@@ -3,6 +3,7 @@ import type {
   Clock,
   IdentityStore,
   Jitter,
+  KeyProtection,
   KeyStorageProvider,
   PfxSource,
   PolicyCache,
@@ -17,6 +18,10 @@ import type { DeviceSpec } from './device.ts'
 /** Everything that one emulated device keeps: in memory, or in the fleet's database, where it outlasts the process. */
 export interface DeviceStorage {
   readonly keyStorageProviders: readonly KeyStorageProvider[]
+  /** Where every key goes. Absent: where profiles say. */
+  readonly keyStorage?: KeyProtection
+  /** Holds the key that the device's own secrets are encrypted to, if it has one (`managementIdentity`). */
+  managementKeys(): KeyStorageProvider
   readonly certificateStores: CertificateStores
   readonly identities: IdentityStore
   readonly state: StateStore

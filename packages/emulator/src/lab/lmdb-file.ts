@@ -28,7 +28,7 @@ export async function assertWholeDatabase(path: string): Promise<void> {
     if (size > 0 && !(await isWhole(file, size))) {
       throw new AgentError(
         'ERR_STATE_INVALID',
-        `"${path}" is torn or no database of the lab: restore the state folder, or begin with an empty one`,
+        `"${path}" is torn or no database of certfleet: restore the state folder, or begin with an empty one`,
       )
     }
   } finally {

@@ -4,7 +4,8 @@ import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AgentError } from '@certfleet/agent-core'
 
-const sealOf = (path: string) => `${path}.seal`
+/** Where the digest of the database at `path` is, if it was closed. */
+export const sealOf = (path: string): string => `${path}.seal`
 
 /** Puts the digest of a database that was just closed beside it: the engine checks nothing that it maps, and ends the process on a wrong page. */
 export async function seal(path: string): Promise<void> {
@@ -38,7 +39,7 @@ export async function breakSeal(path: string): Promise<void> {
   })
   if (expected === undefined) return
   if ((await digestOf(path)) !== expected) {
-    throw new AgentError('ERR_STATE_INVALID', `"${path}" is not as the lab left it: restore the state folder, or begin with an empty one`)
+    throw new AgentError('ERR_STATE_INVALID', `"${path}" is not as it was closed: restore the state folder, or begin with an empty one`)
   }
   await rm(sealOf(path))
   await syncFolder(dirname(path))

@@ -1,7 +1,7 @@
 import type { KeyStorageProvider, PolicyDocument } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { deviceSpecOf } from '../fleet/device-spec.ts'
-import { assertEmulationTarget, type EmulationKeys } from '../keys/index.ts'
+import { asProtections, assertEmulationTarget, type EmulationKeys } from '../keys/index.ts'
 import {
   assignProfiles,
   type Import,
@@ -12,7 +12,6 @@ import {
   retarget,
   type Tenant,
 } from '../tenant/index.ts'
-import { besideTpm } from './storage.ts'
 
 export function devicesOf({ devices }: Tenant): readonly DeviceSpec[] {
   return [...devices.values()].map(deviceSpecOf)
@@ -76,8 +75,5 @@ function renderForLab(intent: Intent, tenant: Tenant, deviceId: string): Rendere
 
 /** Software keys, and on Windows a TPM beside them. */
 export function keyStorageOf(keys: Pick<EmulationKeys, 'forDevice'>): (index: number, spec: DeviceSpec) => readonly KeyStorageProvider[] {
-  return (index, { platform }) => {
-    const software = keys.forDevice(index)
-    return platform === 'windows' ? besideTpm(software) : [software]
-  }
+  return (index, { platform }) => asProtections(keys.forDevice(index), platform === 'windows' ? ['software', 'tpm'] : ['software'])
 }
