@@ -1,8 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { once } from 'node:events'
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join, relative } from 'node:path'
 import {
   createCsr,
@@ -18,15 +16,15 @@ import {
 } from '@certfleet/agent-core'
 import { PurposeOid, parseCertificate } from '@certfleet/agent-core/pki'
 import { systemClock, systemJitter } from '@certfleet/agent-core/system'
-import t, { type Test } from 'tap'
-import { endsAs, type Finished, run, serve } from '../tooling/process.ts'
-import { certfleet, isGood, missing, noNamespaces, openssl } from './peers.ts'
+import t from 'tap'
+import { endsAs } from '../tooling/process.ts'
+import { isGood, missing, noNamespaces, openssl } from './peers.ts'
+import { scepserver, scepserverUrl as url } from './scepserver.ts'
 
 t.setTimeout(120_000)
 
 const challenge = 'open-sesame-17'
 const legacy = ['--legacy-des', '--legacy-sha1']
-const url = 'http://127.0.0.1:2016/scep'
 
 t.test("Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNamespaces() }, async (t) => {
   const folder = t.testdir()
@@ -34,7 +32,9 @@ t.test("Debian's scepserver", { skip: missing(['scepserver'], 'scep') || noNames
   const ca = join(depot, 'ca.pem')
   execFileSync('scepserver', ['ca', '-init', '-keySize', '2048', '-depot', depot])
   // Relative: a Unix socket's path holds 107 characters, and nobody knows how deep the checkout lies.
-  const { enroll, conformance, send } = await scepserver(t, depot, relative('', join(folder, 'socket')))
+  const { command, send } = await scepserver(t, depot, relative('', join(folder, 'socket')), challenge)
+  const enroll = (args: readonly string[]) => command(['enroll', '--url', url, ...args])
+  const conformance = (args: readonly string[]) => command(['conformance', '--target', url, ...args])
 
   t.test('enroll obtains a certificate', async (t) => {
     const out = join(t.testdir(), 'out')
@@ -161,46 +161,4 @@ async function renew({ renewal, current, send, offered, allowed = { legacyDes: t
   })
   const outcome: EnrollmentOutcome = await protocol.request({ csr, key, current }, new AbortController().signal)
   return { outcome, key }
-}
-
-interface Server {
-  /** Runs `certfleet enroll` beside the server. */
-  readonly enroll: (args: readonly string[]) => Promise<Finished>
-  /** Runs `certfleet conformance` beside the server. */
-  readonly conformance: (args: readonly string[]) => Promise<Finished>
-  /** Carries a request of this process to the server. */
-  readonly send: (request: HttpRequest) => Promise<HttpResponse>
-}
-
-/**
- * scepserver 2.1.0 listens on every address: it gets a network of its own. A program can come in to it; this process
- * reaches it by a Unix socket, which no network keeps apart, and a relay inside.
- */
-async function scepserver(t: Test, depot: string, socket: string): Promise<Server> {
-  const up = 'ip link set lo up && exec scepserver -depot "$1" -port 2016 -challenge="$2" -allowrenew 0'
-  const { server } = await serve(t, 'unshare', ['-rn', 'sh', '-c', up, 'sh', depot, challenge], /msg=listening/)
-  const inside = ['--target', String(server.pid), '--user', '--net', '--preserve-credentials', process.execPath]
-  await serve(t, 'nsenter', [...inside, '-e', relay, socket], /relaying/)
-  return {
-    enroll: (args) => run('nsenter', [...inside, certfleet, 'enroll', '--url', url, ...args]),
-    conformance: (args) => run('nsenter', [...inside, certfleet, 'conformance', '--target', url, ...args]),
-    send: (request) => sendBy(socket, request),
-  }
-}
-
-const relay = `
-  const { connect, createServer } = require('node:net')
-  const server = createServer((near) => {
-    const far = connect(2016, '127.0.0.1')
-    near.pipe(far).pipe(near)
-    for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy())
-  })
-  server.listen(process.argv[1], () => console.log('relaying'))
-`
-
-async function sendBy(socketPath: string, { method, url, headers, body }: HttpRequest): Promise<HttpResponse> {
-  const { host, pathname, search } = new URL(url)
-  const outgoing = httpRequest({ socketPath, method, path: pathname + search, headers: { ...headers, host }, agent: false })
-  const [[incoming]] = (await Promise.all([once(outgoing, 'response'), outgoing.end(body)])) as [[IncomingMessage], unknown]
-  return { status: incoming.statusCode ?? 0, headers: {}, body: Buffer.concat(await incoming.toArray()) }
 }
