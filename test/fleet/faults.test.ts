@@ -1,4 +1,4 @@
-import { handlerTransport, seededJitter } from '@certfleet/agent-core'
+import { handlerTransport, type Jitter, seededJitter } from '@certfleet/agent-core'
 import { faultyTransport, type InjectedFault } from '@certfleet/emulator/fleet'
 import t from 'tap'
 import { FakeClock } from '../fakes/clock.ts'
@@ -27,6 +27,20 @@ t.test('the ends of a share are none and all', async (t) => {
   t.match(await fates({ lostRequests: 0, lostAnswers: 0, delayed: 0 }, 50), { lost: 0, told: { length: 0 }, served: 50 })
   t.match(await fates({ lostRequests: 1 }, 50), { lost: 50, told: { length: 50 }, served: 0 })
   t.match(await fates({ lostAnswers: 1 }, 50), { lost: 50, told: { length: 50 }, served: 50 })
+  const clock = new FakeClock()
+  const good = handlerTransport(async () => ({ status: 200, headers: {}, body: new Uint8Array() }))
+  const drawing = (between: Jitter['between'], lostRequests: number) =>
+    faultyTransport(good, { faults: { lostRequests }, chance: { between }, clock, onFault: () => {} }).send({
+      method: 'GET',
+      url: 'http://lab.invalid/',
+      headers: {},
+    })
+  await t.rejects(
+    drawing((_least, most) => most, 1),
+    { code: 'ERR_NETWORK' },
+    'the highest draw is within all',
+  )
+  t.match(await drawing((least) => least, 0), { status: 200 }, 'the lowest draw is beyond none')
 })
 
 t.test('who loses what is told apart', async (t) => {

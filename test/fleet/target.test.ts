@@ -91,6 +91,16 @@ t.test('a policy service', async (t) => {
     t.match(again, [{ failures: [{ code: 'ERR_UNAUTHORIZED' }] }])
     t.equal(way.count('register'), 2)
     t.equal(way.count('policy'), 3)
+
+    const { signal } = new AbortController()
+    const storage = await memoryStorage()
+    await storage.saveRegistration({ deviceId: first.id, credential: 'of-an-earlier-run' })
+    const { policySource } = await service.admit(
+      { spec: first, transport: refused, clock: systemClock, jitter: seededJitter('1'), storage },
+      signal,
+    )
+    for (let pass = 0; pass < 3; pass++) await t.rejects(policySource.fetch(signal), { code: 'ERR_UNAUTHORIZED' })
+    t.equal(way.count('register'), 3, 'not at each pass')
   })
 
   t.test('a wrong token', async (t) => {
