@@ -1,9 +1,19 @@
 import { join } from 'node:path'
-import { AgentError, handlerTransport, memoryPolicyCache, seededJitter, softwareKeys, systemClock } from '@certfleet/agent-core'
-import { type DeviceStorage, policyServiceTarget, scepPolicies, scepTarget } from '@certfleet/emulator/fleet'
+import {
+  AgentError,
+  handlerTransport,
+  memoryPolicyCache,
+  registerDevice,
+  seededJitter,
+  softwareKeys,
+  systemClock,
+} from '@certfleet/agent-core'
+import { type DeviceStorage, openTarget, policyServiceTarget, scepPolicies, scepTarget, targetTransport } from '@certfleet/emulator/fleet'
 import { createLab, type Lab, serveLab } from '@certfleet/emulator/lab'
 import { assignProfiles, generateTenant, loadExport, renderPolicy, retarget } from '@certfleet/emulator/tenant'
 import t, { type Test } from 'tap'
+import { makeTlsAuthority } from '#emulator/lab/tls/authority.ts'
+import { issueTlsCertificate } from '#emulator/lab/tls/certificate.ts'
 import { exampleProfiles } from '../commands/example.ts'
 import { labStore } from '../fakes/lab-store.ts'
 import { enrolAll, memoryStorage } from '../fakes/target-fleet.ts'
@@ -245,6 +255,47 @@ t.test('a SCEP server alone', async (t) => {
     t.equal(policy?.pfxProfiles, undefined)
     t.notOk(policies.replaced.some(({ member }) => member.startsWith('certification')))
   })
+})
+
+t.test('over TLS everything is trusted by the named CAs alone, the push connection too', async (t) => {
+  const authority = await makeTlsAuthority({ clock: systemClock, name: 'TLS of the lab' })
+  let served = { scepUrl, policyUrl }
+  const lab = await createLab({
+    store: await labStore(systemClock),
+    clock: systemClock,
+    registrationToken: 'token',
+    policyFor(deviceId) {
+      const { intent } = assignProfiles(retarget(imported, { root: lab.rootCertificate, scepUrl: served.scepUrl }).imported, tenant)
+      return renderPolicy(intent, tenant, deviceId, { revision: 1 })
+    },
+  })
+  const tls = await issueTlsCertificate({ publicName: 'localhost', purposes: ['server'] }, authority, systemClock)
+  const server = await serveLab(lab, { tls })
+  t.teardown(() => server.close())
+  served = server
+  for (const [name, anchor, expected] of [
+    ['its own', authority.root.raw, { identities: { length: 1 }, failures: { length: 0 } }],
+    ['another', lab.rootCertificate, { identities: { length: 0 }, failures: [{ code: 'ERR_NETWORK', message: /localhost:\d+ failed: / }] }],
+  ] as const) {
+    const trustAnchors = [Buffer.from(anchor).toString('base64')]
+    const settings = { kind: 'policy', policyUrl: server.policyUrl, registrationToken: 'token', trustAnchors } as const
+    const transport = targetTransport(settings, { clock: systemClock, emulatedKeys: true })
+    const target = openTarget(settings, { imported, tenant })
+    t.match(await enrolAll({ target, transport, devices: [first] }), [expected], name)
+    await transport.close()
+
+    const admission = { spec: first, transport: handlerTransport(lab.handle), clock: systemClock, jitter: seededJitter('1') }
+    const storage = await memoryStorage()
+    await storage.saveRegistration(await registerDevice({ ...settings, ...admission, deviceId: first.id, ...first }))
+    const { connectPush } = await target.admit({ ...admission, storage }, new AbortController().signal)
+    const isUp = await new Promise<boolean>((resolve) => {
+      const channel = connectPush?.(() => {}, {
+        onOpen: () => void channel?.close().then(() => resolve(true)),
+        onDown: (wasOpen) => void (wasOpen || channel?.close().then(() => resolve(false))),
+      })
+    })
+    t.equal(isUp, name === 'its own', `push trusts ${name}`)
+  }
 })
 
 async function policyOf(lab: Lab) {
