@@ -312,12 +312,13 @@ t.test('a push connection is a step, and up until it is down', async (t) => {
     started() {},
     pending() {},
   }
-  const { push, completed } = meterDevice({ spec, dueMs: 0, meter, tracing: { span: (_name, _of, work) => work() }, sinceStartMs: () => 0 })
+  const device = meterDevice({ spec, dueMs: 0, meter, tracing: { span: (_name, _of, work) => work() }, sinceStartMs: () => 0 })
+  const push = device.push()
   push.onDown(false)
   push.onOpen(4)
   push.onDown(true)
-  completed(true)
-  completed(false)
+  device.completed(true)
+  device.completed(false)
   t.strictSame(counts, [['push', 'ios', 4], 1, -1, true])
 })
 

@@ -1,11 +1,13 @@
 import type { ProcessTotal } from './generator.ts'
-import { addEncoded, emptyHistogram } from './histogram.ts'
-import { addMeasurements, emptySums, type Sums } from './sums.ts'
-import type { Measurements, ProcessCost } from './types.ts'
+import { addEncoded, emptyHistogram, type Histogram } from './histogram.ts'
+import { addMeasurements, emptySums, entryOf, type Sums } from './sums.ts'
+import type { Measurements, ProcessCost, Step } from './types.ts'
 
 /** What all processes of a run measured. The order in which it comes, and how it was cut up, leave no trace in it. */
 export interface MeasurementsTotal {
   readonly sums: Readonly<Sums>
+  /** Of all platforms together. */
+  readonly steps: ReadonlyMap<Step, Histogram>
   /** In the order in which they were first heard of. */
   readonly processes: ReadonlyMap<string, CountedProcess>
   /** Grows with each adding. */
@@ -22,6 +24,7 @@ export interface CountedProcess extends ProcessTotal {
 
 export function measurementsTotal(): MeasurementsTotal {
   const sums = emptySums()
+  const steps = new Map<Step, Histogram>()
   const processes = new Map<string, CountedProcess>()
   let version = 0
   function addCost(cost: ProcessCost, name: string, role: ProcessTotal['role']): void {
@@ -32,12 +35,17 @@ export function measurementsTotal(): MeasurementsTotal {
   }
   return {
     sums,
+    steps,
     processes,
     get version() {
       return version
     },
     add({ cost, ...measured }, process) {
       addMeasurements(sums, measured)
+      for (const [step, platforms] of Object.entries(measured.histograms)) {
+        const all = entryOf(steps, step as Step, emptyHistogram)
+        for (const histogram of Object.values(platforms)) addEncoded(all, histogram)
+      }
       addCost(cost, process, 'fleet')
     },
     addCost,

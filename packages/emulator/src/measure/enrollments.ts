@@ -9,9 +9,10 @@ export interface EnrollmentsOptions {
   readonly sinceStartMs: () => number
 }
 
-export interface EnrollmentWatch {
-  see(result: ActionResult): void
-  endFirstPass(): void
+/** A certificate that was asked for and is not there yet. */
+interface Open {
+  readonly sinceMs: number
+  readonly isPending: boolean
 }
 
 const isEnrollment: ReadonlySet<ActionResult['kind']> = new Set(['enroll', 'renew', 'poll', 'import'])
@@ -20,28 +21,19 @@ const isEnrollment: ReadonlySet<ActionResult['kind']> = new Set(['enroll', 'rene
  * How long each certificate took: of those that a device asks for in its first pass, from when the device was due, however late it began and
  * however often it failed before; of others from when what led to it began. What a user makes wait begins anew once the user has acted.
  */
-export function watchEnrollments({ dueMs, sinceStartMs, meter, platform }: EnrollmentsOptions): EnrollmentWatch {
-  const begunMs = new Map<string, number>()
-  const undecided = new Set<string>()
-  let isFirstPass = true
-  function notePending(subject: string, isPending: boolean): void {
-    if (isPending === undecided.has(subject)) return
-    if (isPending) undecided.add(subject)
-    else undecided.delete(subject)
-    meter.pending(isPending ? 1 : -1)
-  }
-  return {
-    see({ kind, subject, status, code, durationMs }) {
-      if (!isEnrollment.has(kind) && kind !== 'end-attempt') return
-      notePending(subject, status === 'pending')
-      const now = sinceStartMs()
-      const since = begunMs.get(subject) ?? (isFirstPass ? dueMs : now - durationMs)
-      if (status === 'done' && kind !== 'end-attempt') meter.step('enrollment', platform, now - since)
-      if (status === 'done' || code === 'ERR_USER_ACTION_REQUIRED') begunMs.delete(subject)
-      else begunMs.set(subject, since)
-    },
-    endFirstPass() {
-      isFirstPass = false
-    },
+export function enrollmentWatch({ platform, dueMs, meter, sinceStartMs }: EnrollmentsOptions) {
+  // Most devices of a fleet have none for most of the time.
+  let opens: Map<string, Open> | undefined
+  return ({ kind, subject, status, code, durationMs }: ActionResult, isFirstPass: boolean): void => {
+    const isEnd = kind === 'end-attempt'
+    if (!isEnrollment.has(kind) && !isEnd) return
+    const now = sinceStartMs()
+    const { sinceMs, isPending: wasPending } = opens?.get(subject) ?? { sinceMs: isFirstPass ? dueMs : now - durationMs, isPending: false }
+    const isPending = status === 'pending'
+    if (isPending !== wasPending) meter.pending(isPending ? 1 : -1)
+    if (status === 'done' && !isEnd) meter.step('enrollment', platform, now - sinceMs)
+    if (status === 'done' || code === 'ERR_USER_ACTION_REQUIRED') opens?.delete(subject)
+    else opens = (opens ?? new Map<string, Open>()).set(subject, { sinceMs, isPending })
+    if (opens?.size === 0) opens = undefined
   }
 }

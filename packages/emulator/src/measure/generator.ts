@@ -35,8 +35,8 @@ export interface CostOptions {
   readonly source?: CostSource
 }
 
-/** Often enough for a p99 of each second, at less than a thousandth of a core. */
-const tickMs = 20
+/** An idle process that wakes for it uses half a hundredth of a core. */
+const tickMs = 50
 
 /** Watches what this process costs, from now on. */
 export function meterCost({ clock, stopwatchMs, signal, source = ownProcess }: CostOptions): CostMeter {
@@ -68,7 +68,7 @@ async function watchLoop(clock: Clock, stopwatchMs: () => number, signal: AbortS
   }
 }
 
-/** A loop that stood still for a second is one late tick, and fifty that never came: each would have been late by what was left. */
+/** A loop that stood still for a second is one late tick, and nineteen that never came: each would have been late by what was left. */
 function recordLag(histogram: Histogram, lagMs: number): void {
   recordMs(histogram, lagMs)
   for (let leftMs = lagMs - tickMs; leftMs > 0; leftMs -= tickMs) recordMs(histogram, leftMs)

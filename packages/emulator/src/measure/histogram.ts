@@ -9,6 +9,8 @@ export interface Histogram {
   /** By the lowest microseconds of a bucket. */
   readonly counts: Map<number, number>
   total: number
+  /** The buckets in order, as long as no other has come: those of a histogram that is read again and again hardly change. */
+  sorted?: Float64Array | undefined
 }
 
 const longestUs = 3_600_000_000
@@ -66,8 +68,9 @@ export function latencyOf(histogram: Histogram): Latency | null {
 type Seven = [number, number, number, number, number, number, number]
 
 /** The greatest microseconds of the bucket that each percentile falls in; 0 where nothing was recorded. `percentiles` ascend, with one decimal at most. */
-export function percentilesUs({ counts, total }: Histogram, percentiles: readonly number[]): number[] {
-  const sorted = Float64Array.from(counts.keys()).sort()
+export function percentilesUs(histogram: Histogram, percentiles: readonly number[]): number[] {
+  const { counts, total } = histogram
+  const sorted = sortedBuckets(histogram)
   let i = -1
   let seen = 0
   return percentiles.map((percentile) => {
@@ -76,6 +79,11 @@ export function percentilesUs({ counts, total }: Histogram, percentiles: readonl
     while (seen < rank && i < sorted.length - 1) seen += counts.get(sorted[++i] as number) as number
     return i < 0 ? 0 : highestOf(sorted[i] as number)
   })
+}
+
+function sortedBuckets(histogram: Histogram): Float64Array {
+  if (histogram.sorted?.length !== histogram.counts.size) histogram.sorted = Float64Array.from(histogram.counts.keys()).sort()
+  return histogram.sorted
 }
 
 /** To three significant digits. */

@@ -1,6 +1,6 @@
 import type { ErrorResult } from '../report/schema.ts'
 import type { MeasurementsTotal } from './add.ts'
-import { decode, type Histogram, percentilesUs, roundedMs, sumOf } from './histogram.ts'
+import { decode, emptyHistogram, type Histogram, percentilesUs, roundedMs } from './histogram.ts'
 import { errorRows, shareOf } from './numbers.ts'
 import type { BinCounts, Sums } from './sums.ts'
 import { type ProcessCost, type Step, steps } from './types.ts'
@@ -54,25 +54,24 @@ export function liveNumbers(total: MeasurementsTotal, sinceStartMs: () => number
   }
 }
 
-function numbersOf({ sums, processes }: MeasurementsTotal): Omit<LiveNumbers, 'ratePerSecond'> {
-  const enrollment = allOf(sums, 'enrollment')
+function numbersOf({ sums, processes, steps: ofAll }: MeasurementsTotal): Omit<LiveNumbers, 'ratePerSecond'> {
+  const enrollment = ofAll.get('enrollment') ?? emptyHistogram()
   const [p50, p90, p99] = percentilesUs(enrollment, [50, 90, 99]).map(roundedMs) as [number, number, number]
   const { started, completed, failed, connected } = countsOf(sums)
   const { pending, late } = sums
   return {
     ...{ started, completed, failed, pending, late, connected, active: started - completed, installed: enrollment.total },
     latency: enrollment.total > 0 ? { p50Ms: p50, p90Ms: p90, p99Ms: p99 } : null,
-    steps: steps.filter((step) => sums.histograms.has(step)).map((step) => stepNumbers(step, allOf(sums, step))),
+    steps: steps.flatMap((step) => stepNumbers(step, ofAll.get(step))),
     errors: errorRows(sums),
     processes: [...processes.values()].map(({ name, last }) => processNumbers(name, last)),
   }
 }
 
-const allOf = ({ histograms }: Readonly<Sums>, step: Step): Histogram => sumOf(histograms.get(step)?.values() ?? [])
-
-function stepNumbers(step: Step, histogram: Histogram): LiveNumbers['steps'][number] {
+function stepNumbers(step: Step, histogram: Histogram | undefined): LiveNumbers['steps'] {
+  if (!histogram) return []
   const [p50, p99] = percentilesUs(histogram, [50, 99]).map(roundedMs) as [number, number]
-  return { step, count: histogram.total, p50Ms: p50, p99Ms: p99 }
+  return [{ step, count: histogram.total, p50Ms: p50, p99Ms: p99 }]
 }
 
 function countsOf({ bins }: Readonly<Sums>): Omit<BinCounts, 'due' | 'errors'> {

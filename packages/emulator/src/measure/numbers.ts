@@ -4,16 +4,17 @@ import type { MeasurementsTotal } from './add.ts'
 import { generatorVerdict, type ProcessTotal } from './generator.ts'
 import { type Histogram, latencyOf, sumOf } from './histogram.ts'
 import { emptyBin, type SummedBin, type Sums } from './sums.ts'
-import { type ErrorCount, type StepPlatform, steps } from './types.ts'
+import { type ErrorCount, type Step, type StepPlatform, steps } from './types.ts'
 
 export type LoadNumbers = Pick<LoadResults, 'steps' | 'errors' | 'arrivals' | 'timeline' | 'generator'>
 
 /** What a report holds of everything that was measured. `cores`: that the machine has. */
-export function loadNumbers({ sums, processes }: MeasurementsTotal, cores: number): LoadNumbers {
-  const costs = [...processes.values()]
+export function loadNumbers(total: MeasurementsTotal, cores: number): LoadNumbers {
+  const { sums } = total
+  const costs = [...total.processes.values()]
   const { lateness, late } = sums
   return {
-    steps: steps.flatMap((step) => stepRows(step, sums)),
+    steps: steps.flatMap((step) => stepRows(step, total)),
     errors: errorRows(sums),
     arrivals: { started: lateness.total, late, lateness: latencyOf(lateness) },
     timeline: { binMs: sums.binMs, bins: binRows(sums) },
@@ -26,12 +27,13 @@ export function loadNumbers({ sums, processes }: MeasurementsTotal, cores: numbe
 }
 
 /** A row a platform, and one of all. */
-function stepRows(step: StepResult['step'], { histograms }: Readonly<Sums>): StepResult[] {
-  const platforms = histograms.get(step)
-  if (!platforms) return []
+function stepRows(step: Step, { sums, steps: all }: MeasurementsTotal): StepResult[] {
+  const platforms = sums.histograms.get(step)
+  const ofAll = all.get(step)
+  if (!platforms || !ofAll) return []
   const row = (platform: StepPlatform, latency: Latency | null) => (latency ? [{ step, platform, ...latency }] : [])
   const rows = fleetPlatforms.flatMap((platform) => row(platform, latencyAt(platforms, platform)))
-  return [...rows, ...row('all', latencyOf(sumOf(platforms.values())))]
+  return [...rows, ...row('all', latencyOf(ofAll))]
 }
 
 /** The most frequent first. */

@@ -123,7 +123,8 @@ const histogramOf = (platforms: ByPlatform, platform: StepPlatform): Histogram =
 const platformsOf = (histograms: Sums['histograms'], step: Step): ByPlatform => entryOf(histograms, step, () => new Map())
 const binOf = (bins: Sums['bins'], i: number): SummedBin => entryOf(bins, i, emptyBin)
 
-function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+/** What is there, or a new one. */
+export function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const known = map.get(key)
   if (known !== undefined) return known
   const made = make()

@@ -1,18 +1,6 @@
-import type {
-  EnrollmentOutcome,
-  EnrollmentProtocol,
-  HttpResponse,
-  KeyStorageProvider,
-  PlatformAdapter,
-  Transport,
-} from '@certfleet/agent-core'
+import type { EnrollmentProtocol, KeyStorageProvider, PlatformAdapter, Transport } from '@certfleet/agent-core'
+import type { StepTimer } from './step-timer.ts'
 import type { Step } from './types.ts'
-
-export interface StepTimer {
-  time<T>(step: Step, work: () => Promise<T>): Promise<T>
-  /** Gives back what it is given, and keeps a bad answer for the error that it leads to. */
-  note<T extends HttpResponse | EnrollmentOutcome>(given: T): T
-}
 
 export function timedTransport(transport: Transport, timer: StepTimer): Transport {
   return {
@@ -34,20 +22,20 @@ export function timedPlatform(adapter: PlatformAdapter, timer: StepTimer): Platf
   }
 }
 
-function timedKeys(provider: KeyStorageProvider, { time }: StepTimer): KeyStorageProvider {
+function timedKeys(provider: KeyStorageProvider, timer: StepTimer): KeyStorageProvider {
   const importKey = provider.import
   return {
     ...provider,
-    generate: (...given) => time('keygen', () => provider.generate(...given)),
-    ...(importKey && { import: (...given) => time('keygen', () => importKey(...given)) }),
+    generate: (...given) => timer.time('keygen', () => provider.generate(...given)),
+    ...(importKey && { import: (...given) => timer.time('keygen', () => importKey(...given)) }),
   }
 }
 
-function timedProtocol(protocol: EnrollmentProtocol, { time, note }: StepTimer): EnrollmentProtocol {
+function timedProtocol(protocol: EnrollmentProtocol, timer: StepTimer): EnrollmentProtocol {
   return {
     ...protocol,
-    request: async (...given) => note(await protocol.request(...given)),
-    poll: async (...given) => note(await time('poll', () => protocol.poll(...given))),
+    request: async (...given) => timer.note(await protocol.request(...given)),
+    poll: async (...given) => timer.note(await timer.time('poll', () => protocol.poll(...given))),
   }
 }
 
