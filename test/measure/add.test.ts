@@ -95,7 +95,7 @@ t.test('however a run is split over processes and takings, and in whatever order
       const split = totalOf(shuffled)
       t.strictSame(loadNumbers(split, 2), loadNumbers(whole, 2))
       t.equal(split.sums.pending, whole.sums.pending)
-      const live = [split, whole].map((total) => liveNumbers(total, () => 1)())
+      const live = [split, whole].map((total) => liveNumbers(total, 2, () => 1)())
       t.strictSame(live[0], live[1])
     }),
     { numRuns: 25 },
@@ -186,9 +186,11 @@ t.test('numbers are as the results have them', async (t) => {
       { name: 'lab', cpuShare: 0.1 },
     ],
   })
-  t.match(liveNumbers(total, () => 1000)(), {
+  t.match(liveNumbers(total, 2, () => 1000)(), {
     ...{ started: 3, completed: 2, failed: 1, active: 1, connected: 2, installed: 1, pending: 1, late: 1 },
-    latency: { p50Ms: 400, p99Ms: 400 },
+    rates: [0, 0],
+    latency: { p50Ms: 400, p999Ms: 400, sumMs: 400 },
+    warnings: ['1 of 3 devices began late against the plan of arrivals (at most 1 %)'],
     steps: [{ step: 'connect' }, { step: 'policy', count: 1, p50Ms: 10 }, { step: 'enrollment' }],
     errors: [{ code: 'ERR_NETWORK', count: 2 }],
     processes: [{ name: 'worker', cpuShare: 0.5 }, { name: 'lab' }],
@@ -218,7 +220,7 @@ t.test('the rate is of the last ten seconds', async (t) => {
   let nowMs = 0
   const total = measurementsTotal()
   const meter = createMeter({ sinceStartMs: () => nowMs, cost: freeOfCost })
-  const read = liveNumbers(total, () => nowMs)
+  const read = liveNumbers(total, 2, () => nowMs)
   t.equal(read().ratePerSecond, 0, 'of nothing')
   const rates: number[] = []
   for (const enrolled of [10, 10, 0, 0, 0, 0]) {
@@ -227,6 +229,11 @@ t.test('the rate is of the last ten seconds', async (t) => {
     total.add(meter.take(), 'worker')
     rates.push(read().ratePerSecond)
   }
+  t.strictSame(
+    read().rates.filter((rate) => rate > 0),
+    [10 / 0.25],
+    'in stretches, without the last',
+  )
   t.strictSame(rates, [2, 2, 1, 0, 0, 0])
 })
 

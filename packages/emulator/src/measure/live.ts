@@ -1,6 +1,7 @@
 import type { ErrorResult } from '../report/schema.ts'
 import type { MeasurementsTotal } from './add.ts'
-import { decode, emptyHistogram, type Histogram, percentilesUs, roundedMs } from './histogram.ts'
+import { generatorVerdict } from './generator.ts'
+import { decode, type Histogram, percentilesUs, roundedMs } from './histogram.ts'
 import { errorRows, shareOf } from './numbers.ts'
 import type { BinCounts, Sums } from './sums.ts'
 import { type ProcessCost, type Step, steps } from './types.ts'
@@ -23,13 +24,28 @@ export interface LiveNumbers {
   readonly late: number
   /** Certificates, over the last 10 s or what there is of the run. */
   readonly ratePerSecond: number
-  /** Of a whole enrolment; null before the first. */
-  readonly latency: { readonly p50Ms: number; readonly p90Ms: number; readonly p99Ms: number } | null
+  /** Certificates a second in stretches of one length, the oldest first; without the last, which may still grow. */
+  readonly rates: readonly number[]
+  /** Of a whole enrolment; undefined before the first. */
+  readonly latency: LiveStep | undefined
   /** Of all platforms. */
   readonly steps: readonly { readonly step: Step; readonly count: number; readonly p50Ms: number; readonly p99Ms: number }[]
   readonly errors: readonly ErrorResult[]
   /** By their last takings. */
   readonly processes: readonly LiveProcess[]
+  /** By what it shows that the fleet is the limit, of the run so far. */
+  readonly warnings: readonly string[]
+}
+
+export interface LiveStep {
+  readonly step: Step
+  readonly count: number
+  readonly p50Ms: number
+  readonly p90Ms: number
+  readonly p99Ms: number
+  readonly p999Ms: number
+  /** Of all of them. */
+  readonly sumMs: number
 }
 
 export interface LiveProcess {
@@ -37,41 +53,50 @@ export interface LiveProcess {
   /** Of one core. */
   readonly cpuShare: number
   readonly rssBytes: number
-  readonly loopLagP99Ms: number
+  /** Undefined where no timer fired. */
+  readonly loopLagP99Ms: number | undefined
 }
 
 const rateOverMs = 10_000
 
-/** Reads a total several times a second; what has not changed since the last reading is not worked out again. */
-export function liveNumbers(total: MeasurementsTotal, sinceStartMs: () => number): () => LiveNumbers {
+/** Reads a total several times a second; what has not changed since the last reading is not worked out again. `cores`: of the machine. */
+export function liveNumbers(total: MeasurementsTotal, cores: number, sinceStartMs: () => number): () => LiveNumbers {
   const rate = rateOf(sinceStartMs)
   let version = -1
   let numbers: Omit<LiveNumbers, 'ratePerSecond'>
   return () => {
-    if (version !== total.version) numbers = numbersOf(total)
+    if (version !== total.version) numbers = numbersOf(total, cores)
     version = total.version
     return { ...numbers, ratePerSecond: rate(numbers.installed) }
   }
 }
 
-function numbersOf({ sums, processes, steps: ofAll }: MeasurementsTotal): Omit<LiveNumbers, 'ratePerSecond'> {
-  const enrollment = ofAll.get('enrollment') ?? emptyHistogram()
-  const [p50, p90, p99] = percentilesUs(enrollment, [50, 90, 99]).map(roundedMs) as [number, number, number]
+function numbersOf({ sums, processes, steps: ofAll }: MeasurementsTotal, cores: number): Omit<LiveNumbers, 'ratePerSecond'> {
+  const rows = steps.flatMap((step) => stepNumbers(step, ofAll.get(step)))
+  const latency = rows.find(({ step }) => step === 'enrollment')
   const { started, completed, failed, connected } = countsOf(sums)
   const { pending, late } = sums
   return {
-    ...{ started, completed, failed, pending, late, connected, active: started - completed, installed: enrollment.total },
-    latency: enrollment.total > 0 ? { p50Ms: p50, p90Ms: p90, p99Ms: p99 } : null,
-    steps: steps.flatMap((step) => stepNumbers(step, ofAll.get(step))),
+    ...{ started, completed, failed, pending, late, connected, active: started - completed, installed: latency?.count ?? 0 },
+    rates: ratesOf(sums),
+    latency,
+    steps: rows,
     errors: errorRows(sums),
     processes: [...processes.values()].map(({ name, last }) => processNumbers(name, last)),
+    warnings: generatorVerdict({ processes: [...processes.values()], late, started: sums.lateness.total }, cores).why,
   }
 }
 
-function stepNumbers(step: Step, histogram: Histogram | undefined): LiveNumbers['steps'] {
+function stepNumbers(step: Step, histogram: Histogram | undefined): LiveStep[] {
   if (!histogram) return []
-  const [p50, p99] = percentilesUs(histogram, [50, 99]).map(roundedMs) as [number, number]
-  return [{ step, count: histogram.total, p50Ms: p50, p99Ms: p99 }]
+  const [p50, p90, p99, p999] = percentilesUs(histogram, [50, 90, 99, 99.9]).map(roundedMs) as [number, number, number, number]
+  return [{ step, count: histogram.total, p50Ms: p50, p90Ms: p90, p99Ms: p99, p999Ms: p999, sumMs: histogram.sumUs / 1000 }]
+}
+
+function ratesOf({ bins, binMs }: Readonly<Sums>): number[] {
+  const length = Math.max(0, ...bins.keys())
+  const enrolledIn = (i: number) => [...(bins.get(i)?.enrollment.values() ?? [])].reduce((sum, { total }) => sum + total, 0)
+  return Array.from({ length }, (_, i) => (enrolledIn(i) / binMs) * 1000)
 }
 
 function countsOf({ bins }: Readonly<Sums>): Omit<BinCounts, 'due' | 'errors'> {
@@ -86,8 +111,8 @@ function countsOf({ bins }: Readonly<Sums>): Omit<BinCounts, 'due' | 'errors'> {
 }
 
 function processNumbers(name: string, { cpuMs, wallMs, rssBytes, loopLag }: ProcessCost): LiveProcess {
-  const [p99] = percentilesUs(decode(loopLag), [99]) as [number]
-  return { name, cpuShare: shareOf(cpuMs, wallMs), rssBytes, loopLagP99Ms: roundedMs(p99) }
+  const [p99] = loopLag.length > 0 ? percentilesUs(decode(loopLag), [99]) : []
+  return { name, cpuShare: shareOf(cpuMs, wallMs), rssBytes, loopLagP99Ms: p99 === undefined ? undefined : roundedMs(p99) }
 }
 
 /** From readings of a count to what it grew by each second. */
