@@ -4,6 +4,7 @@ import { errorsPage } from './errors-page.ts'
 import { keyStoragePage } from './key-storage-page.ts'
 import { lifecyclePage } from './lifecycle-page.ts'
 import { osErrorsPage } from './os-errors-page.ts'
+import { scenarioPage, scenarioSchemaFile } from './scenario-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
@@ -13,4 +14,6 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/lifecycle.md': lifecyclePage,
   'docs/os-errors.md': osErrorsPage,
   'docs/platforms.md': factsPage,
+  'docs/scenario.md': scenarioPage,
+  'packages/emulator/schema/scenario.schema.json': scenarioSchemaFile,
 }

@@ -8,6 +8,7 @@ import { defineCheck } from './check.ts'
 import { defineConformance } from './conformance.ts'
 import { defineEnroll } from './enroll.ts'
 import { defineFacts } from './facts.ts'
+import { defineInit } from './init.ts'
 import type { ExitCode, Io } from './io.ts'
 import { defineKeys } from './keys.ts'
 import { defineLab } from './lab.ts'
@@ -42,7 +43,18 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .showHelpAfterError('(--help shows the options, with examples)')
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
-  const defined = [defineRun, defineLab, defineAdmin, defineEnroll, defineRender, defineKeys, defineCheck, defineFacts, defineConformance]
+  const defined = [
+    defineRun,
+    defineInit,
+    defineLab,
+    defineAdmin,
+    defineEnroll,
+    defineRender,
+    defineKeys,
+    defineCheck,
+    defineFacts,
+    defineConformance,
+  ]
   for (const define of defined) define(program, io, end)
   return program
 }

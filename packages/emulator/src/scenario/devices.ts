@@ -27,11 +27,15 @@ export const managementSchema = z
   .strictObject({ ios: modeOf('ios'), macos: modeOf('macos'), android: modeOf('android'), windows: modeOf('windows') })
   .meta({
     description: 'What the devices of a platform are enrolled as. Not beside "tenant", which says so itself.',
-    default: 'managed; on Android Samsung Knox',
-    examples: [{ android: 'workProfile' }],
+    otherwise: 'managed; on Android Samsung Knox',
+    samples: [{ android: 'workProfile' }],
   })
 
-const group = z.string().regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected 1 to 200 characters, none of them a control character')
+const group = z
+  .string()
+  .regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected 1 to 200 characters, none of them a control character')
+  // Not every editor reads the one above.
+  .meta({ pattern: '^[^ ].{0,199}$' })
 const modes = [...new Set(fleetPlatforms.flatMap((platform) => managementModes[platform]))]
 
 const kindKeys = {
@@ -39,21 +43,21 @@ const kindKeys = {
   osVersion: z
     .string('expected text: put it in quotes')
     .regex(/^\d{1,9}(\.\d{1,9}){0,4}$/, "expected dotted numbers in quotes, such as '10.0.19045'")
-    .meta({ description: 'Dotted numbers, in quotes.', default: 'a release of today' })
+    .meta({ description: 'Dotted numbers, in quotes.', otherwise: 'a release of today' })
     .optional(),
-  management: z.enum(modes).meta({ description: 'What they are enrolled as.', default: 'as "management" says' }).optional(),
+  management: z.enum(modes).meta({ description: 'What they are enrolled as.', otherwise: 'as "management" says' }).optional(),
   hardware: z
     .enum(hardwareKinds)
-    .meta({ description: 'What keeps keys beside the software. Windows alone.', default: 'tpm-2.0' })
+    .meta({ description: 'What keeps keys beside the software. Windows alone.', otherwise: 'tpm-2.0' })
     .optional(),
-  devicesPerUser: z.int().min(1).max(100).meta({ description: 'So many of them have one user.', default: 1 }).optional(),
+  devicesPerUser: z.int().min(1).max(100).meta({ description: 'So many of them have one user.', otherwise: 1 }).optional(),
   groups: z
     .array(group)
     .max(20)
     .meta({
       description:
         'The groups that they and their users are in, by id or name. With it the profiles go to whom their assignments name; without it to all.',
-      default: 'none',
+      otherwise: 'none',
     })
     .optional(),
 } as const
@@ -83,7 +87,7 @@ const counted = z
 const shared = z
   .strictObject({
     ...kindKeys,
-    share: share.meta({ description: 'Of the total, beside the shares of the others.', default: 1 }).optional(),
+    share: share.meta({ description: 'Of the total, beside the shares of the others.', otherwise: 1 }).optional(),
   })
   .superRefine(noSuchDevice)
 
@@ -116,8 +120,8 @@ export const devicesSchema = z
   )
   .meta({
     description: 'How many devices, in all or a platform, or what kinds of devices. Not beside "tenant", which names its devices.',
-    default: '200, shared evenly by the platforms',
-    examples: [
+    otherwise: '200, shared evenly by the platforms',
+    samples: [
       200,
       { ios: 100, windows: 100 },
       { total: 1000, shares: { ios: 3, windows: 1 } },

@@ -17,6 +17,6 @@ const expected = 'expected a duration such as 500ms, 30s, 5m, 2h or 1d, at most 
 export const durationSchema = z
   .string({ error: expected })
   .regex(pattern, expected)
-  .meta({ id: 'duration', examples: ['500ms', '30s', '5m', '2h', '1d'] })
+  .meta({ id: 'duration', samples: ['500ms', '30s', '5m', '2h', '1d'] })
   .transform((text) => parseDurationMs(text) as number)
   .refine((ms) => ms <= maxMs, expected)

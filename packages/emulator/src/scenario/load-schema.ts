@@ -22,7 +22,7 @@ export const arrivalSchema = z
       z.strictObject({ over: durationSchema.meta({ description: 'All devices, evenly over that time.' }) }),
       z.strictObject({ rate: positiveRate.meta({ description: 'So many devices a second.' }) }),
       z.strictObject({
-        from: rate.meta({ description: 'Devices a second at first.', default: 0 }).optional(),
+        from: rate.meta({ description: 'Devices a second at first.', otherwise: 0 }).optional(),
         stages: z.array(stage).min(1).max(maxStages).meta({
           description: "In a straight line to each stage's rate, one after the other; then the last rate goes on.",
         }),
@@ -36,18 +36,18 @@ export const arrivalSchema = z
   .meta({
     description:
       'When devices begin, whatever the fleet or the server can take (an open model): who begins late is counted, and latency is counted from when it was due. Without it the next begins as one ends (a closed model), "concurrency" at a time.',
-    examples: ['all-at-once', { over: '60s' }, { rate: 50 }, { from: 0, stages: [{ to: 100, for: '30s' }] }],
+    samples: ['all-at-once', { over: '60s' }, { rate: 50 }, { from: 0, stages: [{ to: 100, for: '30s' }] }],
   })
 
 export type Arrival = z.output<typeof arrivalSchema>
 
 const file = z.string().min(1)
-const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).meta({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' })
 
 const policyTarget = z.strictObject({
   url: url.meta({ description: 'Its …/device/policy, as "certfleet lab" prints it.' }),
   'token-file': file.meta({ description: 'File whose first line entitles devices to register.' }),
-  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', default: 'what Node trusts' }).optional(),
+  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', otherwise: 'what Node trusts' }).optional(),
 })
 
 const challenge = z.union(
@@ -67,8 +67,8 @@ const scepTarget = z.strictObject({
   root: file.meta({
     description: 'The root that its certificates lead to, PEM or DER: nothing is sent to a CA that does not lead there.',
   }),
-  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', default: 'what Node trusts' }).optional(),
-  challenge: challenge.meta({ description: 'What entitles a device to a certificate.', default: 'none is sent' }).optional(),
+  ca: file.meta({ description: 'For https: the certificates to trust, PEM.', otherwise: 'what Node trusts' }).optional(),
+  challenge: challenge.meta({ description: 'What entitles a device to a certificate.', otherwise: 'none is sent' }).optional(),
 })
 
 export const targetSchema = z
@@ -83,23 +83,33 @@ export const targetSchema = z
   )
   .meta({
     description: 'What the fleet enrols with. Paths are relative to the scenario file; secrets stand in files, first line.',
-    default: 'an embedded lab',
-    examples: [{ scep: { url: 'http://127.0.0.1:2016/scep', root: 'root.pem', challenge: { file: 'challenge.txt' } } }],
+    otherwise: 'an embedded lab',
+    samples: [
+      { policy: { url: 'http://127.0.0.1:8080/device/policy', 'token-file': 'token.txt' } },
+      { scep: { url: 'http://127.0.0.1:2016/scep', root: 'root.pem', challenge: { file: 'challenge.txt' } } },
+      {
+        scep: {
+          url: 'https://ndes.example/certsrv/mscep/mscep.dll',
+          root: 'root.pem',
+          challenge: { mscepAdmin: 'https://ndes.example/certsrv/mscep_admin/', user: 'ndes', 'password-file': 'password.txt' },
+        },
+      },
+    ],
   })
 
 export type TargetDocument = z.output<typeof targetSchema>
 
 export const faultsSchema = z
   .strictObject({
-    lostRequests: share.meta({ description: 'Requests that never arrive.', default: 0 }).optional(),
-    lostAnswers: share.meta({ description: 'Answers that never arrive: the service has done what was asked.', default: 0 }).optional(),
-    delayed: share.meta({ description: 'Requests that are held up.', default: 0 }).optional(),
-    delay: durationSchema.meta({ description: 'For how long at most. Only with "delayed".', default: '1s' }).optional(),
+    lostRequests: share.meta({ description: 'Requests that never arrive.', otherwise: 0 }).optional(),
+    lostAnswers: share.meta({ description: 'Answers that never arrive: the service has done what was asked.', otherwise: 0 }).optional(),
+    delayed: share.meta({ description: 'Requests that are held up.', otherwise: 0 }).optional(),
+    delay: durationSchema.meta({ description: 'For how long at most. Only with "delayed".', otherwise: '1s' }).optional(),
   })
   .meta({
     description: 'What goes wrong on the way between devices and service, by chance, as shares of requests.',
-    default: 'nothing',
-    examples: [{ lostRequests: 0.01, delayed: 0.1, delay: '2s' }],
+    otherwise: 'nothing',
+    samples: [{ lostRequests: 0.01, delayed: 0.1, delay: '2s' }],
   })
 
 export type FaultsDocument = z.output<typeof faultsSchema>
@@ -112,31 +122,31 @@ export const loadKeys = {
     .enum(['fresh', 'pool', 'primes'])
     .meta({
       description: 'How RSA keys come about. "pool" and "primes" are cheap and no secret: such certificates are for tests alone.',
-      default: 'fresh; primes on a virtual clock',
-      examples: ['primes'],
+      otherwise: 'fresh; primes on a virtual clock',
+      samples: ['primes'],
     })
     .optional(),
   workers: z
     .int()
     .min(0)
     .max(maxWorkers)
-    .meta({ description: 'Processes that carry devices; 0: this one does.', default: 'by the number of devices and cores', examples: [2] })
+    .meta({ description: 'Processes that carry devices; 0: this one does.', otherwise: 'by the number of devices and cores', samples: [2] })
     .optional(),
   duration: durationSchema
     .meta({
       description: 'The run lasts that long, and devices stay once they have enrolled, with their push connection open.',
-      default: 'until every device is through',
-      examples: ['10m'],
+      otherwise: 'until every device is through',
+      samples: ['10m'],
     })
     .optional(),
   checkIn: durationSchema
-    .meta({ description: 'How often a device that stays checks in. Only with "duration".', default: '8h', examples: ['1m'] })
+    .meta({ description: 'How often a device that stays checks in. Only with "duration".', otherwise: '8h', samples: ['1m'] })
     .optional(),
   think: durationSchema
     .meta({
       description: 'A pause that each device makes before each check-in, drawn from 0 to this. Only with "duration".',
-      default: 'none',
-      examples: ['10s'],
+      otherwise: 'none',
+      samples: ['10s'],
     })
     .optional(),
   faults: faultsSchema.optional(),
@@ -154,8 +164,8 @@ export const loadKeys = {
     .max(maxThresholds)
     .meta({
       description: 'What has to hold at the end; they decide the exit code.',
-      default: 'nothing failed, is pending, waits or was lost, and no invariant is violated',
-      examples: [['enrollment.p99 < 2s', 'failed.rate < 1%', 'invariants == 0']],
+      otherwise: 'nothing failed, is pending, waits or was lost, and no invariant is violated',
+      samples: [['enrollment.p99 < 2s', 'failed.rate < 1%', 'invariants == 0']],
     })
     .optional(),
 } as const

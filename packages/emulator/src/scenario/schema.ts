@@ -14,8 +14,8 @@ export { type FleetPlatform, fleetPlatforms, maxDevices } from './devices.ts'
 
 const kspText = z.string().meta({
   description: 'Where every device holds every key: software, tpm, passport or pkcs11:MODULE?token=LABEL.',
-  default: 'where the profiles say',
-  examples: ['tpm', 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0'],
+  otherwise: 'where the profiles say',
+  samples: ['tpm', 'pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=dev0'],
   pattern: '^(software|tpm|passport|pkcs11:.+)$',
 })
 
@@ -31,8 +31,8 @@ const ksp = kspText.transform((text, context): Ksp => {
 
 const factValues = z.record(z.string(), z.unknown()).meta({
   description: 'By id, what is taken instead of a fact that is inferred or was seen once; "certfleet facts" lists them.',
-  default: 'every OS does as sourced',
-  examples: [{ 'android.pending.polls': 5 }],
+  otherwise: 'every OS does as sourced',
+  samples: [{ 'android.pending.polls': 5 }],
 })
 
 const facts = factValues.transform((values, context): FactOverrides => {
@@ -54,44 +54,44 @@ const path = z.string().min(1)
 export const scenarioSchema = z.strictObject({
   seed: z
     .union([z.int().min(0), z.string().regex(seedText, seedExpected)], { error: seedExpected })
-    .meta({ description: "Replays the run's chance.", default: 'drawn, and printed', examples: [42, 'night run'] })
+    .meta({ description: "Replays the run's chance.", otherwise: 'drawn, and printed', samples: [42, 'night run'] })
     .optional(),
   devices: devicesSchema.optional(),
   management: managementSchema.optional(),
   profiles: path
     .meta({
       description: 'File or folder of Graph JSON, relative to the scenario file.',
-      default: 'the example tenant',
-      examples: ['export/'],
+      otherwise: 'the example tenant',
+      samples: ['export/'],
     })
     .optional(),
   tenant: path
     .meta({
       description: 'Tenant YAML, relative to the scenario file: who has which devices.',
-      default: 'a generated tenant, with a user for each device and every profile for all',
-      examples: ['tenant.yaml'],
+      otherwise: 'a generated tenant, with a user for each device and every profile for all',
+      samples: ['tenant.yaml'],
     })
     .optional(),
   concurrency: z
     .int()
     .min(1)
     .max(maxConcurrency)
-    .meta({ description: 'Devices at work at the same time.', default: 32, examples: [8] })
+    .meta({ description: 'Devices at work at the same time.', otherwise: 32, samples: [8] })
     .optional(),
   'legacy-des': z
     .boolean()
-    .meta({ description: 'Agents and lab read messages encrypted with single DES.', default: false, examples: [true] })
+    .meta({ description: 'Agents and lab read messages encrypted with single DES.', otherwise: false, samples: [true] })
     .optional(),
   'legacy-sha1': z
     .boolean()
-    .meta({ description: 'Agents and lab accept SHA-1.', default: false, examples: [true] })
+    .meta({ description: 'Agents and lab accept SHA-1.', otherwise: false, samples: [true] })
     .optional(),
   ksp: ksp.optional(),
   'pin-file': path
     .meta({
       description: 'File whose first line is the PIN for "ksp", relative to the scenario file. The PIN itself has no place here.',
-      default: 'CERTFLEET_PIN, or a prompt',
-      examples: ['pin.txt'],
+      otherwise: 'CERTFLEET_PIN, or a prompt',
+      samples: ['pin.txt'],
     })
     .optional(),
   lab: z
@@ -100,10 +100,10 @@ export const scenarioSchema = z.strictObject({
         .int()
         .min(1)
         .max(maxValidityDays)
-        .meta({ description: 'Lifetime of the certificates that the lab issues.', default: '365; 30 on a virtual clock' })
+        .meta({ description: 'Lifetime of the certificates that the lab issues.', otherwise: '365; 30 on a virtual clock' })
         .optional(),
     })
-    .meta({ description: 'Of the embedded lab. Not beside "target".', examples: [{ validityDays: 90 }] })
+    .meta({ description: 'Of the embedded lab. Not beside "target".', samples: [{ validityDays: 90 }] })
     .optional(),
   facts: facts.optional(),
   ...loadKeys,

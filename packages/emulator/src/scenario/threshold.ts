@@ -62,7 +62,7 @@ const units: Readonly<Record<Kind, Readonly<Record<string, number>>>> = {
   time: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
 }
 
-const examples: Readonly<Record<Kind, string>> = { count: '0', share: '1%', rate: '50/s', time: '300ms or 2s' }
+const sampleValues: Readonly<Record<Kind, string>> = { count: '0', share: '1%', rate: '50/s', time: '2s' }
 
 /** What is wrong with a threshold, and at which character of it, from 1. */
 export interface BadThreshold {
@@ -87,7 +87,7 @@ export function parseThreshold(text: string): Threshold | BadThreshold {
   const factor = units[kind][unit]
   if (amount === undefined || factor === undefined) {
     const column = amount === undefined ? afterOperator : afterOperator + amount.length
-    return { column, problem: `expected a value such as ${examples[kind]} for ${name}` }
+    return { column, problem: `expected a value such as ${sampleValues[kind]} for ${name}` }
   }
   const value = Number(amount)
   return { text, ...metric, value, unit: factor, holds: (measured) => comparisons[operator as keyof typeof comparisons](measured, value) }
@@ -152,6 +152,20 @@ function didYouMean(name: string, known: readonly string[]): string {
   return close === undefined ? '' : `; did you mean ${close}?`
 }
 
+/** For people: every metric, with a value that it could be held against. */
+export const metricRows: readonly { readonly name: string; readonly value: string; readonly byPlatform: boolean; readonly says: string }[] =
+  [
+    ...steps.map((step) => ({ name: `${step}.FIGURE`, value: '300ms', byPlatform: true, says: `how long "${step}" took` })),
+    {
+      name: 'generator.lag.FIGURE',
+      value: '100ms',
+      byPlatform: false,
+      says: 'how much later than asked a timer of the fleet fired, in the worst of its processes',
+    },
+    { name: 'errors.CODE', value: '0', byPlatform: false, says: 'errors of that code' },
+    ...Object.entries(plainMetrics).map(([name, { kind, byPlatform, says }]) => ({ name, value: sampleValues[kind], byPlatform, says })),
+  ]
+
 function kindOf(metric: Metric): Kind {
   if (metric.of === 'plain') return plainMetrics[metric.name].kind
   return metric.of === 'error' ? 'count' : 'time'
@@ -166,7 +180,7 @@ export const thresholdSchema = z
   .string('expected text such as enrollment.p99 < 2s')
   .meta({
     id: 'threshold',
-    examples: ['enrollment.p99 < 2s', 'failed.rate < 1%'],
+    samples: ['enrollment.p99 < 2s', 'failed.rate < 1%'],
     pattern: '^\\s*[\\w.-]+\\s*(<=|>=|==|!=|<|>)\\s*\\d+(\\.\\d+)?\\s*(%|/s|ms|s|m|h)?\\s*$',
   })
   .transform((text, context): Threshold => {

@@ -7,7 +7,7 @@ const share = z
   .number()
   .positive()
   .max(1)
-  .meta({ description: 'The part of the devices that it happens to, the same ones for every event of one share.', default: 1 })
+  .meta({ description: 'The part of the devices that it happens to, the same ones for every event of one share.', otherwise: 1 })
   .optional()
 
 const event = z.discriminatedUnion('kind', [
@@ -40,32 +40,32 @@ function hasOneWayToReplace(events: readonly { readonly kind: string }[]): boole
 
 export const virtualSchema = z
   .strictObject({
-    days: z.int().min(1).max(maxVirtualDays).meta({ description: 'How long it lasts.', default: 365 }).optional(),
-    faults: z.boolean().meta({ description: 'Seeded faults, crashes and edits until the days are over.', default: true }).optional(),
+    days: z.int().min(1).max(maxVirtualDays).meta({ description: 'How long it lasts.', otherwise: 365 }).optional(),
+    faults: z.boolean().meta({ description: 'Seeded faults, crashes and edits until the days are over.', otherwise: true }).optional(),
     checkInHours: z
       .number()
       .min(0.1)
       .max(8_760)
-      .meta({ description: 'How often a device that nothing wakes checks in.', default: 24 })
+      .meta({ description: 'How often a device that nothing wakes checks in.', otherwise: 24 })
       .optional(),
     startOverHours: z
       .number()
       .min(0)
       .max(8_760)
-      .meta({ description: 'Over how long the devices start; 0: all at once.', default: 24 })
+      .meta({ description: 'Over how long the devices start; 0: all at once.', otherwise: 24 })
       .optional(),
-    jitter: z.boolean().meta({ description: 'False: every renewal at the moment at which it is due.', default: true }).optional(),
+    jitter: z.boolean().meta({ description: 'False: every renewal at the moment at which it is due.', otherwise: true }).optional(),
     events: z
       .array(event)
       .max(1_000)
       .refine(hasOneWayToReplace, 'expected replace-root once at most, and not beside ca-roll-over')
-      .meta({ description: 'What happens on a day of its own.', default: 'nothing' })
+      .meta({ description: 'What happens on a day of its own.', otherwise: 'nothing' })
       .optional(),
   })
   .meta({
     description: 'Runs the scenario on a virtual clock: a year in minutes, judged by invariants.',
-    default: 'the real clock',
-    examples: [{ days: 365, events: [{ kind: 'ca-down', day: 100, days: 7 }] }],
+    otherwise: 'the real clock',
+    samples: [{ days: 365, events: [{ kind: 'ca-down', day: 100, days: 7 }] }],
   })
 
 export type VirtualDocument = z.infer<typeof virtualSchema>
