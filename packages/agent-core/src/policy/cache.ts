@@ -1,21 +1,40 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { AgentError } from '../errors.ts'
 import type { CachedPolicy, PolicyCache } from '../ports.ts'
 import { type Disk, readState, replaceFile, systemDisk } from '../state/disk.ts'
 
 /** Remembers until the process ends. */
 export function memoryPolicyCache(): PolicyCache {
-  // Octets as text: a typed array of its own costs 400 bytes beside them.
-  let entry: { readonly etag: string | undefined; readonly octets: string } | undefined
+  let entry: { readonly etag: string | undefined; readonly packed: PackedBody } | undefined
   return {
     async load() {
       if (!entry) return undefined
-      const body = new Uint8Array(Buffer.from(entry.octets, 'latin1'))
+      const body = unpack(entry.packed)
       return entry.etag === undefined ? { body } : { etag: entry.etag, body }
     },
     async save({ etag, body }) {
-      entry = { etag, octets: Buffer.from(body).toString('latin1') }
+      entry = { etag, packed: pack(body) }
     },
   }
+}
+
+/** What the policies of one fleet say is mostly the same: each is kept as what differs from the first. Deflate looks no further back than this. */
+const maxDictionaryBytes = 32_768
+let firstBody: Buffer | undefined
+
+interface PackedBody {
+  readonly dictionary: Buffer
+  /** A character an octet: a typed array of its own costs 400 octets beside those in it. */
+  readonly deflated: string
+}
+
+function pack(body: Uint8Array): PackedBody {
+  firstBody ??= Buffer.from(body.slice(0, maxDictionaryBytes))
+  return { dictionary: firstBody, deflated: deflateRawSync(body, { dictionary: firstBody, level: 1 }).toString('latin1') }
+}
+
+function unpack({ dictionary, deflated }: PackedBody): Uint8Array {
+  return new Uint8Array(inflateRawSync(Buffer.from(deflated, 'latin1'), { dictionary }))
 }
 
 export interface FilePolicyCacheOptions {
