@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from './errors.ts'
 import type { PlatformAdapter } from './ports.ts'
-import type { CertificateProfile, DevicePolicy, FailedProfile, InapplicableProfile, ProfileType } from './types.ts'
+import type {
+  CertificateProfile,
+  DevicePolicy,
+  FailedProfile,
+  InapplicableProfile,
+  ProfileType,
+  StoreName,
+  TrustedRootProfile,
+} from './types.ts'
 
 const adapted = new WeakMap<DevicePolicy, { readonly platform: PlatformAdapter; readonly policy: DevicePolicy }>()
 
@@ -29,10 +37,15 @@ function adaptTo(platform: PlatformAdapter, delivered: DevicePolicy): DevicePoli
       return []
     }
   }
-  const trustedRoots = policy.trustedRoots.map((root) => ({ ...root, destinationStore: platform.storeFor(root) }))
+  const trustedRoots = policy.trustedRoots.map((root) => inStore(root, platform.storeFor(root)))
   const scepProfiles = policy.scepProfiles.flatMap((profile) => take(profile, (scep) => platform.requestFor(scep)))
   const pfxProfiles = policy.pfxProfiles.flatMap((profile) => take(profile, (pfx) => platform.pfxRequestFor(pfx)))
   return { ...policy, trustedRoots, scepProfiles, pfxProfiles, failedProfiles }
+}
+
+/** The same object where nothing changes: all devices of the process share it. */
+function inStore(root: TrustedRootProfile, destinationStore: StoreName): TrustedRootProfile {
+  return root.destinationStore === destinationStore ? root : { ...root, destinationStore }
 }
 
 /** What is not for this OS leaves no trace but in the report. */

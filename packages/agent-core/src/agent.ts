@@ -46,6 +46,11 @@ interface Run {
   interrupt: () => void
 }
 
+interface Next {
+  readonly delayMs: number
+  readonly failures: number
+}
+
 interface Listening {
   readonly name: keyof AgentEvents
   readonly listener: (event: never) => void
@@ -81,7 +86,7 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   /** The delay until the next pass: what the plan asks for, at most the check-in interval; backoff after a failed pass. */
-  async function check(failures: number, signal: AbortSignal): Promise<{ delayMs: number; failures: number }> {
+  async function check(failures: number, signal: AbortSignal): Promise<Next> {
     try {
       const { wakeAt } = await runOnce(signal)
       const planned = wakeAt === undefined ? checkInIntervalMs : wakeAt - clock.now()
@@ -94,22 +99,29 @@ export function createAgent(options: AgentOptions): Agent {
     }
   }
 
-  /** One check, behind which the alarm for the next is set. */
   async function checkIn(run: Run, failures: number): Promise<void> {
+    const next = await watchedCheck(run, failures)
+    if (running !== run) return
+    if (next.isAwake) return checkIn(run, next.failures)
+    rest(run, next.delayMs, next.failures)
+  }
+
+  /** Notes who wakes the agent from before the pass on: it does not sleep after it. */
+  async function watchedCheck(run: Run, failures: number): Promise<Next & { isAwake: boolean }> {
     const abort = new AbortController()
     run.interrupt = () => abort.abort()
-    // Noted from before the pass on: who is woken during it does not sleep after it.
     let isAwake = false
     wake = () => {
       isAwake = true
     }
-    const next = await check(failures, abort.signal)
-    if (abort.signal.aborted) return
-    if (isAwake) return checkIn(run, next.failures)
-    run.interrupt = alarm(clock, next.delayMs, () => begin(run, next.failures))
+    return { ...(await check(failures, abort.signal)), isAwake }
+  }
+
+  function rest(run: Run, delayMs: number, failures: number): void {
+    run.interrupt = alarm(clock, delayMs, () => begin(run, failures))
     wake = () => {
       run.interrupt()
-      begin(run, next.failures)
+      begin(run, failures)
     }
   }
 
@@ -138,7 +150,7 @@ export function createAgent(options: AgentOptions): Agent {
     runOnce,
     on(name, listener) {
       const listening = { name, listener: listener as Listening['listener'] }
-      if (!listeners.some((known) => known.name === name && known.listener === listener)) listeners = [...listeners, listening]
+      if (!listeners.some((known) => known.name === name && known.listener === listener)) listeners = listeners.concat(listening)
       return () => {
         listeners = listeners.filter((known) => known.name !== name || known.listener !== listener)
       }

@@ -30,10 +30,7 @@ export interface Clock {
   now(): Instant
   /** Resolves once `ms` have passed (any length, beyond 24.8 days too); rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /**
-   * Calls back once after a sleep of `ms`, unless the function that it returns was called before: what `sleep` does at a fifth of the memory.
-   * Default: by `sleep`.
-   */
+  /** Calls back after a sleep of `ms`, unless the function that it returns was called before. Default: by `sleep`, at five times the memory. */
   alarm?(ms: number, ring: () => void): () => void
 }
 

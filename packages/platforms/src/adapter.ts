@@ -89,9 +89,20 @@ export function habitsOf(platform: PlatformName, osVersion: string, displayName:
 export function platformAdapter(platform: PlatformName, bindings: PlatformBindings): PlatformAdapter {
   const { os, behaviour, alike } = releaseOf(platform, bindings)
   const { isLocked = neverLocked } = bindings
+  const { keyStorageProviders, certificateStores, identities } = boundStorage(os, bindings)
+  // Each by its name: objects that are put together by spreading have a shape of their own each, half a KiB a device.
   return {
-    ...alike,
-    ...boundStorage(os, bindings),
+    name: alike.name,
+    keyStorageProviders,
+    certificateStores,
+    identities,
+    pendingSchedule: alike.pendingSchedule,
+    storeFor: alike.storeFor,
+    pfxRequestFor: alike.pfxRequestFor,
+    inapplicable: alike.inapplicable,
+    ignoredSettings: alike.ignoredSettings,
+    shownOf: alike.shownOf,
+    lifecycle: alike.lifecycle,
     requestFor: (profile) => requestFor(profile, os, behaviour, bindings),
     pfxRules: pfxRules(behaviour, bindings),
     protocolFor: (profile, root) => protocolFor(profile, root, os, behaviour, bindings),
@@ -105,9 +116,11 @@ const neverLocked = async () => false
 interface Release {
   readonly os: Os
   readonly behaviour: Behaviour
-  readonly alike: Omit<
-    PlatformAdapter,
-    'keyStorageProviders' | 'certificateStores' | 'identities' | 'requestFor' | 'pfxRules' | 'protocolFor' | 'isLocked'
+  readonly alike: Required<
+    Pick<
+      PlatformAdapter,
+      'name' | 'pendingSchedule' | 'storeFor' | 'pfxRequestFor' | 'inapplicable' | 'ignoredSettings' | 'shownOf' | 'lifecycle'
+    >
   >
 }
 

@@ -33,11 +33,11 @@ export function policySource({ policyUrl, credential, deviceId, transport, cache
   return {
     async fetch(signal) {
       const last = await loadLast(cache, deviceId, parsed)
-      parsed = last && { digest: last.digest, policy: last.policy }
       try {
         const headers = { ...bearer(credential), accept: 'application/json', ...ifNoneMatch(last?.entry) }
         const response = await transport.send({ method: 'GET', url: policyUrl, headers }, signal)
-        return await accept(response, last, cache, deviceId)
+        parsed = await accept(response, last, cache, deviceId)
+        return parsed.policy
       } catch (error) {
         if (last === undefined || signal.aborted || !isOutage(error)) throw error
         onStale?.(error)
@@ -60,7 +60,7 @@ interface LastPolicy extends ParsedPolicy {
 async function loadLast(cache: PolicyCache, deviceId: string, parsed: ParsedPolicy | undefined): Promise<LastPolicy | undefined> {
   const entry = await cache.load()
   if (entry === undefined) return undefined
-  const digest = createHash('sha256').update(entry.body).digest('base64')
+  const digest = digestOf(entry.body)
   if (parsed?.digest === digest) return { entry, ...parsed }
   try {
     return { entry, digest, policy: parsePolicy(entry.body, deviceId) }
@@ -70,19 +70,23 @@ async function loadLast(cache: PolicyCache, deviceId: string, parsed: ParsedPoli
   }
 }
 
+function digestOf(body: Uint8Array): string {
+  return createHash('sha256').update(body).digest('base64')
+}
+
 function ifNoneMatch(entry: CachedPolicy | undefined): Readonly<Record<string, string>> {
   return entry?.etag === undefined ? {} : { 'if-none-match': entry.etag }
 }
 
-async function accept(response: HttpResponse, last: LastPolicy | undefined, cache: PolicyCache, deviceId: string): Promise<DevicePolicy> {
+async function accept(response: HttpResponse, last: LastPolicy | undefined, cache: PolicyCache, deviceId: string): Promise<ParsedPolicy> {
   checkAuthorized(response, 'the policy')
-  if (response.status === 304 && last !== undefined) return last.policy
+  if (response.status === 304 && last !== undefined) return { digest: last.digest, policy: last.policy }
   if (response.status !== 200) throw new PolicyStatusError(response)
   const policy = parsePolicy(response.body, deviceId)
   if (last !== undefined) checkRevision(policy, response.body, last)
   const { etag } = response.headers
   await cache.save(etag === undefined ? { body: response.body } : { etag, body: response.body })
-  return policy
+  return { digest: digestOf(response.body), policy }
 }
 
 function checkRevision({ revision }: DevicePolicy, body: Uint8Array, last: LastPolicy): void {

@@ -15,7 +15,7 @@ export function memoryStores(): CertificateStores {
     },
     async install(store, certificate) {
       const root = { store, fingerprint: admit(store, certificate) }
-      roots = [...without(root), root]
+      roots = without(root).concat(root)
     },
     async remove(root) {
       roots = without(root)
@@ -37,7 +37,7 @@ export function memoryIdentities(): IdentityStore {
       const chain = identity.chain.map((der, i) =>
         i === 0 ? new Uint8Array(der) : caCertificate(fingerprintOf(der), () => new Uint8Array(der)),
       )
-      identities = [...without(identityKey(identity.principal, identity.profileId)), { ...identity, chain }]
+      identities = without(identityKey(identity.principal, identity.profileId)).concat({ ...identity, chain })
     },
     async remove(key) {
       identities = without(key)
