@@ -5,7 +5,17 @@ import t from 'tap'
 import { policyCacheContract } from '../contracts/policy-cache.ts'
 import { FakeDisk } from '../fakes/disk.ts'
 
-await t.test('in memory', (t) => policyCacheContract(t, memoryPolicyCache))
+await t.test('in memory', async (t) => {
+  await policyCacheContract(t, memoryPolicyCache)
+  await t.test('each cache gives back its own octets, however much or little they have in common with others', async (t) => {
+    const bodies = ['', '{}', 'x'.repeat(100_000), '{"deviceId":"dev-1"}', '{"deviceId":"dev-2"}'].map(
+      (text) => new Uint8Array(Buffer.from(text)),
+    )
+    const caches = bodies.map(() => memoryPolicyCache())
+    for (const [i, body] of bodies.entries()) await caches[i]?.save({ body: body.slice() })
+    for (const [i, body] of bodies.entries()) t.same(await caches[i]?.load(), { body })
+  })
+})
 
 await t.test('in a file', async (t) => {
   await policyCacheContract(t, (t) => filePolicyCache(join(t.testdir(), 'policy')))

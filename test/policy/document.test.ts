@@ -48,6 +48,16 @@ await t.test('a device that is managed no longer', async (t) => {
   t.notOk('lifecycle' in parse(document))
 })
 
+await t.test('what two devices are told alike is there once, and each has its own names', async (t) => {
+  const [one, other] = ['CN=one', 'CN=other'].map((subject) => parse({ ...document, scepProfiles: [{ ...scep, subject }] }))
+  t.equal(one?.trustedRoots[0], other?.trustedRoots[0])
+  t.equal(one?.scepProfiles[0]?.scepUrls, other?.scepProfiles[0]?.scepUrls)
+  t.equal(one?.scepProfiles[0]?.request.subject, 'CN=one')
+  t.equal(other?.scepProfiles[0]?.request.subject, 'CN=other')
+  const [renamed] = parse({ ...document, trustedRoots: [{ ...root, displayName: 'Renamed' }] }).trustedRoots
+  t.equal(renamed?.displayName, 'Renamed')
+})
+
 await t.test('a whole document', async (t) => {
   const policy = parse(document, 'device-1')
   await t.test('the root is its DER, named as openssl names it', async (t) => {

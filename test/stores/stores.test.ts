@@ -3,7 +3,7 @@ import { fileIdentities, fileStores, memoryIdentities, memoryStores, softwareKey
 import { basicConstraintsExtension, buildCertificate } from '@certfleet/agent-core/pki'
 import t from 'tap'
 import { certificateStoresContract } from '../contracts/certificate-stores.ts'
-import { identityStoreContract } from '../contracts/identity-store.ts'
+import { identityStoreContract, sampleIdentity } from '../contracts/identity-store.ts'
 
 const keys = softwareKeys()
 const caKey = await keys.generate({ algorithm: 'ec', curve: 'P-256' }, 'ca')
@@ -29,7 +29,24 @@ const samples = {
 
 t.test('memory stores', (t) => certificateStoresContract(t, async () => memoryStores(), samples))
 
-t.test('memory identities', (t) => identityStoreContract(t, async () => memoryIdentities()))
+t.test('memory identities', async (t) => {
+  await identityStoreContract(t, async () => memoryIdentities())
+  await t.test('keep no reply that a certificate came in, and one copy of a CA certificate for all devices', async (t) => {
+    const installed = async () => {
+      const store = memoryIdentities()
+      const reply = Uint8Array.from([...samples.leaf, ...samples.root])
+      const chain = [reply.subarray(0, samples.leaf.length), reply.subarray(samples.leaf.length)]
+      await store.install({ ...sampleIdentity, chain })
+      return (await store.list())[0]?.chain as readonly [Uint8Array, Uint8Array]
+    }
+    const [one, other] = [await installed(), await installed()]
+    t.same(one.map(Buffer.from), [samples.leaf, samples.root].map(Buffer.from))
+    t.equal(one[0].buffer.byteLength, samples.leaf.length)
+    t.not(one[0], other[0])
+    t.equal(one[1], other[1])
+    t.equal(one[1].buffer.byteLength, samples.root.length)
+  })
+})
 
 t.test('stores in a file', (t) => certificateStoresContract(t, (t) => fileStores(join(t.testdir(), 'stores.json')), samples))
 

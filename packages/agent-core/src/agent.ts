@@ -44,6 +44,8 @@ interface Run {
   checking: Promise<void>
   /** Ends that check, or the sleep behind it. */
   interrupt: () => void
+  /** Woken since that check began. */
+  isAwake: boolean
 }
 
 interface Next {
@@ -100,24 +102,21 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   async function checkIn(run: Run, failures: number): Promise<void> {
-    const next = await watchedCheck(run, failures)
-    if (running !== run) return
-    if (next.isAwake) return checkIn(run, next.failures)
-    rest(run, next.delayMs, next.failures)
-  }
-
-  /** Notes who wakes the agent from before the pass on: it does not sleep after it. */
-  async function watchedCheck(run: Run, failures: number): Promise<Next & { isAwake: boolean }> {
     const abort = new AbortController()
     run.interrupt = () => abort.abort()
-    let isAwake = false
+    // Noted from before the pass on: who is woken during it does not sleep after it.
+    run.isAwake = false
     wake = () => {
-      isAwake = true
+      run.isAwake = true
     }
-    return { ...(await check(failures, abort.signal)), isAwake }
+    const next = await check(failures, abort.signal)
+    if (running !== run) return
+    if (run.isAwake) begin(run, next.failures)
+    else rest(run, next)
   }
 
-  function rest(run: Run, delayMs: number, failures: number): void {
+  /** In a function of its own, so that what the alarm calls keeps nothing of the check. */
+  function rest(run: Run, { delayMs, failures }: Next): void {
     run.interrupt = alarm(clock, delayMs, () => begin(run, failures))
     wake = () => {
       run.interrupt()
@@ -136,7 +135,7 @@ export function createAgent(options: AgentOptions): Agent {
   return {
     start() {
       if (running) return
-      running = { push: options.connectPush?.(() => wake()), checking: flight, interrupt: nothing }
+      running = { push: options.connectPush?.(() => wake()), checking: flight, interrupt: nothing, isAwake: false }
       begin(running, 0)
     },
     async stop() {

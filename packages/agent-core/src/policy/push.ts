@@ -63,8 +63,12 @@ interface Channel {
  */
 export function connectPush(options: PushOptions): PushChannel {
   const channel: Channel = { options, failures: 0, isHeard: true, callOff: nothing }
-  tell(channel, () => connect(channel))
+  begin(channel)
   return { close: () => close(channel) }
+}
+
+function begin(channel: Channel): void {
+  tell(channel, () => connect(channel))
 }
 
 async function close(channel: Channel): Promise<void> {
@@ -138,7 +142,7 @@ function connectAgain(channel: Channel, reason: AgentError): void {
   channel.end?.resolve()
   if (channel.end) return
   channel.failures = openedAt !== undefined && clock.now() - openedAt >= pingIntervalMs ? 0 : channel.failures + 1
-  channel.callOff = alarm(clock, retryDelayMs(reason, channel.failures, jitter), () => connect(channel))
+  channel.callOff = alarm(clock, retryDelayMs(reason, channel.failures, jitter), () => begin(channel))
 }
 
 function retryDelayMs(reason: AgentError, failures: number, jitter: Jitter): number {
