@@ -23,7 +23,7 @@ export interface StateStart {
 /** A process that fills devices, for as long as it is let; `full` has what it told, the certificate in base64 by device. */
 export interface StateProcess {
   readonly full: ReadonlyMap<string, string>
-  /** Kills it once it has told of so many. */
+  /** Kills it once it has told of so many, unless it is dead. */
   killAfter(count: number): Promise<void>
 }
 
@@ -32,11 +32,11 @@ export function startStateProcess(start: StateStart): StateProcess {
   const child: ChildProcess = spawn(process.execPath, [...process.execArgv, file, JSON.stringify(start)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const ended = once(child, 'exit')
   const full = new Map<string, string>()
   let told = 0
   let limit = Number.POSITIVE_INFINITY
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+  const ended = Promise.all([once(child, 'exit'), once(lines, 'close')])
   lines.on('line', (line) => {
     const { id, certificate } = JSON.parse(line) as { id: string; certificate: string }
     full.set(id, certificate)
@@ -47,7 +47,7 @@ export function startStateProcess(start: StateStart): StateProcess {
     async killAfter(count) {
       limit = count
       if (told >= limit) child.kill('SIGKILL')
-      await Promise.all([ended, once(lines, 'close')])
+      await ended
     },
   }
 }

@@ -29,11 +29,11 @@ const isOurs = (name: string): boolean => name === 'lab' || /^fleet\.(mdb|lock|b
  *
  * A folder that keeps another run or holds something else is an `InputError`, and left as it is. Another run that has it: `ERR_STATE_BUSY`.
  * A database that is torn, was changed since it was closed, or was in use when the machine went down: `ERR_STATE_INVALID`.
+ * A disk that refuses: `ERR_STATE_IO`.
  */
 export async function beginFleetRun(folder: string, run: FleetRun): Promise<BegunRun> {
   await assertOurs(folder)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  await chmod(folder, 0o700)
+  await makeFolder(folder)
   const lock = await lockFile(join(folder, 'fleet.lock'))
   try {
     return await begin(folder, run, lock)
@@ -80,12 +80,25 @@ function manifestIn(records: StateRecords): unknown {
 }
 
 async function assertOurs(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const names = await readdir(folder).catch((error) => {
     if (error.code === 'ENOENT') return []
     if (error.code === 'ENOTDIR') throw new InputError(`"${folder}" is no folder: name one for the state of the fleet`)
-    throw new AgentError('ERR_STATE_IO', `"${folder}" cannot be listed now (${error.code})`, { cause: error })
+    throw refused(folder, error)
   })
   const foreign = names.find((name) => !isOurs(name))
   if (foreign === undefined) return
   throw new InputError(`"${folder}" holds something else ("${foreign}"): name an empty folder, or one that an earlier run left`)
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await chmod(folder, 0o700)
+  } catch (error) {
+    throw refused(folder, error as NodeJS.ErrnoException)
+  }
+}
+
+function refused(folder: string, error: NodeJS.ErrnoException): AgentError {
+  return new AgentError('ERR_STATE_IO', `"${folder}" cannot be used now (${error.code})`, { cause: error })
 }

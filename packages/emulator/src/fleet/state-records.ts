@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { getSystemErrorName } from 'node:util'
 import { AgentError } from '@certfleet/agent-core'
 import { open } from 'lmdb'
 import type { RunManifest } from './state-manifest.ts'
@@ -35,15 +36,8 @@ export const databaseIn = (folder: string): string => join(folder, 'fleet.mdb')
  * sees fit: that costs 300 µs of the one writer at a time where a commit costs 20. So a cut of the power can tear the file.
  */
 export function openRecords(path: string): StateRecords {
-  const database = open<Buffer, string | string[]>({ path, noSubdir: true, encoding: 'binary', noSync: true, overlappingSync: false })
-  const written = (work: () => unknown) => {
-    try {
-      work()
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
-      throw new AgentError('ERR_STATE_IO', `"${path}" cannot be written now${code}`, { cause: error })
-    }
-  }
+  const database = unlessRefused(path, 'opened', () => openDatabase(path))
+  const written = (work: () => unknown) => void unlessRefused(path, 'written', work)
   return {
     get: (device, name) => database.getBinary([device, name]),
     put: (device, name, bytes) => written(() => database.putSync([device, name], Buffer.from(bytes))),
@@ -67,6 +61,26 @@ export function openRecords(path: string): StateRecords {
     },
     putManifest: (manifest) => written(() => database.putSync(manifestKey, Buffer.from(JSON.stringify(manifest)))),
     close: () => database.close(),
+  }
+}
+
+function openDatabase(path: string) {
+  return open<Buffer, string | string[]>({
+    ...{ path, noSubdir: true, encoding: 'binary', noSync: true, overlappingSync: false },
+    // Not in its types: the mode of a new file.
+    ...{ permissionsMode: 0o600 },
+  })
+}
+
+/** The engine's errors carry the system's numbers, or negative ones of its own. */
+function unlessRefused<T>(path: string, what: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? Number(error.code) : Number.NaN
+    if (Number.isNaN(code)) throw error
+    const name = code > 0 ? getSystemErrorName(-code) : `database error ${code}`
+    throw new AgentError('ERR_STATE_IO', `"${path}" cannot be ${what} now (${name})`, { cause: error })
   }
 }
 
