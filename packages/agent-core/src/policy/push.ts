@@ -1,3 +1,4 @@
+import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { alarm } from '../alarm.ts'
@@ -151,14 +152,27 @@ function retryDelayMs(reason: AgentError, failures: number, jitter: Jitter): num
 }
 
 function openSocket({ policyUrl, credential, localAddress, ...trust }: PushOptions): WebSocket {
-  return new WebSocket(besidePolicy(policyUrl, 'push').replace(/^http/, 'ws'), {
-    ...tlsOptions(trust),
+  const url = besidePolicy(policyUrl, 'push').replace(/^http/, 'ws')
+  return new WebSocket(url, {
+    ...(url.startsWith('wss') && tlsOf(trust)),
     ...(localAddress !== undefined && { localAddress }),
     headers: bearer(credential),
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
     handshakeTimeout: handshakeTimeoutMs,
   })
+}
+
+const contexts = new WeakMap<readonly Uint8Array[], SecureContext>()
+const systemTrust: readonly Uint8Array[] = []
+
+/** All connections that trust the same list share what node:tls makes of it, which is large; a client's own key is for its connections alone. */
+function tlsOf({ trustAnchors = systemTrust, ...trust }: TlsTrust): ConnectionOptions {
+  const options = tlsOptions(trustAnchors === systemTrust ? trust : { trustAnchors, ...trust })
+  if (trust.clientIdentity) return options
+  const secureContext = contexts.get(trustAnchors) ?? createSecureContext(options)
+  contexts.set(trustAnchors, secureContext)
+  return { rejectUnauthorized: options.rejectUnauthorized, secureContext }
 }
 
 /** Also notices a connection of which only this half is left. */
