@@ -79,8 +79,18 @@ async function startDevice({ id, ...device }: Device, index: number, keys: Emula
   const { deviceId, credential } = await registerDevice({ policyUrl, transport, registrationToken, deviceId: id, platform, osVersion })
   const clock = systemClock
   const jitter = seededJitter(`idle/${index}`)
+  const { policySource, challengeSource, reporter } = policyService({
+    policyUrl,
+    credential,
+    deviceId,
+    transport,
+    cache: memoryPolicyCache(),
+  })
+  // Each by its name: an object that is put together by spreading has a shape of its own.
   return createAgent({
-    ...policyService({ policyUrl, credential, deviceId, transport, cache: memoryPolicyCache() }),
+    policySource,
+    challengeSource,
+    reporter,
     clock,
     jitter,
     state: memoryState(),
@@ -95,7 +105,7 @@ async function startDevice({ id, ...device }: Device, index: number, keys: Emula
       jitter,
       allowHttp: true,
     }),
-    connectPush: (onWake) => connectPush({ policyUrl, credential, clock, jitter, onWake, ...trust }),
+    connectPush: (onWake) => connectPush({ ...trust, policyUrl, credential, clock, jitter, onWake }),
   })
 }
 

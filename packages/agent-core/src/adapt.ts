@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from './errors.ts'
 import type { PlatformAdapter } from './ports.ts'
+import { exactly } from './sharing.ts'
 import type {
   CertificateProfile,
   DevicePolicy,
@@ -38,8 +39,8 @@ function adaptTo(platform: PlatformAdapter, delivered: DevicePolicy): DevicePoli
     }
   }
   const trustedRoots = policy.trustedRoots.map((root) => inStore(root, platform.storeFor(root)))
-  const scepProfiles = policy.scepProfiles.flatMap((profile) => take(profile, (scep) => platform.requestFor(scep)))
-  const pfxProfiles = policy.pfxProfiles.flatMap((profile) => take(profile, (pfx) => platform.pfxRequestFor(pfx)))
+  const scepProfiles = exactly(policy.scepProfiles.flatMap((profile) => take(profile, (scep) => platform.requestFor(scep))))
+  const pfxProfiles = exactly(policy.pfxProfiles.flatMap((profile) => take(profile, (pfx) => platform.pfxRequestFor(pfx))))
   return { ...policy, trustedRoots, scepProfiles, pfxProfiles, failedProfiles }
 }
 

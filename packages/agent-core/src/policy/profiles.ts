@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { AgentError } from '../errors.ts'
 import { fingerprintOf, parseCertificate } from '../pki/certificate.ts'
-import { sharing } from '../sharing.ts'
+import { exactly, sharing } from '../sharing.ts'
 import type { FailedProfile, IdentityKey, PfxProfile, Principal, RequestSpec, ScepProfile, TrustedRootProfile } from '../types.ts'
 import { identityKey } from '../types.ts'
 import { expected, invalid, where } from './problem.ts'
@@ -39,13 +39,14 @@ export function parseFailedProfile(value: unknown, path: string): FailedProfile 
 export function parseRoots(values: readonly unknown[], failures: Failures): TrustedRootProfile[] {
   const named = values.map((value, i) => ({ value, path: `trustedRoots[${i}]`, ...readName(value, `trustedRoots[${i}]`) }))
   const paths = pathsByKey(named.map(({ id, path }) => [id, path]))
-  return named.flatMap(({ value, path, id, displayName }) => {
+  const roots = named.flatMap(({ value, path, id, displayName }) => {
     const profile = { id, displayName, principal: firstPrincipal(value) }
     const others = (paths.get(id) ?? []).filter((other) => other !== path)
     const root = others.length > 0 ? usedTwice(profile, path, others) : parseRoot(value, path, profile)
     if ('code' in root) failures.add(root)
     return 'code' in root ? [] : [root]
   })
+  return exactly(roots)
 }
 
 function parseRoot(value: unknown, path: string, profile: ProfileName): TrustedRootProfile | FailedProfile {
@@ -97,7 +98,7 @@ export function parseCertificateProfiles(
       if ('code' in parsed) failures.add(parsed as FailedProfile)
       return 'code' in parsed || failures.has(place.key) ? [] : [parsed as P]
     })
-  return { scepProfiles: parseEach(scep, parseScepProfile), pfxProfiles: parseEach(pfx, parsePfxProfile) }
+  return { scepProfiles: exactly(parseEach(scep, parseScepProfile)), pfxProfiles: exactly(parseEach(pfx, parsePfxProfile)) }
 }
 
 /** A profile as it stands in the document. */

@@ -4,6 +4,9 @@ import { sharing } from '../sharing.ts'
 import { type Identity, type InstalledRoot, identityKey } from '../types.ts'
 import { admit } from './admission.ts'
 
+const installedRoot = sharing<InstalledRoot>()
+const caCertificate = sharing<Uint8Array>()
+
 /** The three modelled stores in process memory. */
 export function memoryStores(): CertificateStores {
   let roots: readonly InstalledRoot[] = []
@@ -14,7 +17,8 @@ export function memoryStores(): CertificateStores {
       return roots
     },
     async install(store, certificate) {
-      const root = { store, fingerprint: admit(store, certificate) }
+      const fingerprint = admit(store, certificate)
+      const root = installedRoot(`${store} ${fingerprint}`, () => ({ store, fingerprint }))
       roots = without(root).concat(root)
     },
     async remove(root) {
@@ -22,8 +26,6 @@ export function memoryStores(): CertificateStores {
     },
   }
 }
-
-const caCertificate = sharing<Uint8Array>()
 
 /** Identities in process memory. Certificates are copied, since what comes are views of whole replies. */
 export function memoryIdentities(): IdentityStore {
