@@ -214,6 +214,12 @@ t.test('one device is enough for each of the others', async (t) => {
     ],
     ['a chain without its end', { identities: withChain(({ chain }) => chain.slice(0, 2)) }, 'roots', /leads to no root/],
     ['a chain with a gap', { identities: withChain(({ chain }) => [chain[0] as Uint8Array, root]) }, 'roots', /leads to no root/],
+    [
+      'a chain over what is no certificate',
+      { identities: withChain(({ chain }) => [chain[0] as Uint8Array, Buffer.from('3000', 'hex')]) },
+      'roots',
+      /leads to no root/,
+    ],
     ['a certificate for another key', { issueFor: other }, 'orphans', /was issued and not installed$/],
     ['an answer that cannot be read', { answer: pki }, 'orphans', /^d: an answer of the CA could not be accepted \(ERR_\w+\)$/],
   ]

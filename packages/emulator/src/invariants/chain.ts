@@ -55,7 +55,7 @@ const maxPathLength = 8
 
 /** Whether signatures lead from the first certificate of a chain to one of these roots, by fingerprint; by node:crypto alone. */
 export function leadsTo(roots: ReadonlySet<string>, leaf: ReadCertificate, others: readonly Uint8Array[]): boolean {
-  const authorities = others.map(authorityOf)
+  const authorities = others.map(authorityOf).filter((authority) => authority !== undefined)
   let reached = [leaf]
   for (let depth = 0; depth < maxPathLength && reached.length > 0; depth++) {
     const issuers = authorities.filter((issuer) => reached.some((certificate) => isIssuedBy(certificate, issuer)))
@@ -70,15 +70,26 @@ interface Authority extends ReadCertificate {
   readonly key: KeyObject
 }
 
-const known = new Map<string, Authority>()
+const known = new Map<string, { readonly authority: Authority | undefined }>()
 /** By the fingerprints of both. */
 const between = new Map<string, boolean>()
 
-function authorityOf(raw: Uint8Array): Authority {
-  return remembered(known, keyOf(raw), () => {
-    const { ca: isCa, publicKey: key } = new X509Certificate(raw)
-    return { ...readCertificate(raw), isCa, key }
-  })
+function authorityOf(raw: Uint8Array): Authority | undefined {
+  return remembered(known, keyOf(raw), () => ({ authority: unlessRefused(() => readAuthority(raw)) })).authority
+}
+
+function readAuthority(raw: Uint8Array): Authority {
+  const { ca: isCa, publicKey: key } = new X509Certificate(raw)
+  return { ...readCertificate(raw), isCa, key }
+}
+
+/** Whatever OpenSSL throws at is no certificate, and nobody's signature. */
+function unlessRefused<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch {
+    return undefined
+  }
 }
 
 function isIssuedBy(certificate: ReadCertificate | Authority, issuer: Authority): boolean {
@@ -99,7 +110,8 @@ const digests: Readonly<Record<string, string>> = {
 
 function isSignedBy({ raw, tbs, algorithm, signature }: ReadCertificate, { key }: Authority): boolean {
   const digest = digests[algorithm]
-  return digest === undefined ? new X509Certificate(raw).verify(key) : verify(digest, tbs, key, signature)
+  const isGood = () => (digest === undefined ? new X509Certificate(raw).verify(key) : verify(digest, tbs, key, signature))
+  return unlessRefused(isGood) ?? false
 }
 
 /** Far more CAs than a fleet meets, unless somebody makes them up. */

@@ -11,7 +11,7 @@ import type { FactOverrides } from '@certfleet/platforms'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { type Holdings, leftover } from './leftovers.ts'
 import type { DeviceFindings, InvariantId, Judgement } from './names.ts'
-import type { DeviceWitness, WitnessedStorage } from './witness.ts'
+import type { DeviceWitness, Seen, WitnessedStorage } from './witness.ts'
 
 export interface Inspection {
   readonly spec: DeviceSpec
@@ -35,13 +35,13 @@ export async function inspectDevice(inspection: Inspection, signal: AbortSignal)
   const { spec, witness, storage, isOver } = inspection
   await witness.lookAgain()
   const state = await storage.state.load()
-  const orphans = isOver ? orphansOf(witness, waiting(state)) : orphansOf(witness, underWay(state))
-  const { certificates, wrongKeys, wrongRoots } = witness
+  const { certificates, wrongKeys, wrongRoots, issued, notInstalled } = witness.seen()
+  const orphans = orphansOf(notInstalled, isOver ? waiting(state) : underWay(state))
   const named = (found: readonly string[]) => found.map((sentence) => `${spec.id}: ${sentence}`)
   const judged: Partial<Record<InvariantId, Judgement>> = {
     keys: { checked: certificates.length, found: named(wrongKeys) },
     roots: { checked: certificates.length, found: named(wrongRoots) },
-    orphans: { checked: witness.issued, found: named(orphans) },
+    orphans: { checked: issued, found: named(orphans) },
     ...(isOver && { removal: { checked: 1, found: named(await leftAfterRemoval(inspection, signal)) } }),
   }
   const isWaiting = waiting(state).size > 0
@@ -53,7 +53,7 @@ const waiting = ({ attempts }: AgentState) => labelsOf([...attempts.values()].fi
 const underWay = ({ attempts }: AgentState) => labelsOf([...attempts.values()])
 const labelsOf = (attempts: readonly { readonly keyLabel: string }[]) => new Set(attempts.map(({ keyLabel }) => keyLabel))
 
-function orphansOf({ notInstalled }: DeviceWitness, excused: ReadonlySet<string>): readonly string[] {
+function orphansOf(notInstalled: Seen['notInstalled'], excused: ReadonlySet<string>): readonly string[] {
   return [...notInstalled].filter(([label]) => !excused.has(label)).map(([, what]) => what())
 }
 

@@ -24,6 +24,10 @@ export interface DeviceWitness {
   watchPlatform(platform: PlatformAdapter): PlatformAdapter
   /** Judges what is installed and was not yet: of an earlier run. */
   lookAgain(): Promise<void>
+  seen(): Seen
+}
+
+export interface Seen {
   readonly certificates: readonly CertificateFinding[]
   readonly wrongKeys: readonly string[]
   readonly wrongRoots: readonly string[]
@@ -34,9 +38,11 @@ export interface DeviceWitness {
 }
 
 export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
-  const certificates = new Map<string, CertificateFinding>()
-  const [wrongKeys, wrongRoots]: [string[], string[]] = [[], []]
-  const notInstalled = new Map<string, () => string>()
+  const certificates: CertificateFinding[] = []
+  // Made when they are needed: thousands of devices are at rest, and nothing is wrong with any.
+  let wrongKeys = none
+  let wrongRoots = none
+  let notInstalled: Map<string, () => string> | undefined
   let issued = 0
   let isAnswered = false
 
@@ -44,11 +50,20 @@ export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
     const [leaf, ...others] = identity.chain
     const certificate = readCertificate(leaf as Uint8Array)
     const { fingerprint, serialNumber } = certificate
-    if (certificates.has(fingerprint)) return
-    certificates.set(fingerprint, { issuer: nameText(certificate.issuer), serialNumber, fingerprint })
-    if (!(await isForItsKey(certificate, identity, storage))) wrongKeys.push(`${titleOf(certificate)} is for another key`)
+    if (certificates.some((known) => known.fingerprint === fingerprint)) return
+    certificates.push({ issuer: nameText(certificate.issuer), serialNumber, fingerprint })
+    if (!(await isForItsKey(certificate, identity, storage))) wrongKeys = [...wrongKeys, `${titleOf(certificate)} is for another key`]
     const roots = new Set((await storage.certificateStores.list()).map((root) => root.fingerprint))
-    if (!leadsTo(roots, certificate, others)) wrongRoots.push(`${titleOf(certificate)} leads to no root that is installed`)
+    if (!leadsTo(roots, certificate, others)) wrongRoots = [...wrongRoots, `${titleOf(certificate)} leads to no root that is installed`]
+  }
+
+  function settle(label: string): void {
+    notInstalled?.delete(label)
+    if (notInstalled?.size === 0) notInstalled = undefined
+  }
+
+  function suspect(label: string, what: () => string): void {
+    notInstalled = (notInstalled ?? new Map()).set(label, what)
   }
 
   async function watchAnswer(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
@@ -63,15 +78,14 @@ export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
     isAnswered = false
     try {
       const outcome = await ask()
-      notInstalled.delete(key.label)
+      settle(key.label)
       if (outcome.status === 'issued') {
         issued++
-        notInstalled.set(key.label, () => `${issuedTitle(outcome.chain, key.publicKey)} was issued and not installed`)
+        suspect(key.label, () => `${issuedTitle(outcome.chain, key.publicKey)} was issued and not installed`)
       }
       return outcome
     } catch (error) {
-      if (error instanceof AgentError && isAnswered)
-        notInstalled.set(key.label, () => `an answer of the CA could not be accepted (${error.code})`)
+      if (error instanceof AgentError && isAnswered) suspect(key.label, () => `an answer of the CA could not be accepted (${error.code})`)
       throw error
     }
   }
@@ -81,7 +95,7 @@ export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
       ...storage.identities,
       async install(identity, displayName) {
         await storage.identities.install(identity, displayName)
-        notInstalled.delete(identity.keyLabel)
+        settle(identity.keyLabel)
         await judge(identity)
       },
     },
@@ -100,17 +114,11 @@ export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
     async lookAgain() {
       for (const identity of await storage.identities.list()) await judge(identity)
     },
-    get certificates() {
-      return [...certificates.values()]
-    },
-    wrongKeys,
-    wrongRoots,
-    get issued() {
-      return issued
-    },
-    notInstalled,
+    seen: () => ({ certificates, wrongKeys, wrongRoots, issued, notInstalled: notInstalled ?? new Map() }),
   }
 }
+
+const none: readonly string[] = []
 
 async function isForItsKey(
   { publicKey }: ReadCertificate,
