@@ -4,7 +4,7 @@ import { errorsPage } from './errors-page.ts'
 import { keyStoragePage } from './key-storage-page.ts'
 import { lifecyclePage } from './lifecycle-page.ts'
 import { osErrorsPage } from './os-errors-page.ts'
-import { scenarioPage, scenarioSchemaFile } from './scenario-page.ts'
+import { resultsPage, resultsSchemaFile } from './results-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
@@ -14,6 +14,6 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/lifecycle.md': lifecyclePage,
   'docs/os-errors.md': osErrorsPage,
   'docs/platforms.md': factsPage,
-  'docs/scenario.md': scenarioPage,
-  'packages/emulator/schema/scenario.schema.json': scenarioSchemaFile,
+  'docs/results.md': resultsPage,
+  'packages/emulator/schema/results.schema.json': resultsSchemaFile,
 }

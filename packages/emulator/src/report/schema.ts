@@ -105,9 +105,13 @@ export const loadResultsSchema = z.strictObject({
     limited: z.boolean().describe('The fleet itself, not the server, was the limit: latencies are too high and rates too low.'),
     why: z.array(z.string()),
   }),
-  invariants: z.array(invariantSchema),
-  thresholds: z.array(thresholdSchema),
-  crashes: z.array(crashSchema),
+  invariants: z.array(invariantSchema).describe('What must hold of any run, and whether it did.'),
+  thresholds: z
+    .array(thresholdSchema)
+    .describe('What the scenario asked for: its `thresholds`, or that nothing failed, is pending or waits.'),
+  crashes: z
+    .array(crashSchema)
+    .describe('Processes of the fleet that ended before their work did; the figures around these moments are not those of a steady run.'),
   devicesLost: count.describe('Devices that were given up after their workers had crashed too often.'),
 })
 
