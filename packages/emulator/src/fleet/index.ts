@@ -1,4 +1,5 @@
 export type { Measurements, Meter, Step, StepError } from '../measure/types.ts'
+export { renderHtml } from '../report/html/index.ts'
 export { loadJunit } from '../report/load-junit.ts'
 export { type ProgressFacts, type ProgressSink, progressLine, showProgress } from '../report/progress.ts'
 export { isGood, type KeyResults, type LatencyMs, type PlatformResults, type RunResults, resultsOf } from '../report/results.ts'
