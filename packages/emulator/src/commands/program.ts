@@ -13,6 +13,7 @@ import type { ExitCode, Io } from './io.ts'
 import { defineKeys } from './keys.ts'
 import { defineLab } from './lab.ts'
 import { defineRender } from './render.ts'
+import { defineReport } from './report.ts'
 import { defineRun } from './run.ts'
 import { tellProblem } from './tell.ts'
 
@@ -45,7 +46,7 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
   const defined = [
     defineRun,
-    defineInit,
+    defineReport,
     defineLab,
     defineAdmin,
     defineEnroll,
