@@ -82,6 +82,7 @@ t.test('for people: what a load test adds stands after the table of the run, and
   const text = renderResults(report, report)
   for (const line of [
     /^platform +devices/,
+    /^keys: insecure: keys from a pool/m,
     /^step +count +p50 +p90 +p99 +max$/m,
     /^PKIOperation +10,000 +148 ms +266 ms +607 ms +1\.44 s$/m,
     /^ {5}431 {2}ERR_HTTP_STATUS at PKIOperation: HTTP 503$/m,

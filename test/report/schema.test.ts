@@ -51,7 +51,7 @@ t.test('certfleet report', async (t) => {
   const written = await command(['report', file('results.json'), '--html', file('a.html'), '--junit', file('a.xml')])
   t.match(written, { exitCode: 0, stdout: '', stderr: '' })
   t.ok(readFileSync(file('a.html'), 'utf8') === renderHtml(report), 'the page of the same results')
-  t.match(readFileSync(file('a.xml'), 'utf8'), /^<\?xml .*<testsuites name="certfleet run"/s)
+  t.match(readFileSync(file('a.xml'), 'utf8'), /^<\?xml .*<testsuites name="certfleet run, keys: insecure/s)
   const rows: [string, string[], RegExp][] = [
     ['a file that is not there', [file('none.json')], /none\.json: cannot be read \(ENOENT\)/],
     ['text', [file('text.json')], /text\.json: is not JSON; expected the results\.json of a run/],

@@ -1,0 +1,57 @@
+import { fleetPlatforms } from '../scenario/schema.ts'
+import { type JunitCase, junitXml } from './junit.ts'
+import { countText } from './quantity.ts'
+import type { RunResults } from './results.ts'
+import type { LoadResults } from './schema.ts'
+import { measuredText } from './verdict.ts'
+
+type Report = RunResults & LoadResults
+
+/** A load test as CI shows it: a case a threshold, an invariant and a platform, and one for a run that was interrupted. */
+export function loadJunit(results: Report): string {
+  const cases = [...thresholdCases(results), ...invariantCases(results), ...platformCases(results), ...runCases(results)]
+  const { marking } = results.run
+  return junitXml(marking === null ? 'certfleet run' : `certfleet run, keys: ${marking}`, cases)
+}
+
+function thresholdCases({ thresholds }: Report): JunitCase[] {
+  return thresholds.map((one) => ({
+    suite: 'thresholds',
+    name: one.threshold,
+    status: one.passed ? 'passed' : 'failed',
+    reason: `measured: ${measuredText(one)}`,
+    source: '',
+  }))
+}
+
+/** What could not be looked at is skipped, so that nobody takes it for held. */
+function invariantCases({ invariants }: Report): JunitCase[] {
+  return invariants.map(({ name, checked, violations, found, note = 'there was nothing to check' }) => ({
+    suite: 'invariants',
+    name,
+    status: violations > 0 ? 'failed' : checked > 0 ? 'passed' : 'skipped',
+    reason: violations > 0 ? `${countText(violations)} violations in ${countText(checked)}` : note,
+    source: found.join('\n'),
+  }))
+}
+
+function platformCases({ platforms, failures }: Report): JunitCase[] {
+  return fleetPlatforms.flatMap((platform) => {
+    const row = platforms[platform]
+    if (row === undefined) return []
+    const first = failures.find((failure) => failure.platform === platform)
+    const codes = Object.entries(row.failuresByCode).map(([code, count]) => `${count} ${code}`)
+    return {
+      suite: 'platforms',
+      name: platform,
+      status: row.failed > 0 ? 'failed' : 'passed',
+      reason: `${countText(row.failed)} failed on ${countText(row.devices)} devices: ${codes.join(', ')}`,
+      source: first ? `first: ${first.device}: ${first.message}` : '',
+    }
+  })
+}
+
+function runCases({ verdict, interrupted }: Report): JunitCase[] {
+  const reason = 'the figures are of what was done until then'
+  return [{ suite: 'run', name: 'to its end', status: interrupted || verdict === 'interrupted' ? 'failed' : 'passed', reason, source: '' }]
+}
