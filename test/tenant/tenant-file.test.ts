@@ -11,7 +11,7 @@ users:
   - {id: jane, upn: jane@contoso.example, sid: S-1-5-21-1-2-3-1104}
 devices:
   - {id: d1, platform: ios, osVersion: 17.10, user: jane, imei: 004401001234567}
-  - {id: d2, platform: windows, osVersion: 10}
+  - {id: d2, platform: windows, osVersion: 10, hardware: tpm-1.2}
 groups:
   - {id: g1, name: Staff, users: [jane], devices: [d1]}
 assignments:
@@ -25,7 +25,7 @@ t.test('a tenant file is read, every scalar as the text it was written as', asyn
   const tenant = parse(whole)
   t.same(tenant.users.get('jane'), { id: 'jane', upn: 'jane@contoso.example', userName: 'jane', sid: 'S-1-5-21-1-2-3-1104' })
   t.match(tenant.devices.get('d1'), { osVersion: '17.10', imei: '004401001234567', user: 'jane' })
-  t.equal(tenant.devices.get('d2')?.osVersion, '10')
+  t.match(tenant.devices.get('d2'), { osVersion: '10', hardware: 'tpm-1.2' })
   t.same([...(tenant.groups.get('g1')?.users ?? [])], ['jane'])
   t.match(tenant.assignments, [
     {
@@ -62,6 +62,16 @@ t.test('an error names file, line, column, path and what was expected', async (t
       /1:45 devices\[0\]\.osVersion: expected dotted numbers$/,
     ],
     ['a misspelt member', device('    serail: X\n'), /^tenant\.yaml:2:5 devices\[0\]: no such member: serail$/],
+    [
+      'hardware of a phone',
+      'devices: [{id: d, platform: ios, osVersion: 17, hardware: no-tpm}]',
+      /1:59 devices\[0\]\.hardware: expected none for ios/,
+    ],
+    [
+      'unknown hardware',
+      'devices: [{id: d, platform: windows, osVersion: 10, hardware: tpm}]',
+      /hardware: expected one of tpm-2\.0, tpm-1\.2, no-tpm$/,
+    ],
     [
       'a management mode of another platform',
       'devices: [{id: d, platform: ios, osVersion: 17, management: knox}]',

@@ -1,7 +1,7 @@
 import { AgentError } from '@certfleet/agent-core'
 import { managementModes, parseOs } from '@certfleet/platforms'
 import { z } from 'zod'
-import type { DeviceKind, Hardware } from '../tenant/index.ts'
+import { type DeviceKind, hardwareKinds } from '../tenant/index.ts'
 
 /** The platforms of a fleet, in the order of every table. */
 export const fleetPlatforms = ['ios', 'macos', 'android', 'windows'] as const
@@ -10,7 +10,6 @@ export type FleetPlatform = (typeof fleetPlatforms)[number]
 export const maxDevices = 100_000
 const maxShare = 1_000_000
 const maxKinds = 100
-const hardwareKinds = ['tpm-2.0', 'tpm-1.2', 'no-tpm'] as const satisfies readonly Hardware[]
 
 const total = z.int().min(1).max(maxDevices)
 const share = z.number().min(0).max(maxShare)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
-import type { Device, Group, Hardware, ManagementMode, Platform, Tenant, User } from './types.ts'
+import type { Hardware } from './hardware.ts'
+import type { Device, Group, ManagementMode, Platform, Tenant, User } from './types.ts'
 
 /** Devices a platform. */
 export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>

@@ -1,5 +1,6 @@
 export type { ExportFile } from './documents.ts'
 export { type DeviceCounts, type DeviceKind, type GeneratedTenant, generateTenant, type ManagementByPlatform } from './generate.ts'
+export { type Hardware, hardwareKinds } from './hardware.ts'
 export { importGraph } from './import.ts'
 export { type AssignedProfile, assignProfiles, type Intent } from './intent.ts'
 export { loadExport, loadTenant } from './load.ts'

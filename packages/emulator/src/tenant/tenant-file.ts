@@ -3,6 +3,7 @@ import { managementModes } from '@certfleet/platforms'
 import { type Document, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { joinPath } from './documents.ts'
+import { hardwareKinds } from './hardware.ts'
 import { families } from './profile-types.ts'
 import { decodeText } from './text.ts'
 import type { AssignmentTarget, Device, Group, ManagementMode, Platform, Tenant, TenantAssignment, User } from './types.ts'
@@ -40,6 +41,7 @@ const deviceShape = z.strictObject({
   platform: z.enum(platforms, `expected one of ${platforms.join(', ')}`),
   osVersion: text.regex(/^\d{1,9}(\.\d{1,9}){0,4}$/, 'expected dotted numbers'),
   management: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
+  hardware: z.enum(hardwareKinds, `expected one of ${hardwareKinds.join(', ')}`).optional(),
   userConsent: z.enum(['granted', 'refused', 'waiting'], 'expected granted, refused or waiting').optional(),
   user: text.optional(),
   serial: text.optional(),
@@ -166,6 +168,11 @@ function referenceProblems({ users = [], devices = [], groups = [], assignments 
       management === undefined || modesOf(platform).includes(management)
         ? []
         : [{ path: ['devices', i, 'management'], message: `expected one of ${modesOf(platform).join(', ')} for ${platform}` }],
+    ),
+    ...devices.flatMap(({ platform, hardware }, i) =>
+      hardware === undefined || platform === 'windows'
+        ? []
+        : [{ path: ['devices', i, 'hardware'], message: `expected none for ${platform}: nothing keeps keys there but software` }],
     ),
     ...groups.flatMap((group, i) => [
       ...unknown(userIds, 'user', group.users, 'groups', i, 'users'),

@@ -1,5 +1,6 @@
 import type { KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, Validity } from '@certfleet/agent-core'
 import type { Management, UserAnswer } from '@certfleet/platforms'
+import type { Hardware } from './hardware.ts'
 
 export type Platform = 'ios' | 'macos' | 'android' | 'windows'
 
@@ -194,9 +195,6 @@ export interface Import {
  * platform's usual management does.
  */
 export type ManagementMode = Management | 'windowsPhone81' | 'windows10X'
-
-/** What a device has to keep keys in beside its software. */
-export type Hardware = 'tpm-2.0' | 'tpm-1.2' | 'no-tpm'
 
 export interface User {
   readonly id: string
