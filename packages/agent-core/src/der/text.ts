@@ -50,16 +50,15 @@ function utf32(bytes: Buffer, what: string): string {
 /** RFC 5280 4.1.2.5: UTCTime or GeneralizedTime with seconds, in Zulu. */
 export function readTime(tlv: Tlv | undefined, what = 'time'): Instant {
   if (tlv === undefined) malformed(what, 'it is missing')
-  const text = Buffer.from(tlv.value).toString('latin1')
-  const digits =
-    tlv.tag === Tag.UtcTime
-      ? century(text)
-      : tlv.tag === Tag.GeneralizedTime
-        ? text
-        : malformed(what, `tag 0x${tlv.tag.toString(16)} is no time`)
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits)
-  if (!match) malformed(what, 'it is not YYMMDDhhmmssZ or YYYYMMDDhhmmssZ')
-  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [number, number, number, number, number, number]
+  if (tlv.tag !== Tag.UtcTime && tlv.tag !== Tag.GeneralizedTime) malformed(what, `tag 0x${tlv.tag.toString(16)} is no time`)
+  const { value } = tlv
+  const isShort = tlv.tag === Tag.UtcTime
+  const year = isShort ? century(pair(value, 0)) : pair(value, 0) * 100 + pair(value, 2)
+  const start = isShort ? 2 : 4
+  const [month, day, hour] = [pair(value, start), pair(value, start + 2), pair(value, start + 4)]
+  const [minute, second] = [pair(value, start + 6), pair(value, start + 8)]
+  const isWhole = value.length === start + 11 && value[start + 10] === zulu
+  if (!isWhole || Number.isNaN(year + month + day + hour + minute + second)) malformed(what, 'it is not YYMMDDhhmmssZ or YYYYMMDDhhmmssZ')
   const instant = new Date(0).setUTCFullYear(year, month - 1, day) + ((hour * 60 + minute) * 60 + second) * 1000
   const back = new Date(instant)
   if (hour > 23 || minute > 59 || second > 59 || back.getUTCDate() !== day || back.getUTCMonth() !== month - 1)
@@ -67,7 +66,16 @@ export function readTime(tlv: Tlv | undefined, what = 'time'): Instant {
   return instant
 }
 
+const zulu = 0x5a
+
+/** Two digits as a number; NaN where they are none. */
+function pair(text: Uint8Array, offset: number): number {
+  const tens = (text[offset] ?? 0) - 0x30
+  const units = (text[offset + 1] ?? 0) - 0x30
+  return tens >= 0 && tens <= 9 && units >= 0 && units <= 9 ? tens * 10 + units : Number.NaN
+}
+
 /** RFC 5280 4.1.2.5.1: 50-99 are 19xx, 00-49 are 20xx. */
-function century(text: string): string {
-  return `${Number(text.slice(0, 2)) >= 50 ? '19' : '20'}${text}`
+function century(year: number): number {
+  return year + (year >= 50 ? 1900 : 2000)
 }
