@@ -1,5 +1,5 @@
 import type { Identity, Instant } from '../types.ts'
-import { fingerprintOf, parseCertificate, serialNumberHex } from './certificate.ts'
+import { type Certificate, fingerprintOf, parseCertificate, serialNumberHex } from './certificate.ts'
 
 /** What every pass asks of an installed certificate. */
 export interface InstalledCertificate {
@@ -18,13 +18,13 @@ const known = new WeakMap<Uint8Array, InstalledCertificate>()
 /** The leaf of an installed identity, read when it is first seen: every pass looks at each, and the rest of it would lie in memory meanwhile. */
 export function certificateOf({ chain }: Pick<Identity, 'chain'>): InstalledCertificate {
   const leaf = chain[0] as Uint8Array
-  const facts = known.get(leaf) ?? read(leaf)
-  known.set(leaf, facts)
-  return facts
+  return known.get(leaf) ?? rememberLeaf(parseCertificate(leaf))
 }
 
-function read(leaf: Uint8Array): InstalledCertificate {
-  const certificate = parseCertificate(leaf)
-  const { notBefore, notAfter, publicKey } = certificate
-  return { fingerprint: fingerprintOf(leaf), serialNumber: serialNumberHex(certificate), notBefore, notAfter, publicKey }
+/** What was parsed when it was judged need not be parsed again once it is installed. */
+export function rememberLeaf(certificate: Certificate): InstalledCertificate {
+  const { raw, notBefore, notAfter, publicKey } = certificate
+  const facts = { fingerprint: fingerprintOf(raw), serialNumber: serialNumberHex(certificate), notBefore, notAfter, publicKey }
+  known.set(raw, facts)
+  return facts
 }

@@ -2,6 +2,7 @@ import { AgentError } from '../errors.ts'
 import type { KeyHandle } from '../ports.ts'
 import type { Instant, RequestSpec } from '../types.ts'
 import { type Certificate, parseCertificate } from './certificate.ts'
+import { rememberLeaf } from './installed.ts'
 import { canonicalRdns, encodeName, formatName, parseDistinguishedName } from './names.ts'
 import { verifyPath } from './path/verify-path.ts'
 import { readSubjectAltNames } from './subject-alt-names.ts'
@@ -33,7 +34,7 @@ export function verifyIssued({ issued, request, key, root, at }: IssuedCheck): {
   const unfit = whyUnfit(leaf, at)
   if (unfit !== undefined) mismatch(unfit)
   const issuers = certificates.filter((candidate) => candidate !== leaf)
-  return { chain: pathTo({ trusted, leaf, issuers, at, minLeafRsaBits: minLeafRsaBits(request) }), leaf }
+  return { chain: pathTo({ trusted, leaf, issuers, at, minLeafRsaBits: minLeafRsaBits(request) }), leaf: rememberLeaf(leaf) }
 }
 
 export interface DeliveredCheck {
