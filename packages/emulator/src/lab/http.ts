@@ -29,16 +29,19 @@ export function router(routes: ReadonlyMap<string, Route>): (request: HttpReques
   }
 }
 
-const plainUrls = new Map<string, URL>()
-const maxPlainUrls = 64
+const shortUrls = new Map<string, URL>()
+const maxShortUrls = 64
+const maxShortCharacters = 128
 
-/** Those without a query are few and come again and again. Handlers change none. */
+/** Short ones are few and come again and again. Handlers change none. */
 function parseUrl(text: string): URL | undefined {
-  const known = plainUrls.get(text)
+  const known = shortUrls.get(text)
   if (known) return known
   try {
     const url = new URL(text, 'http://lab.invalid')
-    if (url.search === '' && text.length < 256 && plainUrls.size < maxPlainUrls) plainUrls.set(text, url)
+    if (text.length > maxShortCharacters) return url
+    shortUrls.set(text, url)
+    if (shortUrls.size > maxShortUrls) shortUrls.delete(shortUrls.keys().next().value as string)
     return url
   } catch {
     return undefined
@@ -54,8 +57,10 @@ export function empty(status: number, headers: Readonly<Record<string, string>> 
   return { status, headers, body: new Uint8Array() }
 }
 
+const encoder = new TextEncoder()
+
 export function content(status: number, type: string, body: Uint8Array | string): HttpResponse {
-  return { status, headers: { 'content-type': type }, body: typeof body === 'string' ? new TextEncoder().encode(body) : body }
+  return { status, headers: { 'content-type': type }, body: typeof body === 'string' ? encoder.encode(body) : body }
 }
 
 /** Answers that are secrets or that belong to one device are kept by nobody on the way. */
