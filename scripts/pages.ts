@@ -5,6 +5,7 @@ import { keyStoragePage } from './key-storage-page.ts'
 import { lifecyclePage } from './lifecycle-page.ts'
 import { osErrorsPage } from './os-errors-page.ts'
 import { resultsPage, resultsSchemaFile } from './results-page.ts'
+import { scenarioPage, scenarioSchemaFile } from './scenario-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
@@ -15,5 +16,7 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/os-errors.md': osErrorsPage,
   'docs/platforms.md': factsPage,
   'docs/results.md': resultsPage,
+  'docs/scenario.md': scenarioPage,
   'packages/emulator/schema/results.schema.json': resultsSchemaFile,
+  'packages/emulator/schema/scenario.schema.json': scenarioSchemaFile,
 }

@@ -58,7 +58,12 @@ t.test('what it refuses', async (t) => {
     { given: ['--virtual', '--out', 'x'], says: '--out: has no effect on a virtual clock' },
     { given: ['--virtual', '--in-process'], says: '--in-process: has no effect on a virtual clock' },
     { given: ['--days', '3'], says: '--days: has no effect without --virtual' },
-    { given: ['--key-pool', 'x'], says: '--key-pool: has no effect without --virtual' },
+    { given: ['--key-pool', 'x'], says: '--key-pool: has no effect on fresh keys' },
+    { given: ['--virtual', '--keys', 'fresh', '--key-pool', 'x'], says: '--key-pool: has no effect on fresh keys' },
+    { given: ['--virtual', '--workers', '2'], says: '--workers: has no effect on a virtual clock' },
+    { given: ['--virtual', '--threshold', 'invariants == 0'], says: '--threshold: has no effect on a virtual clock' },
+    { given: ['--virtual', '--state', 'x'], says: '--state: has no effect on a virtual clock' },
+    { given: ['--virtual', '--log-level', 'warn'], says: '--log-level: has no effect on a virtual clock' },
   ]
   for (const { given, says } of useless) {
     const { exitCode, stderr } = await command(['run', ...given])

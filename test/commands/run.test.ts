@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '@certfleet/agent-core'
+import { systemClock, systemDisk } from '@certfleet/agent-core'
 import { runCommandLine } from '@certfleet/emulator/commands'
-import { loadScenario, type RunResults } from '@certfleet/emulator/fleet'
+import { loadScenario, type Results, type RunResults } from '@certfleet/emulator/fleet'
 import t from 'tap'
+import { encodePool, writePool } from '#emulator/keys/pool-file.ts'
+import { testPrimes } from '../keys-emulation/prime-pairs.ts'
 import { root } from '../tooling/root.ts'
 import { exampleExport, exampleProfiles } from './example.ts'
 import { command, terminal } from './terminal.ts'
@@ -103,6 +105,49 @@ t.test('every key where the scenario says', async (t) => {
   t.match(stderr(), /interrupted; nothing was run/)
 })
 
+t.test('an option wins over the scenario', async (t) => {
+  const folder = t.testdir({
+    's.yaml': `devices: { ios: 1 }\nprofiles: ${exampleProfiles}\nkeys: fresh\nworkers: 3\nconcurrency: 7\nthresholds: [rate > 100000/s]\n`,
+    'ksp.yaml': `devices: { ios: 1 }\nprofiles: ${exampleProfiles}\nksp: tpm\n`,
+    pool: {},
+  })
+  const pool = join(folder, 'pool')
+  await writePool(systemDisk, join(pool, 'primes-2048.json'), encodePool('primes', 1024, testPrimes()))
+  const run = (...options: string[]) => command(['run', join(folder, 's.yaml'), '--json', ...options])
+  const written = await run('--in-process')
+  t.match(JSON.parse(written.stdout), { run: { keys: 'fresh', marking: null, workers: 0, concurrency: 7 }, verdict: 'failed' })
+  t.equal(written.exitCode, 1, 'its thresholds are not met')
+
+  const thresholds = ['--threshold', 'installed.count == 1', '--threshold', 'failed.rate < 1%']
+  const log = join(folder, 'run.log')
+  const drawn = ['--keys', 'primes', '--key-pool', pool, '--workers', '0', '--concurrency', '2', '--log', log, '--seed', '5']
+  const { exitCode, stdout, stderr } = await run(...drawn, ...thresholds)
+  t.equal(exitCode, 0, stderr)
+  const results = JSON.parse(stdout) as Results
+  t.match(results.run, { target: 'lab', keys: 'primes', marking: /insecure/, workers: 0, concurrency: 2, model: 'closed' })
+  t.strictSame(
+    results.thresholds.map(({ threshold, passed }) => [threshold, passed]),
+    [
+      ['installed.count == 1', true],
+      ['failed.rate < 1%', true],
+      ['invariants == 0', true],
+    ],
+    'in place of those of the scenario, beside the invariants',
+  )
+
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n')
+  const events = lines.map((line) => JSON.parse(line) as { event: string })
+  t.match(events[0], { event: 'run-started', devices: 1, seed: '5', target: 'lab', workers: 0 })
+  t.match(events.at(-1), { event: 'run-ended', verdict: 'passed', installed: 1, failed: 0, durationMs: results.durationMs })
+  const count = (name: string) => events.filter(({ event }) => event === name).length
+  t.strictSame([count('device-completed'), count('threshold'), count('invariant')], [1, 3, results.invariants.length])
+
+  const chosen = await command(['run', join(folder, 'ksp.yaml'), '--keys', 'primes'])
+  t.match(chosen, { exitCode: 2, stderr: /--keys primes: such keys are not made where the scenario's "ksp" says/ })
+  const wrong = await run('--threshold', 'enrolment.p99 < 2s')
+  t.match(wrong, { exitCode: 2, stderr: /--threshold.*At character 1: no metric is named "enrolment\.p99"/ })
+})
+
 t.test('what was said in place of facts is in the report', async (t) => {
   const folder = t.testdir({
     's.yaml': `devices: { android: 1 }\nprofiles: ${exampleProfiles}\nfacts: { android.pending.polls: 9, android.scep.order: cert-first }\n`,
@@ -129,7 +174,7 @@ devices:
   t.equal(exitCode, 1)
   t.match(stdout, /^ERR_VARIABLE_UNRESOLVED {2}1 failed\n {2}first: kiosk, user\/.*\n {2}to be put right by the administrator/m)
   t.match(stdout, /^ios +2 +2 +1 +1 /m, 'the other device has its certificate')
-  t.strictSame(readdirSync(out).sort(), ['%2e%2e%2fann', '.certfleet-run', 'results.json', 'root.pem'])
+  t.strictSame(readdirSync(out).sort(), ['%2e%2e%2fann', '.certfleet-run', 'junit.xml', 'report.html', 'results.json', 'root.pem'])
 })
 
 t.test('what is not for an OS, and what waits for a user, is told apart from what failed', async (t) => {

@@ -1,4 +1,4 @@
-import type { LiveFacts } from '@certfleet/emulator/fleet'
+import type { LiveFacts } from '#emulator/report/live.ts'
 
 /** A run that is underway, with something in every member. */
 export function liveFacts(facts: Partial<LiveFacts>): LiveFacts {

@@ -24,6 +24,7 @@ export async function memoryStorage(keys?: KeyStorageProvider): Promise<DeviceSt
   let registered: Registration | undefined
   return {
     keyStorageProviders: [own],
+    managementKeys: () => own,
     certificateStores: memoryStores(),
     identities: memoryIdentities(),
     state: memoryState(),

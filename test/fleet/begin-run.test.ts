@@ -22,7 +22,7 @@ import { labStore } from '../fakes/lab-store.ts'
 import { testEmulationKeys } from './emulated-keys.ts'
 import { testDevices } from './state-devices.ts'
 
-const run: FleetRun = { seed: 1, devices: testDevices, keys: 'fresh', startedAt: 5 }
+const run: FleetRun = { seed: 1, devices: testDevices, keys: 'fresh', target: 'the embedded lab', startedAt: 5 }
 const [device] = testDevices as [DeviceSpec]
 
 /** A folder that a run has left, with one record. */

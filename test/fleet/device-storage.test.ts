@@ -33,9 +33,9 @@ t.test('what is made in one is listed, opened and destroyed by it alone', async 
     const opened = await own.open(label)
     t.strictSame([opened?.protection, opened?.publicKey], [own.protection, made.publicKey])
   }
-  for (const { list, destroy, protection } of providers) {
-    await destroy(`key of ${protection}`)
-    t.strictSame(await list(), [])
+  for (const own of providers) {
+    await own.destroy(`key of ${own.protection}`)
+    t.strictSame(await own.list(), [])
   }
 })
 

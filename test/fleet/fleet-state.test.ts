@@ -14,7 +14,7 @@ import { startStateProcess, testDevices } from './state-devices.ts'
 
 const rsa = { algorithm: 'rsa', bits: 2048 } as const
 const [spec] = testDevices as [(typeof testDevices)[number]]
-const run: FleetRun = { seed: 1, devices: testDevices, keys: 'primes', startedAt: 5 }
+const run: FleetRun = { seed: 1, devices: testDevices, keys: 'primes', target: 'the embedded lab', startedAt: 5 }
 const drawn = () => testEmulationKeys({ devices: testDevices.length, keysPerDevice: 20 })
 
 interface OpenState {

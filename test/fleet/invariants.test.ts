@@ -2,6 +2,7 @@ import {
   type DevicePolicy,
   handlerTransport,
   type Identity,
+  type IdentityKey,
   type KeyHandle,
   type KeyStorageProvider,
   memoryIdentities,
@@ -194,7 +195,8 @@ t.test('one device is enough for each of the others', async (t) => {
   const otherRoot = await testCertificate({ subject: 'CN=Root', key: other, ca: true })
   const otherIssuing = await testCertificate({ subject: 'CN=Issuing', key: other, issuer: { subject: 'CN=Root', key: other }, ca: true })
   const withChain = (change: (identity: Identity) => readonly Uint8Array[]) => (identities: WitnessedStorage['identities']) => ({
-    ...identities,
+    list: () => identities.list(),
+    remove: (key: IdentityKey) => identities.remove(key),
     install: (identity: Identity) => identities.install({ ...identity, chain: change(identity) }),
   })
   const withKeys = (change: (provider: KeyStorageProvider) => Partial<KeyStorageProvider>) => (storage: WitnessedStorage) => ({

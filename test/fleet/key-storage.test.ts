@@ -14,7 +14,9 @@ import {
 } from '@certfleet/emulator'
 import t from 'tap'
 import { deviceKeyStorage, type FleetKeyStorage } from '#emulator/fleet/key-storage.ts'
+import { runShard, type ShardNews, type ShardOrders } from '#emulator/fleet/shard.ts'
 import { exampleProfiles } from '../commands/example.ts'
+import { fleetOptions, type TestFleet } from '../fakes/fleet-options.ts'
 import { labStore } from '../fakes/lab-store.ts'
 
 const origin = 'http://lab.invalid'
@@ -63,7 +65,7 @@ t.test('a Passport answers its gestures by itself, and its keys end with the dev
 })
 
 t.test('a fleet tells where its keys are, and why', async (t) => {
-  const rows: [string, Partial<FleetOptions>, object][] = [
+  const rows: [string, Given, object][] = [
     [
       'where profiles say',
       {},
@@ -79,7 +81,7 @@ t.test('a fleet tells where its keys are, and why', async (t) => {
     ['in Passports', { keyStorage: { ksp: { kind: 'passport' } } }, { keys: { passport: 3 }, keyStorageReasons: { 'device-choice': 3 } }],
   ]
   for (const [name, overrides, expected] of rows) {
-    const results = resultsOf(1, await runFleet(await optionsOf(overrides)))
+    const results = resultsOf(1, await runFleet(await optionsOf(overrides)), [])
     t.match(results, { outcomes: { installed: 3, failed: 0 }, ...expected }, name)
     const { keys } = expected as { keys: object }
     t.strictSame(results.keys, keys, name)
@@ -88,7 +90,7 @@ t.test('a fleet tells where its keys are, and why', async (t) => {
 
 t.test('a Passport whose PIN is refused fails its device, and no other', async (t) => {
   const { devices: outcomes } = await runFleet(
-    await optionsOf({ keyStorage: { ksp: { kind: 'passport' }, pin: '47' }, devices: devices.slice(0, 1) }),
+    await optionsOf({ keyStorage: { ksp: { kind: 'passport' }, pin: '47' }, specs: devices.slice(0, 1) }),
   )
   t.match(outcomes, [{ certificatesInstalled: 0, failures: [{ code: 'ERR_USER_ACTION_REQUIRED' }], keys: [], ignoredSettings: [] }])
   t.notMatch(JSON.stringify(outcomes), '"47"')
@@ -101,15 +103,39 @@ t.test('a token that is not there ends the run before any device does anything',
     requests++
     return { status: 500, headers: {}, body: new Uint8Array() }
   })
-  const refused = (options: Partial<FleetOptions>, code: AgentError['code']) =>
-    optionsOf(options).then((all) => t.rejects(runFleet(all), { code }))
-  await refused({ keyStorage: { ksp, pin: '4711' }, transport }, 'ERR_KEY_STORAGE_UNAVAILABLE')
-  await refused({ keyStorage: { ksp }, transport }, 'ERR_KEY_SECRET_REFUSED')
-  t.equal(requests, 0)
+  const told: ShardNews['kind'][] = []
+  const refused = (keyStorage: FleetKeyStorage, code: AgentError['code']) => {
+    const ports = {
+      clock: systemClock,
+      transport,
+      tell: ({ kind }: ShardNews) => void told.push(kind),
+      begin: async () => systemClock.now(),
+      signal: new AbortController().signal,
+    }
+    return t.rejects(runShard(shardOrders(keyStorage), ports), { code })
+  }
+  await refused({ ksp, pin: '4711' }, 'ERR_KEY_STORAGE_UNAVAILABLE')
+  await refused({ ksp }, 'ERR_KEY_SECRET_REFUSED')
+  t.strictSame([requests, told], [0, []])
 })
 
+const shardOrders = (keyStorage: FleetKeyStorage): ShardOrders => ({
+  name: 'worker 1',
+  devices: devices.map((spec, index) => ({ spec, index })),
+  seed: 1,
+  concurrency: 4,
+  target: { kind: 'policy', policyUrl: `${origin}/device/policy`, registrationToken: 'token' },
+  keys: { mode: 'fresh' },
+  keyStorage,
+  legacyDes: false,
+  legacySha1: false,
+  hasSpans: false,
+})
+
+type Given = Partial<Pick<TestFleet, 'keyStorage' | 'transport' | 'specs'>>
+
 /** The example's profiles; the Android one names a key storage, which Android ignores. */
-async function optionsOf(overrides: Partial<FleetOptions>): Promise<FleetOptions> {
+async function optionsOf(given: Given): Promise<FleetOptions> {
   const lab: Lab = await createLab({
     store: await labStore(systemClock),
     clock: systemClock,
@@ -118,19 +144,7 @@ async function optionsOf(overrides: Partial<FleetOptions>): Promise<FleetOptions
   })
   const pointed = retarget(await loadExport(exampleProfiles), { root: lab.rootCertificate, scepUrl: `${origin}/certsrv/mscep/mscep.dll` })
   const { intent } = assignProfiles(pointed.imported, tenant)
-  return {
-    devices,
-    seed: 1,
-    concurrency: 4,
-    policyUrl: `${origin}/device/policy`,
-    registrationToken: 'token',
-    transport: handlerTransport(lab.handle),
-    clock: systemClock,
-    legacyDes: false,
-    legacySha1: false,
-    signal: new AbortController().signal,
-    ...overrides,
-  }
+  return fleetOptions({ specs: devices, transport: handlerTransport(lab.handle), ...given })
 }
 
 function withKeyStorage(document: PolicyDocument, deviceId: string): PolicyDocument {

@@ -3,6 +3,7 @@ import { basename, join, relative } from 'node:path'
 import { folderName, openOutput, type RunResults } from '@certfleet/emulator/fleet'
 import fc from 'fast-check'
 import t from 'tap'
+import { deviceFolders } from '#emulator/fleet/output.ts'
 
 const certificates = [
   { profileId: 'wifi', chain: [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)], csr: Uint8Array.of(4) },
@@ -49,15 +50,17 @@ t.test('any two ids have different names that stay inside, whatever the case', a
 
 t.test('openOutput', async (t) => {
   const folder = join(t.testdir(), 'deep', 'out')
-  const output = await openOutput(folder)
+  const output = await openOutput(folder, '--out')
   await output.begin(Uint8Array.of(9))
   t.notOk(readdirSync(folder).includes('results.json'), 'the results come last')
-  await output.keep('a/b', certificates)
-  await output.finish(results)
+  await deviceFolders(folder)('a/b', certificates)
+  t.notOk(readdirSync(folder).includes('results.json'))
+  await output.finish(results, { 'report.html': '<p>', 'junit.xml': '<a/>' })
   const read = (...names: string[]) => readFileSync(join(folder, ...names), 'utf8')
 
   t.equal(read('root.pem'), '-----BEGIN CERTIFICATE-----\nCQ==\n-----END CERTIFICATE-----\n')
   t.strictSame(JSON.parse(read('results.json')), { seed: 1 })
+  t.strictSame([read('report.html'), read('junit.xml')], ['<p>', '<a/>'])
   t.strictSame(
     readdirSync(join(folder, 'a%2fb')).sort(),
     ['cert-2.pem', 'cert-3.pem', 'cert.pem', 'chain-2.pem', 'chain-3.pem', 'chain.pem', 'csr-2.pem', 'csr.pem'],
@@ -69,11 +72,12 @@ t.test('openOutput', async (t) => {
   t.match(read('a%2fb', 'cert-2.pem'), 'BQ==')
 
   t.test('a folder of an earlier run loses the devices of that run, and nothing else', async (t) => {
-    const again = await openOutput(folder)
+    const again = await openOutput(folder, '--report')
     await again.begin(Uint8Array.of(8))
     t.notOk(readdirSync(folder).includes('results.json'))
-    t.notOk(readdirSync(folder).includes('a%2fb'))
-    await again.keep('c', certificates)
+    t.strictSame(readdirSync(folder).sort(), ['.certfleet-run', 'root.pem'])
+    await deviceFolders(folder)('c', certificates)
+    t.strictSame(readdirSync(folder).sort(), ['.certfleet-run', 'c', 'root.pem'])
     t.match(read('root.pem'), 'CA==')
   })
 })
@@ -84,10 +88,13 @@ t.test('openOutput leaves alone what no run made', async (t) => {
     used: { '.certfleet-run': '', 'notes.txt': 'mine', dev: { 'cert.pem': '', 'notes.txt': 'mine' } },
     file: '',
   })
-  await t.rejects(openOutput(join(folder, 'other')), { name: 'InputError', message: /holds files that no run made/ })
+  await t.rejects(openOutput(join(folder, 'other'), '--report'), {
+    name: 'InputError',
+    message: /^--report .*holds files that no run made/,
+  })
   t.strictSame(readdirSync(join(folder, 'other')), ['notes.txt'])
-  await openOutput(join(folder, 'used'))
+  await openOutput(join(folder, 'used'), '--out')
   t.strictSame(readdirSync(join(folder, 'used')).sort(), ['.certfleet-run', 'dev', 'notes.txt'])
   t.strictSame(readdirSync(join(folder, 'used', 'dev')), ['notes.txt'])
-  await t.rejects(openOutput(join(folder, 'file')), { name: 'InputError', message: /cannot be used \(EEXIST\)/ })
+  await t.rejects(openOutput(join(folder, 'file'), '--out'), { name: 'InputError', message: /cannot be used \(EEXIST\)/ })
 })

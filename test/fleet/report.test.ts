@@ -1,7 +1,11 @@
 import type { KeyPlacement } from '@certfleet/agent-core'
-import { type DeviceOutcome, isGood, progressLine, renderResults, resultsOf, showProgress } from '@certfleet/emulator/fleet'
+import { type DeviceOutcome, type FleetOutcome, type LoadResults, renderResults, resultsOf, resultsSchema } from '@certfleet/emulator/fleet'
 import t from 'tap'
-import { FakeClock } from '../fakes/clock.ts'
+import type { LoadOutcome } from '#emulator/fleet/load-run.ts'
+import { wholeResults } from '#emulator/report/load-results.ts'
+import type { StepResult } from '#emulator/report/schema.ts'
+import { parseThreshold, type Threshold } from '#emulator/scenario/threshold.ts'
+import { emptyReport, latency } from '../report/sample.ts'
 
 const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   deviceId: 'ios-1',
@@ -9,7 +13,6 @@ const device = (facts: Partial<DeviceOutcome>): DeviceOutcome => ({
   rootsInstalled: 1,
   certificatesInstalled: 1,
   pending: 0,
-  enrollmentMs: [100],
   failures: [],
   waitingForUser: [],
   keys: [],
@@ -25,22 +28,45 @@ const key = (protection: KeyPlacement['protection'], reason: KeyPlacement['reaso
 const stuck = { profileId: 'wifi', principal: 'user', state: 'issueFailed', os: { Status: 16 } } as const
 const fleet = [
   device({ keys: [key('software', 'setting-ignored')], ignoredSettings: ['keyStorage'] }),
-  device({ deviceId: 'ios-2', enrollmentMs: [300], keys: [key('software', 'software-ready')] }),
+  device({ deviceId: 'ios-2', keys: [key('software', 'software-ready')] }),
   device({
     deviceId: 'win-1',
     platform: 'windows',
     rootsInstalled: 2,
     certificatesInstalled: 2,
-    enrollmentMs: [1000, 2000],
     keys: [key('tpm', 'tpm-ready'), key('tpm', 'tpm-ready')],
     failures: [rejected],
   }),
-  device({ deviceId: 'win-2', platform: 'windows', rootsInstalled: 0, certificatesInstalled: 0, enrollmentMs: [], failures: [offline] }),
-  device({ deviceId: 'win-3', platform: 'windows', certificatesInstalled: 0, enrollmentMs: [], failures: [rejected], profiles: [stuck] }),
+  device({ deviceId: 'win-2', platform: 'windows', rootsInstalled: 0, certificatesInstalled: 0, failures: [offline] }),
+  device({ deviceId: 'win-3', platform: 'windows', certificatesInstalled: 0, failures: [rejected], profiles: [stuck] }),
 ]
 
+const row = (platform: StepResult['platform'], p50Ms: number, p90Ms: number, p99Ms: number): StepResult => {
+  return { step: 'enrollment', platform, ...latency(2, 1), p50Ms, p90Ms, p99Ms }
+}
+const steps = [row('ios', 100, 300, 300), row('windows', 1000, 2000, 2000), row('all', 300, 2000, 2000)]
+const faults = { lostRequests: 0, lostAnswers: 0, delayed: 0 }
+
+/** All of a run's results: what its devices did, with what was measured, and the verdict. */
+function wholeOf(
+  outcome: FleetOutcome,
+  more: Partial<LoadOutcome> & { thresholds?: readonly string[]; overrides?: Map<string, unknown>; measured?: StepResult[] } = {},
+) {
+  const { thresholds, overrides, measured = steps, ...rest } = more
+  const { arrivals, timeline, generator, errors, run } = emptyReport
+  const numbers = { steps: measured, errors, arrivals, timeline, generator }
+  const all: LoadOutcome = { startedAt: 0, fleet: outcome, numbers, invariants: [], crashes: [], lost: [], faults, ...rest }
+  return wholeResults({
+    seed: 7,
+    run,
+    outcome: all,
+    overrides,
+    thresholds: thresholds?.map((text) => parseThreshold(text) as Threshold),
+  })
+}
+
 t.test('resultsOf', async (t) => {
-  const results = resultsOf(7, { devices: fleet, durationMs: 2000, interrupted: false })
+  const results = resultsOf(7, { devices: fleet, durationMs: 2000, interrupted: false }, steps)
   t.match(results, {
     seed: 7,
     devices: 5,
@@ -77,17 +103,17 @@ t.test('resultsOf', async (t) => {
   t.match(results.platforms.windows, { devices: 3, rootsInstalled: 3, certificatesInstalled: 2, failed: 3, latencyMs: { p50: 1000 } })
   t.strictSame(results.failures[1], { device: 'win-2', platform: 'windows', ...offline })
   t.strictSame(results.profiles, [{ device: 'win-3', platform: 'windows', ...stuck }])
-  t.equal(isGood(results), false)
 })
 
 t.test('a run with nothing in it divides by nothing', async (t) => {
-  const results = resultsOf('x', { devices: [], durationMs: 0, interrupted: true })
+  const nothing = { devices: [], durationMs: 0, interrupted: true }
+  const results = resultsOf('x', nothing, [])
   t.match(results, { seed: 'x', devices: 0, enrollmentsPerSecond: 0, latencyMs: { p50: null, p90: null, p99: null }, platforms: {} })
-  t.match(renderResults(results), /interrupted/)
+  t.match(renderResults(wholeOf(nothing)), /^interrupted: [\s\S]*\n\nINTERRUPTED\n/m)
 })
 
 t.test('what waits for its user is told apart from failures', async (t) => {
-  const results = resultsOf(1, { devices: [device({ waitingForUser: [waiting] })], durationMs: 1, interrupted: false })
+  const results = wholeOf({ devices: [device({ waitingForUser: [waiting] })], durationMs: 1, interrupted: false })
   t.match(results, { outcomes: { failed: 0, waitingForUser: 1 }, failuresByCode: {}, failures: [] })
   t.strictSame(results.waitingForUser, [{ device: 'ios-1', platform: 'ios', ...waiting }])
   t.match(
@@ -98,40 +124,29 @@ t.test('what waits for its user is told apart from failures', async (t) => {
 
 t.test('what is not for an OS is told apart from failures (S12), and is no reason for a bad end', async (t) => {
   const mail = { id: 'p1', displayName: 'Mail', factId: 'windows.pfx-applies', reason: 'PFX profiles apply from Windows 10.' }
-  const results = resultsOf(1, { devices: [device({ notApplicable: [mail, { ...mail, id: 'p2' }] })], durationMs: 1, interrupted: false })
+  const results = wholeOf({ devices: [device({ notApplicable: [mail, { ...mail, id: 'p2' }] })], durationMs: 1, interrupted: false })
   t.match(results, { outcomes: { failed: 0, notApplicable: 2 }, failures: [] })
   const { id: profileId, displayName: profile, ...why } = mail
   t.strictSame(results.notApplicable[0], { device: 'ios-1', platform: 'ios', profileId, profile, ...why })
-  t.equal(isGood(results), true)
+  t.equal(results.verdict, 'passed')
   const line = /^2 not applicable \(windows\.pfx-applies\): PFX profiles apply from Windows 10\. First: ios-1, "Mail"$/m
   t.match(renderResults(results), line)
 })
 
-t.test('isGood', async (t) => {
-  const of = (facts: Partial<DeviceOutcome>, interrupted = false) =>
-    isGood(resultsOf(1, { devices: [device(facts)], durationMs: 1, interrupted }))
-  t.equal(of({}), true)
-  t.equal(of({ failures: [offline] }), false, 'a failure')
-  t.equal(of({ pending: 1 }), false, 'a request that is pending')
-  t.equal(of({ waitingForUser: [waiting] }), false, 'a user who has not answered')
-  t.equal(of({}, true), false, 'an interruption')
-})
-
-t.test('latency keeps three significant digits at any length', async (t) => {
-  const results = resultsOf(1, { devices: [device({ enrollmentMs: [0, 7_200_000] })], durationMs: 1, interrupted: false })
-  t.equal(results.latencyMs.p50, 0)
-  t.ok(Math.abs((results.latencyMs.p99 as number) - 7_200_000) <= 7200, String(results.latencyMs.p99))
-})
+/** Without what a load test adds. */
+function runPartOf(results: Parameters<typeof renderResults>[0]): string {
+  return renderResults(results).split('\n\nstep ')[0] as string
+}
 
 t.test('renderResults', async (t) => {
   t.equal(
-    renderResults(resultsOf(7, { devices: fleet, durationMs: 2000, interrupted: false })),
+    runPartOf(wholeOf({ devices: fleet, durationMs: 2000, interrupted: false })),
     `platform  devices  roots  certificates  failed  p50 ms  p90 ms  p99 ms
 ios             2      2             2       0     100     300     300
 windows         3      3             2       3    1000    2000    2000
 all             5      5             4       3     300    2000    2000
 
-4 certificates in 2.0 s: 2 enrolments per second (latency is key generation to installation)
+4 certificates in 2.0 s: 2 enrolments per second (latency counts from when a device was due)
 keys: 2 software, 2 tpm; why: 2 tpm-ready, 1 setting-ignored, 1 software-ready
 settings without effect on the OS: 1 keyStorage
 
@@ -143,10 +158,10 @@ ERR_NETWORK  1 failed
   first: win-2: no connection to lab
   to be put right between device and server: reachability, proxy, load, or the server itself; tried again by itself after a delay`,
   )
-  const one = renderResults(resultsOf(7, { devices: [device({ pending: 2 })], durationMs: 1000, interrupted: false }))
+  const one = renderResults(wholeOf({ devices: [device({ pending: 2 })], durationMs: 1000, interrupted: false }))
   t.notMatch(one, /^all/m, 'one platform needs no total')
   t.match(one, '2 still pending')
-  const none = renderResults(resultsOf(7, { devices: [device({ enrollmentMs: [] })], durationMs: 1000, interrupted: false }))
+  const none = renderResults(wholeOf({ devices: [device({})], durationMs: 1000, interrupted: false }, { measured: [] }))
   t.notMatch(none, /keys:|settings/, 'no line about keys where there is none')
   t.match(none, /ios .* -\s+-\s+-$/m, 'no latency where nothing was enrolled')
 })
@@ -157,57 +172,73 @@ t.test('a report tells what was said in place of facts', async (t) => {
     ['android.pending.polls', 5],
     ['android.scep.message', 'corp'],
   ])
-  const text = renderResults(resultsOf(7, outcome, overrides))
+  const text = renderResults(wholeOf(outcome, { overrides }))
   t.match(text, /^not what the platform does: android\.pending\.polls is 5, and 3 by its source$/m)
   t.match(text, /^not what the platform does: android\.scep\.message is "corp", and "ca" by its source$/m)
-  t.strictSame(resultsOf(7, outcome, overrides).overriddenFacts, Object.fromEntries(overrides))
-  t.notOk('overriddenFacts' in resultsOf(7, outcome), 'without any there is no word of it')
-  t.notOk('overriddenFacts' in resultsOf(7, outcome, new Map()))
+  t.strictSame(resultsOf(7, outcome, steps, overrides).overriddenFacts, Object.fromEntries(overrides))
+  t.notOk('overriddenFacts' in resultsOf(7, outcome, steps), 'without any there is no word of it')
+  t.notOk('overriddenFacts' in resultsOf(7, outcome, steps, new Map()))
 })
 
-t.test('progressLine', async (t) => {
-  const rows: [string, Parameters<typeof progressLine>[0], string][] = [
-    ['before the first device', { done: 0, total: 9, installed: 0, failed: 0, elapsedMs: 0 }, '0/9 devices  0.0 certificates/s  0 failed'],
+t.test('the verdict: without thresholds nothing may have failed, be pending, wait, be lost or be violated', async (t) => {
+  const good = { devices: [device({})], durationMs: 1, interrupted: false }
+  const held = { name: 'serials', checked: 1, violations: 0, found: [] }
+  const lost = [{ index: 1, spec: { id: 'ios-2', platform: 'ios', osVersion: '18.1' } }] as const
+  const crash = { worker: 'worker 1', atMs: 1, why: 'killed by SIGKILL', devicesRestarted: 1 }
+  const rows: [string, LoadResults['verdict'], FleetOutcome, Parameters<typeof wholeOf>[1]?][] = [
+    ['everything is there', 'passed', good, { invariants: [held] }],
+    ['a failure', 'failed', { ...good, devices: [device({ failures: [offline] })] }],
+    ['a request that is pending', 'failed', { ...good, devices: [device({ pending: 1 })] }],
+    ['a user who has not answered', 'failed', { ...good, devices: [device({ waitingForUser: [waiting] })] }],
+    ['a device that was given up', 'failed', good, { lost }],
+    ['a violation', 'failed', good, { invariants: [held, { ...held, violations: 1 }] }],
+    ['a crash whose devices came through', 'passed', good, { crashes: [crash] }],
+    ['an interruption', 'interrupted', { ...good, interrupted: true }],
+    ['an interruption of what had failed', 'interrupted', { ...good, interrupted: true, devices: [device({ failures: [offline] })] }],
     [
-      'on the way',
-      { done: 5, total: 20, installed: 10, failed: 1, elapsedMs: 4000 },
-      '5/20 devices  2.5 certificates/s  1 failed  ETA 12 s',
+      'a failure that its threshold allows',
+      'passed',
+      { ...good, devices: [device({ failures: [offline] })] },
+      { thresholds: ['failed.count <= 1'] },
     ],
     [
-      'minutes',
-      { done: 1, total: 7, installed: 1, failed: 0, elapsedMs: 15_000 },
-      '1/7 devices  0.1 certificates/s  0 failed  ETA 1 min 30 s',
+      'one more than it allows',
+      'failed',
+      { ...good, devices: [device({ failures: [offline, rejected] })] },
+      { thresholds: ['failed.count <= 1'] },
     ],
-    [
-      'hours',
-      { done: 1, total: 3, installed: 0, failed: 1, elapsedMs: 3_600_000 },
-      '1/3 devices  0.0 certificates/s  1 failed  ETA 2 h 0 min',
-    ],
-    ['at the end', { done: 3, total: 3, installed: 3, failed: 0, elapsedMs: 1000 }, '3/3 devices  3.0 certificates/s  0 failed'],
+    ['a violation beside thresholds', 'failed', good, { thresholds: ['failed.count <= 1'], invariants: [{ ...held, violations: 1 }] }],
+    ['one that they allow', 'passed', good, { thresholds: ['invariants <= 1'], invariants: [{ ...held, violations: 1 }] }],
+    ['a latency', 'passed', good, { thresholds: ['ios.enrollment.p50 <= 100ms', 'enrollment.p99 < 3s'] }],
+    ['one that is too long', 'failed', good, { thresholds: ['enrollment.p99 < 2s'] }],
+    ['what was not measured', 'failed', good, { thresholds: ['push.p99 < 2s'] }],
   ]
-  for (const [name, facts, line] of rows) t.equal(progressLine(facts), line, name)
+  for (const [name, verdict, outcome, more] of rows) t.equal(wholeOf(outcome, more).verdict, verdict, name)
 })
 
-t.test('showProgress', async (t) => {
-  const facts = { done: 1, total: 2, installed: 1, failed: 0, elapsedMs: 1000 }
-  async function shown(isTerminal: boolean, ms: number, columns?: number): Promise<string> {
-    const clock = new FakeClock()
-    const ended = new AbortController()
-    let text = ''
-    const write = (piece: string) => {
-      text += piece
-    }
-    const sink = { write, isTerminal, ...(columns && { columns }) }
-    const showing = showProgress(() => facts, sink, clock, ended.signal)
-    await clock.advance(ms)
-    ended.abort()
-    await showing
-    return text
-  }
-  const line = '1/2 devices  1.0 certificates/s  0 failed  ETA 1 s'
-  t.equal(await shown(false, 4_999), '', 'nothing in a log before five seconds')
-  t.equal(await shown(false, 10_000), `${line}\n${line}\n`, 'then a line every five')
-  t.equal(await shown(true, 200), `\r\x1b[2K${line}\r\x1b[2K`, 'one line of a terminal, which is left empty')
-  t.equal(await shown(true, 200, 21), `\r\x1b[2K1/2 devices  1.0 cer\r\x1b[2K`, 'cut to the width of the terminal')
-  t.equal(await shown(true, 0), '\r\x1b[2K')
+t.test('wholeResults has what was counted, and fits its schema', async (t) => {
+  const given = {
+    faults: { lostRequests: 1, lostAnswers: 2, delayed: 3 },
+    lost: [{ index: 0, spec: { id: 'ios-9', platform: 'ios', osVersion: '18.1' } }],
+  } as const
+  const results = wholeOf({ devices: fleet, durationMs: 2000, interrupted: false }, given)
+  t.match(results, {
+    seed: 7,
+    version: 1,
+    startedAt: '1970-01-01T00:00:00.000Z',
+    devicesLost: 1,
+    faults: given.faults,
+    latencyMs: { p50: 300 },
+  })
+  t.strictSame(
+    results.thresholds.map(({ threshold, value, passed }) => [threshold, value, passed]),
+    [
+      ['failed.count == 0', 3, false],
+      ['pending.count == 0', 0, true],
+      ['waiting.count == 0', 0, true],
+      ['lost.count == 0', 1, false],
+      ['invariants == 0', 0, true],
+    ],
+  )
+  t.strictSame(resultsSchema.parse(JSON.parse(JSON.stringify(results))), JSON.parse(JSON.stringify(results)))
 })

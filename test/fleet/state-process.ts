@@ -7,7 +7,7 @@ import { type StateStart, testDevices } from './state-devices.ts'
 
 /** Fills the devices of a fleet one after the other, telling of each once it is full, until it is killed. */
 const { folder, from, leads } = JSON.parse(process.argv[2] as string) as StateStart
-if (leads) await beginFleetRun(folder, { seed: 1, devices: testDevices, keys: 'primes', startedAt: 0 })
+if (leads) await beginFleetRun(folder, { seed: 1, devices: testDevices, keys: 'primes', target: 'the embedded lab', startedAt: 0 })
 const keys = await testEmulationKeys({ devices: testDevices.length, keysPerDevice: 4 })
 const state = openFleetState(folder, { clock: systemClock, keys })
 for (let index = from; ; index += 2) {

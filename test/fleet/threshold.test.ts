@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Judged, judge, thresholdsOf } from '#emulator/report/verdict.ts'
+import { type Judged, judge, thresholdsOf } from '#emulator/report/judge.ts'
 import { parseThreshold, type Threshold } from '#emulator/scenario/threshold.ts'
 
 function read(text: string): Threshold {

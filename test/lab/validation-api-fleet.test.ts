@@ -11,10 +11,11 @@ import {
   subjectAltNameExtension,
 } from '@certfleet/agent-core/pki'
 import { buildCertRep, type OpenedRequest, openPkiRequest, verifyPkiRequest } from '@certfleet/agent-core/scep/messages'
+import { runFleet } from '@certfleet/emulator/fleet'
 import { serveLab } from '@certfleet/emulator/lab'
 import t from 'tap'
-import { bootDevice } from '#emulator/fleet/device.ts'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
+import { fleetOptions } from '../fakes/fleet-options.ts'
 import { bundle } from '../fakes/scep-server.ts'
 import { root as checkout } from '../tooling/root.ts'
 import { policyWith, registrationToken, start, startLab, wifi } from './surroundings.ts'
@@ -89,26 +90,20 @@ t.test("the fleet's devices enrol at somebody else's SCEP server, which asks the
   t.teardown(served.close)
   const service = { ...validationApi, authority: served.url, graph: served.url, resource: intune }
   const transport = handlerTransport((request) => (request.url.startsWith(scepUrl) ? thirdParty(request, service) : lab.handle(request)))
-  const surroundings = {
-    policyUrl: 'http://lab.invalid/device/policy',
-    registrationToken,
-    transport,
-    clock,
-    legacyDes: false,
-    legacySha1: false,
-  }
   const osVersions = { ios: '18.0', macos: '15.0', android: '14', windows: '10.0.22631' } as const
-  for (const [platform, osVersion] of Object.entries(osVersions) as [keyof typeof osVersions, string][]) {
-    const jitter = { between: (minMs: number) => minMs }
-    const device = await bootDevice({ id: `${platform}-1`, platform, osVersion }, jitter, surroundings, new AbortController().signal)
-    t.teardown(device.close)
-    const { report } = await device.agent.runOnce()
+  const specs = Object.entries(osVersions).map(([platform, osVersion]) => ({
+    id: `${platform}-1`,
+    platform: platform as keyof typeof osVersions,
+    osVersion,
+  }))
+  const { devices } = await runFleet(fleetOptions({ specs, transport, clock, registrationToken }))
+  for (const { platform, profiles } of devices)
     t.match(
-      report.profiles.find(({ profileId }) => profileId === 'wifi'),
+      profiles.find(({ profileId }) => profileId === 'wifi'),
       { state: 'installed' },
       platform,
     )
-  }
+  t.equal(devices.length, specs.length)
   const enrollments = [...(lab.validationApi?.enrollments() ?? [])]
   t.same(enrollments.map(({ binding, outcome }) => `${binding.deviceId} ${outcome?.status}`).sort(), [
     'android-1 issued',

@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { AgentError } from '@certfleet/agent-core'
-import { loadedTracing, noTracing, type Tracing, tracingBy } from '@certfleet/emulator/fleet'
 import { type Context, type ContextManager, context, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import t from 'tap'
+import { loadedTracing, tracingBy } from '#emulator/measure/otel.ts'
+import { noTracing, type Tracing } from '#emulator/measure/spans.ts'
 
 const ios1 = { device: 'ios-1', platform: 'ios' } as const
 const secret = 'hunter2'

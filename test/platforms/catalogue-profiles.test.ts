@@ -46,7 +46,8 @@ t.test('scep-profile.key-maker: the key is made on the device, and is the key of
   const [identity] = await device.identities.list()
   const [label = ''] = await device.keys.list()
   const { publicKey } = parseCertificate(identity?.chain[0] ?? new Uint8Array())
-  t.same((await device.keys.open(label))?.publicKey, publicKey)
+  const made = await device.keys.open(label)
+  t.strictSame(Buffer.from(publicKey), Buffer.from(made?.publicKey ?? []))
 })
 
 const lifetimes: readonly (readonly [factId: string, value: number, scale: string, told: readonly string[]])[] = [

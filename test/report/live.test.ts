@@ -1,7 +1,8 @@
-import { type LiveFacts, type LiveSink, liveLine, liveLines, showLive } from '@certfleet/emulator/fleet'
 import t from 'tap'
 import { etaMs } from '#emulator/report/eta.ts'
-import { sparkline } from '#emulator/report/live-block.ts'
+import type { LiveFacts } from '#emulator/report/live.ts'
+import { liveLines, sparkline } from '#emulator/report/live-block.ts'
+import { type LiveSink, liveLine, showLive } from '#emulator/report/live-view.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { liveFacts } from '../fakes/live-facts.ts'
 

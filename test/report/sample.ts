@@ -52,6 +52,7 @@ export const emptyReport: Report = {
   invariants: [],
   thresholds: [],
   crashes: [],
+  faults: { lostRequests: 0, lostAnswers: 0, delayed: 0 },
   devicesLost: 0,
 }
 

@@ -26,7 +26,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   errIsTerminal: process.stderr.isTTY === true,
-  columns: process.stderr.columns,
+  size: () => ({ columns: process.stderr.columns, rows: process.stderr.rows }),
   env: process.env,
   clock: systemClock,
   ...(isAttended && { promptSecret: promptBy(true), promptLine: promptBy(false) }),

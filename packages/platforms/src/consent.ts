@@ -64,8 +64,15 @@ export function identitiesByConsent(identities: IdentityStore, ask: UserConsent)
 export function keysBehindPin(provider: KeyStorageProvider, hasPin: () => Promise<boolean>, os: Os): KeyStorageProvider {
   const { fullDiskPin } = storageFacts
   const message = `the storage of this device is encrypted as a whole and has no PIN yet; set one (${fullDiskPin.id})`
+  const importing = provider.import && (provider as Required<KeyStorageProvider>)
   return {
-    ...provider,
+    protection: provider.protection,
+    name: provider.name,
+    generate: (spec, label) => provider.generate(spec, label),
+    ...(importing && { import: (...given: Parameters<typeof importing.import>) => importing.import(...given) }),
+    open: (label) => provider.open(label),
+    list: () => provider.list(),
+    destroy: (label) => provider.destroy(label),
     readiness: async (wish) =>
       says(fullDiskPin, os) && !(await hasPin()) ? { state: 'not-provisioned', message } : provider.readiness(wish),
   }

@@ -13,23 +13,26 @@ const signOnPool = promisify(sign) as (hash: string, data: Uint8Array, key: KeyO
  */
 export function keyHandle(privateKey: KeyObject, label: string, protection: KeyProtection): KeyHandle {
   const spec = specOf(privateKey)
-  const handle = { label, spec, protection, publicKey: publicKeyOf(privateKey) } as const
+  const publicKey = publicKeyOf(privateKey)
   // RSA signs on the thread pool: a tenth more CPU buys the other cores. An ECDSA signature is cheaper than the way there.
-  if (spec.algorithm === 'ec') return { ...handle, sign: async (data, hash) => sign(hash, data, privateKey) }
+  if (spec.algorithm === 'ec') return { label, spec, protection, publicKey, sign: async (data, hash) => sign(hash, data, privateKey) }
   const key = workingCopy(privateKey)
   return {
-    ...handle,
+    label,
+    spec,
+    protection,
+    publicKey,
     sign: (data, hash: HashName) => signOnPool(hash, data, key()),
     async unwrapKey(wrapped, { padding, lengthBytes }) {
       return padding === 'pkcs1'
-        ? unwrapPkcs1(key(), wrapped, lengthBytes, rejectionSecretOf(handle.publicKey))
+        ? unwrapPkcs1(key(), wrapped, lengthBytes, rejectionSecretOf(publicKey))
         : unwrapOaep(key(), wrapped, padding, lengthBytes)
     },
   }
 }
 
 /**
- * The key to work with, for an hour or a second as memory goes: OpenSSL hangs 5 KiB on an RSA key when it is first used. The one that is kept
+ * The key to work with, until the memory is wanted: OpenSSL hangs 5 KiB on an RSA key when it is first used. The one that is kept
  * never is.
  */
 function workingCopy(privateKey: KeyObject): () => KeyObject {

@@ -8,6 +8,7 @@ import { keyHandle, specOf } from './key-handle.ts'
 import { assertKeyLabel, type KeyVault, keyExists, memoryVault } from './vault.ts'
 
 const generatePair = promisify(generateKeyPair)
+const noneMade: ReadonlyMap<string, Promise<KeyHandle>> = new Map()
 
 /**
  * The software KSP (S29): keys made on the thread pool, RSA of 1024 to 8192 bits in steps of 8, P-256 and P-384.
@@ -15,7 +16,8 @@ const generatePair = promisify(generateKeyPair)
  */
 export function softwareKeys(vault: KeyVault = memoryVault()): KeyStorageProvider {
   const handles = new Map<string, Promise<KeyHandle | undefined>>()
-  const making = new Map<string, Promise<KeyHandle>>()
+  // A Map of its own only while there is something in it.
+  let making: ReadonlyMap<string, Promise<KeyHandle>> = noneMade
 
   /** The same handle for every caller; what failed or is not there is asked for again. */
   async function load(label: string): Promise<KeyHandle | undefined> {
@@ -42,8 +44,11 @@ export function softwareKeys(vault: KeyVault = memoryVault()): KeyStorageProvide
     assertKeyLabel(label)
     if (!supports(spec)) throw new AgentError('ERR_UNSUPPORTED', unsupported(spec))
     if (making.has(label)) throw keyExists(label)
-    const made = make(label, keyOf).finally(() => making.delete(label))
-    making.set(label, made)
+    const made = make(label, keyOf).finally(() => {
+      const others = [...making].filter(([other]) => other !== label)
+      making = others.length > 0 ? new Map(others) : noneMade
+    })
+    making = new Map(making).set(label, made)
     return made
   }
 

@@ -34,7 +34,9 @@ export function verifyIssued({ issued, request, key, root, at }: IssuedCheck): {
   const unfit = whyUnfit(leaf, at)
   if (unfit !== undefined) mismatch(unfit)
   const issuers = certificates.filter((candidate) => candidate !== leaf)
-  return { chain: pathTo({ trusted, leaf, issuers, at, minLeafRsaBits: minLeafRsaBits(request) }), leaf: rememberLeaf(leaf) }
+  const chain = pathTo({ trusted, leaf, issuers, at, minLeafRsaBits: minLeafRsaBits(request) })
+  rememberLeaf(leaf)
+  return { chain, leaf }
 }
 
 export interface DeliveredCheck {

@@ -7,8 +7,8 @@ export interface Io {
   /** To stderr, as it stands. */
   err(text: string): void
   readonly errIsTerminal: boolean
-  /** Width of the terminal. */
-  readonly columns?: number
+  /** Of the terminal, now. */
+  size?(): { readonly columns: number | undefined; readonly rows: number | undefined }
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   /** Asks the person at the terminal without showing what is typed. Absent where nobody is there. */

@@ -46,6 +46,7 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
   const defined = [
     defineRun,
+    defineInit,
     defineReport,
     defineLab,
     defineAdmin,

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { systemDisk } from '@certfleet/agent-core'
-import { type EmulationKeyMode, type EmulationKeys, openEmulationKeys } from '../keys/index.ts'
+import { type EmulationKeys, openEmulationKeys } from '../keys/index.ts'
 import { overriddenFacts } from '../report/overridden.ts'
 import { printable } from '../report/printable.ts'
 import { isSound, renderSimulation, simulationResults } from '../report/simulation.ts'
@@ -15,7 +15,6 @@ import { readingInput } from './options.ts'
 export interface VirtualOptions {
   readonly days?: number
   readonly faults: boolean
-  readonly keys?: EmulationKeyMode
   readonly keyPool?: string
   readonly trace?: string
   readonly replay?: true
@@ -101,7 +100,8 @@ function keysPerDevice(run: VirtualRun): number {
 }
 
 function emulationKeys(run: VirtualRun, io: Io): Promise<EmulationKeys> {
-  const { keys: mode = 'primes', keyPool: folder } = run.options
+  const { keyPool: folder } = run.options
+  const { keys: mode = 'primes' } = run.scenario
   const { signal, tenant, seed } = run
   if (mode !== 'fresh') io.err(`keys: ${mode}${folder === undefined ? ', made for this run; --key-pool keeps them for the next' : ''}\n`)
   return readingInput(() =>

@@ -1,5 +1,7 @@
 import {
   type Clock,
+  type KeyProtection,
+  type KeyStorageProvider,
   memoryIdentities,
   memoryPolicyCache,
   memoryState,
@@ -29,28 +31,62 @@ export type DeviceKeys = Pick<DeviceStorage, 'keyStorageProviders' | 'keyStorage
  * A chosen token or Passport that cannot be opened rejects as `openKeyStorage` does.
  */
 export async function memoryDeviceStorage(spec: DeviceSpec, index: number, options: DeviceStorageOptions): Promise<DeviceStorage> {
-  const keys = await memoryKeys(spec, index, options)
-  let registration: Registration | undefined
-  return {
-    ...keys,
-    certificateStores: memoryStores(),
-    identities: memoryIdentities(),
-    state: memoryState(),
-    policyCache: memoryPolicyCache(),
-    registration: async () => registration,
-    async saveRegistration(given) {
-      registration = given
-    },
+  return new MemoryStorage(await memoryKeys(spec, index, options))
+}
+
+class MemoryStorage implements DeviceStorage {
+  readonly keyStorageProviders: readonly KeyStorageProvider[]
+  declare readonly keyStorage?: KeyProtection
+  readonly certificateStores = memoryStores()
+  readonly identities = memoryIdentities()
+  readonly state = memoryState()
+  readonly policyCache = memoryPolicyCache()
+  readonly #keys: DeviceKeys
+  #registration: Registration | undefined
+
+  constructor(keys: DeviceKeys) {
+    this.keyStorageProviders = keys.keyStorageProviders
+    if (keys.keyStorage) this.keyStorage = keys.keyStorage
+    this.#keys = keys
+  }
+
+  managementKeys(): KeyStorageProvider {
+    return this.#keys.managementKeys()
+  }
+
+  async registration(): Promise<Registration | undefined> {
+    return this.#registration
+  }
+
+  async saveRegistration(given: Registration): Promise<void> {
+    this.#registration = given
+  }
+
+  close(): Promise<void> {
+    return this.#keys.close()
   }
 }
 
 function memoryKeys(spec: DeviceSpec, index: number, { clock, keys, keyStorage }: DeviceStorageOptions): Promise<DeviceKeys> | DeviceKeys {
   if (keys?.marking === undefined || keyStorage) return ownKeys(spec, clock, keyStorage)
-  const drawn = keys.forDevice(index)
-  return {
-    keyStorageProviders: asProtections(drawn, protectionsOf(spec)),
-    managementKeys: () => drawn,
-    close: () => destroyAll(drawn),
+  return new DrawnDeviceKeys(keys.forDevice(index), protectionsOf(spec))
+}
+
+class DrawnDeviceKeys implements DeviceKeys {
+  readonly keyStorageProviders: readonly KeyStorageProvider[]
+  readonly #drawn: KeyStorageProvider
+
+  constructor(drawn: KeyStorageProvider, protections: readonly KeyProtection[]) {
+    this.keyStorageProviders = asProtections(drawn, protections)
+    this.#drawn = drawn
+  }
+
+  managementKeys(): KeyStorageProvider {
+    return this.#drawn
+  }
+
+  close(): Promise<void> {
+    return destroyAll(this.#drawn)
   }
 }
 

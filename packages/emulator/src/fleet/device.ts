@@ -1,24 +1,27 @@
 import {
   type Agent,
+  type AgentOptions,
   type Clock,
   createAgent,
   type Jitter,
-  type ManagementIdentity,
-  managementIdentity,
-  memoryIdentities,
-  memoryPolicyCache,
-  memoryState,
-  memoryStores,
   type PlatformAdapter,
-  policyService,
-  registerDevice,
+  type PolicySource,
   type StateStore,
-  softwareKeys,
   type Transport,
 } from '@certfleet/agent-core'
-import { type FactOverrides, type Management, platformAdapter, type UserAnswer } from '@certfleet/platforms'
-import type { FleetPlatform } from '../scenario/schema.ts'
-import { type DeviceKeyStorage, deviceKeyStorage, type FleetKeyStorage } from './key-storage.ts'
+import {
+  type FactOverrides,
+  type Management,
+  type PlatformBindings,
+  platformAdapter,
+  type UserAnswer,
+  type UserConsent,
+} from '@certfleet/platforms'
+import type { DeviceWitness } from '../invariants/witness.ts'
+import type { DeviceMeter } from '../measure/device-meter.ts'
+import type { FleetPlatform } from '../scenario/devices.ts'
+import type { Hardware } from '../tenant/index.ts'
+import type { DeviceService, DeviceStorage, FleetTarget } from './ports.ts'
 
 export interface DeviceSpec {
   /** The id under which it registers. */
@@ -30,25 +33,25 @@ export interface DeviceSpec {
   readonly management?: Management
   /** What its user says whenever the OS asks. Default: granted. */
   readonly userConsent?: UserAnswer
+  /** What keeps its keys beside the software; on Windows alone. Default: a TPM 2.0. */
+  readonly hardware?: Hardware
   /** Its policy may deliver PFX: it makes a management key and registers with its certificate. Default false. */
   readonly receivesPfx?: boolean
 }
 
 /** What every device of a fleet shares. */
 export interface DeviceSurroundings {
-  readonly policyUrl: string
-  /** What entitles a device to register. A secret. */
-  readonly registrationToken: string
+  readonly target: FleetTarget
   readonly transport: Transport
   readonly clock: Clock
   /** Read replies in single DES. */
   readonly legacyDes: boolean
   /** Accept SHA-1 where the peer offers nothing better. */
   readonly legacySha1: boolean
-  /** Where every device holds every key. Default: where the profiles say, in what the OS has. */
-  readonly keyStorage?: FleetKeyStorage | undefined
   /** From `factOverrides`. Default: every OS does as sourced. */
   readonly overrides?: FactOverrides | undefined
+  /** How long after the last a device that stays checks in, and how long at most it pauses before. */
+  readonly stay?: { readonly checkInMs: number; readonly thinkMs: number } | undefined
 }
 
 /** The real agent, with the ports that hold what it did. */
@@ -56,75 +59,86 @@ export interface EmulatedDevice {
   readonly agent: Agent
   readonly platform: PlatformAdapter
   readonly state: StateStore
-  /** Ends its keys: nobody could use them once the device is gone. */
-  close(): Promise<void>
+}
+
+/** What is one device's alone. */
+export interface DeviceOwn {
+  readonly jitter: Jitter
+  readonly storage: DeviceStorage
+  readonly meter: DeviceMeter
+  readonly witness: DeviceWitness
+  readonly transport: Transport
 }
 
 /**
- * Registers a device and puts the real agent on memory ports and its own key storage. Plain http SCEP URLs are allowed on every
+ * Lets a device in and puts the real agent on its ports, with meter and witness around them. Plain http SCEP URLs are allowed on every
  * platform: the lab has no TLS.
  */
 export async function bootDevice(
   spec: DeviceSpec,
-  jitter: Jitter,
+  own: DeviceOwn,
   surroundings: DeviceSurroundings,
   signal: AbortSignal,
 ): Promise<EmulatedDevice> {
-  const keyStorage = await deviceKeyStorage(spec, surroundings.clock, surroundings.keyStorage)
-  try {
-    return { ...(await startAgent(spec, jitter, surroundings, keyStorage, signal)), close: keyStorage.close }
-  } catch (error) {
-    await keyStorage.close()
-    throw error
-  }
+  const { jitter, storage, meter, witness } = own
+  const { target, clock, stay } = surroundings
+  const transport = witness.watchTransport(meter.transport(own.transport))
+  const service = await target.admit({ spec, transport, clock, jitter, storage }, signal)
+  const platform = witness.watchPlatform(meter.platform(platformOf(spec, own, transport, surroundings)))
+  const { state } = storage
+  const { policySource, challengeSource, reporter } = service
+  const options: Writable<AgentOptions> = { clock, jitter, platform, policySource, challengeSource, state, reporter }
+  if (service.pfxSource) options.pfxSource = service.pfxSource
+  if (storage.keyStorage) options.keyStorage = storage.keyStorage
+  if (stay) options.checkInIntervalMs = stay.checkInMs
+  if (stay && stay.thinkMs > 0) options.policySource = thinking(policySource, stay.thinkMs, clock, jitter)
+  if (stay && service.connectPush) options.connectPush = metered(service.connectPush, meter)
+  return { agent: createAgent(options), platform, state }
 }
 
-async function startAgent(
-  spec: DeviceSpec,
-  jitter: Jitter,
-  surroundings: DeviceSurroundings,
-  { providers, keyStorage }: DeviceKeyStorage,
-  signal: AbortSignal,
-): Promise<Omit<EmulatedDevice, 'close'>> {
-  const { policyUrl, registrationToken, transport, clock, legacyDes, legacySha1, overrides } = surroundings
-  const { id, platform: name, osVersion, management: mode, userConsent = 'granted' } = spec
-  const platform = platformAdapter(name, {
-    osVersion,
-    ...(mode && { management: mode }),
-    userConsent: async () => userConsent,
-    keyStorageProviders: providers,
-    certificateStores: memoryStores(),
-    identities: memoryIdentities(),
+/** Filled member by member: what is put together by spreading has a shape of its own for each device, two KiB. */
+type Writable<Options> = { -readonly [Name in keyof Options]: Options[Name] }
+
+function platformOf(spec: DeviceSpec, own: DeviceOwn, transport: Transport, surroundings: DeviceSurroundings): PlatformAdapter {
+  const { storage, witness, jitter } = own
+  const { clock, legacyDes, legacySha1, overrides } = surroundings
+  const bindings: Writable<PlatformBindings> = {
+    osVersion: spec.osVersion,
+    userConsent: consents[spec.userConsent ?? 'granted'],
+    keyStorageProviders: storage.keyStorageProviders,
+    certificateStores: storage.certificateStores,
+    identities: witness.identities,
     transport,
     clock,
     jitter,
     legacyDes,
     legacySha1,
     allowHttp: true,
-    ...(overrides && { overrides }),
-  })
-  const management = spec.receivesPfx ? await managementIdentity(softwareKeys()) : undefined
-  const { deviceId, credential } = await registerDevice(
-    {
-      ...{ policyUrl, transport, registrationToken, deviceId: id, platform: name, osVersion },
-      ...(mode && { management: mode }),
-      ...certificateOf(management),
-    },
-    signal,
-  )
-  const service = policyService({
-    policyUrl,
-    credential,
-    deviceId,
-    transport,
-    cache: memoryPolicyCache(),
-    ...(management && { management }),
-  })
-  const state = memoryState()
-  const agent = createAgent({ ...service, clock, jitter, platform, state, ...(keyStorage && { keyStorage }) })
-  return { agent, platform, state }
+  }
+  if (spec.management) bindings.management = spec.management
+  if (overrides) bindings.overrides = overrides
+  return platformAdapter(spec.platform, bindings)
 }
 
-function certificateOf(management: ManagementIdentity | undefined): { managementCertificate?: Uint8Array } {
-  return management ? { managementCertificate: management.certificate } : {}
+const consents: Readonly<Record<UserAnswer, UserConsent>> = {
+  granted: async () => 'granted',
+  refused: async () => 'refused',
+  waiting: async () => 'waiting',
+}
+
+/** In a function of its own, so that it keeps nothing but these two. */
+function metered(connectPush: NonNullable<DeviceService['connectPush']>, meter: DeviceMeter): NonNullable<AgentOptions['connectPush']> {
+  return (onWake) => connectPush(onWake, meter.push())
+}
+
+/** A pause before every check-in, the first apart. */
+function thinking(source: PolicySource, thinkMs: number, clock: Clock, jitter: Jitter): PolicySource {
+  let isFirst = true
+  return {
+    async fetch(signal) {
+      if (!isFirst) await clock.sleep(jitter.between(0, thinkMs), signal)
+      isFirst = false
+      return source.fetch(signal)
+    },
+  }
 }

@@ -1,46 +1,64 @@
 import { randomBytes } from 'node:crypto'
-import { type Clock, handlerTransport, httpTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
+import { join } from 'node:path'
+import { type Clock, handlerTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
 import type { FactOverrides } from '@certfleet/platforms'
-import { createLab, type Lab, memoryLabStore, serveLab } from '../lab/index.ts'
+import { createLab, type Lab, lmdbLabStore, memoryLabStore, serveLab } from '../lab/index.ts'
+import type { ProcessCost } from '../measure/types.ts'
 import { assignProfiles, type Import, type PfxRequest, renderPfxRequests, renderPolicy, type Tenant } from '../tenant/index.ts'
 
-export interface EmbeddedLabOptions {
+/** What an embedded lab is made by: plain data, so that a process of its own can be told it. */
+export interface LabOrders {
   readonly tenant: Tenant
-  readonly clock: Clock
-  /** Call the handlers instead of serving them on loopback. */
-  readonly inProcess: boolean
+  /** How many it has to have room for, all of them connected at once. */
+  readonly devices: number
   /** Lifetime of a certificate. Default: the lab's. */
   readonly validityDays?: number | undefined
   readonly legacyDes: boolean
   readonly legacySha1: boolean
   readonly overrides?: FactOverrides | undefined
+  /** Keeps the CA and all that it did in the folder's `lab`. Default: in memory, and both end together. */
+  readonly stateFolder?: string | undefined
 }
 
-/** The service side of a run, with a CA of its own that ends with it. */
+/** A certificate of which the lab has a record. */
+export interface IssuedByLab {
+  /** Lower-case hex. */
+  readonly serialNumber: string
+  readonly deviceId?: string | undefined
+}
+
+/** The service side of a run. */
 export interface EmbeddedLab {
   /** DER. */
   readonly root: Uint8Array
   /** DER. */
   readonly issuing: Uint8Array
   readonly scepUrl: string
-  /** What the devices need to reach it. */
-  readonly surroundings: { readonly policyUrl: string; readonly registrationToken: string; readonly transport: Transport }
+  readonly policyUrl: string
+  /** A secret. */
+  readonly registrationToken: string
+  /** Where it is called in this process, without sockets. */
+  readonly transport?: Transport
   /** What the tenant's devices get from now on; nothing before. */
-  deliver(imported: Import): void
-  /** Whether what the device gets has PFX in it. */
-  deliversPfx(deviceId: string): boolean
+  deliver(imported: Import): Promise<void>
+  /** Every certificate that it ever issued to a device. */
+  issued(): Promise<readonly IssuedByLab[]>
+  /** Of a process of its own alone: what it has cost so far. */
+  cost?(): Promise<ProcessCost>
   close(): Promise<void>
 }
 
 const dayMs = 86_400_000
 
-export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<EmbeddedLab> {
-  const { tenant, clock, validityDays, legacyDes, legacySha1, overrides } = options
+/** A lab in this process. `inProcess`: call its handlers instead of serving them on loopback. */
+export async function startEmbeddedLab(orders: LabOrders, clock: Clock, inProcess: boolean): Promise<EmbeddedLab> {
+  const { tenant, validityDays, legacyDes, legacySha1, overrides, stateFolder } = orders
   let policyFor: (deviceId: string) => PolicyDocument | undefined = () => undefined
   let pfxRequestsFor: (deviceId: string) => readonly PfxRequest[] = () => []
   const registrationToken = randomBytes(32).toString('base64url')
+  const store = stateFolder === undefined ? memoryLabStore() : await lmdbLabStore(join(stateFolder, 'lab'))
   const lab = await createLab({
-    store: memoryLabStore(),
+    store,
     clock,
     policyFor: (deviceId) => policyFor(deviceId),
     pfxRequestsFor: (deviceId) => pfxRequestsFor(deviceId),
@@ -50,33 +68,32 @@ export async function startEmbeddedLab(options: EmbeddedLabOptions): Promise<Emb
     overrides,
     ...(validityDays !== undefined && { templateValidityMs: validityDays * dayMs }),
   })
-  const { scepUrl, policyUrl, transport, close } = await (options.inProcess ? callLab(lab) : reachLab(lab, clock))
+  const { close, ...reach } = await (inProcess ? callLab(lab) : reachLab(lab, orders.devices))
   return {
     root: lab.rootCertificate,
     issuing: lab.issuingCertificate,
-    scepUrl,
-    surroundings: { policyUrl, registrationToken, transport },
-    deliver(imported) {
+    registrationToken,
+    ...reach,
+    async deliver(imported) {
       const { intent } = assignProfiles(imported, tenant)
       policyFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPolicy(intent, tenant, deviceId, { revision: 1 }) : undefined)
       pfxRequestsFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPfxRequests(intent, tenant, deviceId) : [])
     },
-    deliversPfx: (deviceId) => pfxRequestsFor(deviceId).length > 0,
-    close,
+    issued: async () =>
+      [...store.list('issued')].flatMap(({ serialNumber, deviceId }) => (deviceId === undefined ? [] : [{ serialNumber, deviceId }])),
+    close: () => close().finally(() => store.close()),
   }
 }
 
-interface Reach {
-  readonly scepUrl: string
-  readonly policyUrl: string
-  readonly transport: Transport
-  close(): Promise<void>
-}
+type Reach = Pick<EmbeddedLab, 'scepUrl' | 'policyUrl' | 'transport' | 'close'>
 
-async function reachLab(lab: Lab, clock: Clock): Promise<Reach> {
-  const { scepUrl, policyUrl, close } = await serveLab(lab)
-  const transport = httpTransport({ clock, allowLoopback: true })
-  return { scepUrl, policyUrl, transport, close: () => transport.close().then(close) }
+/** Of the fleet's processes, beside the push connections. */
+const sharedConnections = 8_192
+
+async function reachLab(lab: Lab, devices: number): Promise<Reach> {
+  const limits = { maxConnections: devices + sharedConnections, maxPushConnections: devices + sharedConnections }
+  const { scepUrl, policyUrl, close } = await serveLab(lab, { limits })
+  return { scepUrl, policyUrl, close }
 }
 
 /** A host that no name service knows (RFC 2606). */

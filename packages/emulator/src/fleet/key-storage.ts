@@ -3,8 +3,10 @@ import {
   AgentError,
   type Clock,
   type KeyProtection,
+  type KeyStorageOptions,
   type KeyStorageProvider,
   type Ksp,
+  modelledTpm,
   type OpenedKeyStorage,
   openKeyStorage,
   protectionOf,
@@ -33,11 +35,11 @@ export interface DeviceKeyStorage {
 /** Releases from this one on have Passport for Work (W-PFW). */
 const firstPassportVersion = '10'
 
-/** By default as the OS has it: Windows a TPM beside the software KSP, from 10 on a Passport whose user has a PIN; all others software. */
+/** By default as OS and hardware have it: Windows a TPM beside the software KSP, from 10 on a Passport whose user has a PIN; all others software. */
 export async function deviceKeyStorage(spec: DeviceSpec, clock: Clock, chosen: FleetKeyStorage | undefined): Promise<DeviceKeyStorage> {
   const ksps = chosen ? [chosen.ksp] : builtIn(spec).map((kind) => ({ kind }))
   const secret = async () => chosen?.pin ?? madeUpPin()
-  const opened = await Promise.all(ksps.map((ksp) => openKeyStorage(ksp, { clock, owner: ownerOf(spec, ksp), secret })))
+  const opened = await Promise.all(ksps.map((ksp) => openStorage(ksp, spec, { clock, owner: ownerOf(spec, ksp), secret })))
   return {
     providers: opened,
     ...(chosen && { keyStorage: protectionOf(chosen.ksp) }),
@@ -53,15 +55,29 @@ export async function deviceKeyStorage(spec: DeviceSpec, clock: Clock, chosen: F
   }
 }
 
+/** The token that all devices share, held for a while: one that cannot be opened is told once, before any device asks. */
+export async function openToken(chosen: FleetKeyStorage | undefined, clock: Clock): Promise<OpenedKeyStorage | undefined> {
+  if (chosen?.ksp.kind !== 'pkcs11') return undefined
+  const { ksp, pin } = chosen
+  return openKeyStorage(ksp, { clock, ...(pin !== undefined && { secret: async () => pin }) })
+}
+
+/** A TPM as the device's hardware is. */
+async function openStorage(ksp: Ksp, { hardware }: DeviceSpec, options: KeyStorageOptions): Promise<OpenedKeyStorage> {
+  if (ksp.kind !== 'tpm' || hardware !== 'tpm-1.2') return openKeyStorage(ksp, options)
+  return { ...modelledTpm({ clock: options.clock, version: '1.2' }), close: async () => {} }
+}
+
 /** What a device can hold keys in, or is to hold every key in. */
 export function protectionsOf(spec: DeviceSpec, chosen?: FleetKeyStorage): readonly KeyProtection[] {
   return chosen ? [protectionOf(chosen.ksp)] : builtIn(spec)
 }
 
-function builtIn({ platform, osVersion }: DeviceSpec): readonly ('software' | 'tpm' | 'passport')[] {
+function builtIn({ platform, osVersion, hardware }: DeviceSpec): readonly ('software' | 'tpm' | 'passport')[] {
   if (platform !== 'windows') return ['software']
   const { version } = parseOs(platform, osVersion)
-  return compareVersions(version, firstPassportVersion) < 0 ? ['software', 'tpm'] : ['software', 'tpm', 'passport']
+  const hasPassport = compareVersions(version, firstPassportVersion) >= 0
+  return ['software', ...(hardware === 'no-tpm' ? [] : ['tpm' as const]), ...(hasPassport ? ['passport' as const] : [])]
 }
 
 /** On a token, that devices share and that may hold other keys of certfleet's, a name of at most 64 characters for this device's alone. */

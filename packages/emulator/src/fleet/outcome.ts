@@ -1,5 +1,5 @@
 import type { AgentErrorCode, InapplicableProfile, KeyPlacement, ProfileStatus } from '@certfleet/agent-core'
-import type { FleetPlatform } from '../scenario/schema.ts'
+import type { FleetPlatform } from '../scenario/devices.ts'
 
 export interface DeviceFailure {
   /** The profile or root it was about, as in the device's report; absent where the device itself failed (no registration, no policy). */
@@ -19,8 +19,6 @@ export interface DeviceOutcome {
   readonly certificatesInstalled: number
   /** Requests that the CA has not decided. */
   readonly pending: number
-  /** One value a certificate: from the start of its enrolment, key generation and polls included, until it was installed. */
-  readonly enrollmentMs: readonly number[]
   readonly failures: readonly DeviceFailure[]
   /** What goes on once its user has done something: no failure, and tried at every pass. */
   readonly waitingForUser: readonly DeviceFailure[]

@@ -1,140 +1,148 @@
 import { setMaxListeners } from 'node:events'
-import { AgentError, type OpenedKeyStorage, openKeyStorage } from '@certfleet/agent-core'
-import { seededJitter } from '@certfleet/agent-core/system'
-import pLimit from 'p-limit'
+import type { Instant } from '@certfleet/agent-core'
+import pLimit, { type LimitFunction } from 'p-limit'
+import type { DeviceFindings } from '../invariants/names.ts'
+import type { Tracing } from '../measure/spans.ts'
+import type { Meter } from '../measure/types.ts'
+import type { FaultsDocument } from '../scenario/load-schema.ts'
 import type { Seed } from '../scenario/schema.ts'
-import { type IssuedCertificate, issuedCertificates } from './certificates.ts'
-import { bootDevice, type DeviceSpec, type DeviceSurroundings, type EmulatedDevice } from './device.ts'
-import { closeKeyStorage } from './key-storage.ts'
-import type { DeviceFailure, DeviceOutcome, FleetOutcome } from './outcome.ts'
-import { watchDevice } from './watch.ts'
+import type { IssuedCertificate } from './certificates.ts'
+import type { DeviceSpec, DeviceSurroundings } from './device.ts'
+import type { InjectedFault } from './faults.ts'
+import { beginLife, endLife, type Life } from './life.ts'
+import type { DeviceOutcome, FleetOutcome } from './outcome.ts'
+import type { DeviceStorage } from './ports.ts'
+import { type Stay, stayUntilEnd } from './stay.ts'
+
+/** A device and its place in the whole fleet. */
+export interface FleetDevice {
+  readonly spec: DeviceSpec
+  /** With the seed it decides all of the device's chance. */
+  readonly index: number
+  /** Since the start of the run. Absent: as soon as there is room. */
+  readonly dueMs?: number
+}
 
 export interface FleetOptions extends DeviceSurroundings {
-  readonly devices: readonly DeviceSpec[]
-  /** With a device's position it decides all of that device's chance. */
+  readonly devices: readonly FleetDevice[]
   readonly seed: Seed
-  /** Devices at work at the same time; at least 1. */
+  readonly storageFor: (spec: DeviceSpec, index: number) => Promise<DeviceStorage>
+  /** When the run began, by the clock: what `dueMs` counts from. */
+  readonly startedAt: Instant
+  /** Milliseconds since then, for what is measured: of `sinceStart`. */
+  readonly sinceStartMs: () => number
+  /** Devices at work on their first certificates at the same time; at least 1. */
   readonly concurrency: number
+  /** The run lasts until then, whatever is done: devices that have enrolled stay, none begins later; with `stay`. Default: they are through. */
+  readonly stayUntil?: Instant | undefined
+  readonly faults?: FaultsDocument | undefined
+  readonly onFault: (fault: InjectedFault) => void
+  readonly meter: Meter
+  readonly tracing?: Tracing
+  /** What devices keep is to be found again: nothing is removed at the end. */
+  readonly isKept: boolean
   /** Ends the run early: devices under way stop where they are, the others do not start. */
   readonly signal: AbortSignal
   /** Called as each device ends, in the order in which they end. */
-  readonly onDevice?: (outcome: DeviceOutcome) => void
+  readonly onDevice?: (index: number, outcome: DeviceOutcome, findings: DeviceFindings | undefined) => void
   /** Called once a device that has certificates, before `onDevice`. When it rejects, so does the run. */
   readonly keep?: (deviceId: string, certificates: readonly IssuedCertificate[]) => Promise<void>
 }
 
 /**
- * Runs every device once: register, sync policy, install roots, enrol, report; what is pending is polled until the CA decides or
- * the platform gives up. A failure is an outcome. Rejects only for a bug, or when `keep` does; then no device is left running.
- * A token that cannot be opened rejects with its `AgentError` before any device runs: each would cost it a try of the PIN.
+ * Runs every device of this process: register, sync policy, install roots, enrol, report; what is pending is polled until the CA decides
+ * or the platform gives up; with `stayUntil` it checks in until then. A failure is an outcome. Rejects only for a bug, or when `keep` does;
+ * then no device is left running.
  */
 export async function runFleet(options: FleetOptions): Promise<FleetOutcome> {
-  const token = await openToken(options)
-  try {
-    return await runDevices(options)
-  } finally {
-    if (token) await closeKeyStorage(token)
-  }
-}
-
-async function openToken({ keyStorage, clock }: FleetOptions): Promise<OpenedKeyStorage | undefined> {
-  if (keyStorage?.ksp.kind !== 'pkcs11') return undefined
-  const { ksp, pin } = keyStorage
-  return openKeyStorage(ksp, { clock, ...(pin !== undefined && { secret: async () => pin }) })
-}
-
-async function runDevices(options: FleetOptions): Promise<FleetOutcome> {
   const { devices, clock, concurrency } = options
-  const startedAt = clock.now()
   const broken = new AbortController()
   const signal = AbortSignal.any([options.signal, broken.signal])
   // Every request under way listens on it: far more than the ten above which Node suspects a leak.
   setMaxListeners(0, signal)
-  const limit = pLimit(concurrency)
-  const running = devices.map((spec, index) =>
-    limit(() => runDevice(spec, index, options, signal)).catch((error: unknown) => {
+  const running: Running = {
+    ...options,
+    signal,
+    limit: pLimit(concurrency),
+    staying: stayOf(options, signal),
+    stayers: [],
+    outcomes: new Map(),
+  }
+  const orBreak = (work: Promise<void>) =>
+    work.catch((error: unknown) => {
       broken.abort(error)
       throw error
-    }),
-  )
-  await Promise.allSettled(running)
-  const outcomes = (await Promise.all(running)).filter((outcome) => outcome !== undefined)
-  return { devices: outcomes, durationMs: clock.now() - startedAt, interrupted: options.signal.aborted }
+    })
+  const lives = devices.map((device) => orBreak(live(device, running)))
+  lives.push(orBreak(leave(running, orBreak)))
+  await Promise.allSettled(lives)
+  await Promise.all(lives)
+  const outcomes = devices.flatMap((device) => running.outcomes.get(device) ?? [])
+  return { devices: outcomes, durationMs: clock.now() - options.startedAt, interrupted: options.signal.aborted }
 }
 
-async function runDevice(spec: DeviceSpec, index: number, options: FleetOptions, signal: AbortSignal): Promise<DeviceOutcome | undefined> {
-  if (signal.aborted) return undefined
-  const outcome = await deviceOutcome(spec, index, options, signal)
-  options.onDevice?.(outcome)
-  return outcome
+/** What the devices of a run share while it runs. */
+export interface Running extends FleetOptions {
+  readonly limit: LimitFunction
+  /** Absent: devices are through once nothing is pending. */
+  readonly staying: Stay | undefined
+  /** Those that are through with their first pass, until the stay is over. A list: a function that waits is eight times an entry. */
+  readonly stayers: Life[]
+  /** Of those that have ended. */
+  readonly outcomes: Map<FleetDevice, DeviceOutcome>
 }
 
-async function deviceOutcome(spec: DeviceSpec, index: number, options: FleetOptions, signal: AbortSignal): Promise<DeviceOutcome> {
-  let device: EmulatedDevice
+function stayOf({ stayUntil, clock }: FleetOptions, signal: AbortSignal): Stay | undefined {
+  if (stayUntil === undefined) return undefined
+  const end = clock.sleep(Math.max(0, stayUntil - clock.now()), signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+  return stayUntilEnd(end)
+}
+
+/** One device from when it is due until it is through, or stays; one may never begin. */
+async function live(device: FleetDevice, running: Running): Promise<void> {
+  if (!(await isDue(device, running))) return
+  await running.limit(async () => {
+    if (running.signal.aborted || isOver(running)) return
+    const life = await beginLife(device, running)
+    // Told before the next begins, which it may end.
+    if (!running.staying || running.staying.isOver()) await ended(life, running)
+    else running.stayers.push(life)
+  })
+}
+
+/** Ends those that stayed, all at once, each as `orBreak` has it. */
+async function leave(running: Running, orBreak: (work: Promise<void>) => Promise<void>): Promise<void> {
+  await running.staying?.over
+  const endings = running.stayers.map((life) => orBreak(ended(life, running)))
+  await Promise.allSettled(endings)
+  await Promise.all(endings)
+}
+
+async function ended(life: Life, running: Running): Promise<void> {
+  const { outcome, findings } = await endLife(life, running)
+  running.outcomes.set(life.fleetDevice, outcome)
+  running.onDevice?.(life.fleetDevice.index, outcome, findings)
+}
+
+const isOver = ({ stayUntil, clock }: Running): boolean => stayUntil !== undefined && clock.now() >= stayUntil
+
+/** Waits until it is due; false where the run ends before. */
+async function isDue(
+  { dueMs }: FleetDevice,
+  { startedAt, stayUntil = Number.POSITIVE_INFINITY, clock, signal }: Running,
+): Promise<boolean> {
+  if (dueMs === undefined) return !signal.aborted
+  const dueAt = startedAt + dueMs
+  // Those who never come are due at Infinity.
+  if (dueAt >= stayUntil) return false
+  const leftMs = dueAt - clock.now()
   try {
-    device = await bootDevice(spec, seededJitter(`${options.seed}/${index}`), options, signal)
+    if (leftMs > 0) await clock.sleep(leftMs, signal)
+    return !signal.aborted
   } catch (error) {
-    return { ...nothingOf(spec), failures: failureOf(error, signal) }
+    if (signal.aborted && error === signal.reason) return false
+    throw error
   }
-  try {
-    return await checkedIn(spec, device, options, signal)
-  } finally {
-    await device.close()
-  }
-}
-
-async function checkedIn(spec: DeviceSpec, device: EmulatedDevice, options: FleetOptions, signal: AbortSignal): Promise<DeviceOutcome> {
-  const watch = watchDevice(device.agent, options.clock)
-  const failures = await checkIn(device, options, signal)
-  const { platform, state } = device
-  const [roots, identities, { pending }] = await Promise.all([platform.certificateStores.list(), platform.identities.list(), state.load()])
-  if (options.keep && identities.length > 0) await options.keep(spec.id, await issuedCertificates(platform, identities))
-  return {
-    ...nothingOf(spec),
-    rootsInstalled: roots.length,
-    certificatesInstalled: identities.length,
-    pending: pending.size,
-    enrollmentMs: watch.enrollmentMs(),
-    failures: [...failures, ...watch.failures()],
-    waitingForUser: watch.waitingForUser(),
-    keys: identities.map(({ placement }) => placement),
-    ignoredSettings: watch.ignoredSettings(),
-    profiles: watch.profiles(),
-    notApplicable: watch.notApplicable(),
-  }
-}
-
-const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
-  deviceId,
-  platform,
-  rootsInstalled: 0,
-  certificatesInstalled: 0,
-  pending: 0,
-  enrollmentMs: [],
-  failures: [],
-  waitingForUser: [],
-  keys: [],
-  ignoredSettings: [],
-  profiles: [],
-  notApplicable: [],
-})
-
-/** Passes until nothing is pending; what failed is not waited for. */
-async function checkIn({ agent, state }: EmulatedDevice, { clock }: FleetOptions, signal: AbortSignal): Promise<readonly DeviceFailure[]> {
-  try {
-    for (;;) {
-      const { wakeAt } = await agent.runOnce(signal)
-      if (wakeAt === undefined || (await state.load()).pending.size === 0) return []
-      await clock.sleep(Math.max(0, wakeAt - clock.now()), signal)
-    }
-  } catch (error) {
-    return failureOf(error, signal)
-  }
-}
-
-/** An interruption is nobody's failure. */
-function failureOf(error: unknown, signal: AbortSignal): readonly DeviceFailure[] {
-  if (error instanceof AgentError) return [{ code: error.code, message: error.message }]
-  if (signal.aborted && error === signal.reason) return []
-  throw error
 }

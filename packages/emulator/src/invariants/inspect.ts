@@ -54,7 +54,7 @@ const underWay = ({ attempts }: AgentState) => labelsOf([...attempts.values()])
 const labelsOf = (attempts: readonly { readonly keyLabel: string }[]) => new Set(attempts.map(({ keyLabel }) => keyLabel))
 
 function orphansOf(notInstalled: Seen['notInstalled'], excused: ReadonlySet<string>): readonly string[] {
-  return [...notInstalled].filter(([label]) => !excused.has(label)).map(([, what]) => what())
+  return [...notInstalled].filter(([label]) => !excused.has(label)).map(([, what]) => what)
 }
 
 const nothing: DevicePolicy = {

@@ -5,6 +5,7 @@ import {
   type HttpRequest,
   type HttpResponse,
   type Identity,
+  type IdentityKey,
   type IdentityStore,
   openKey,
   type PlatformAdapter,
@@ -13,6 +14,7 @@ import {
 import type { DeviceStorage } from '../fleet/ports.ts'
 import { leadsTo, nameText, type ReadCertificate, readCertificate } from './chain.ts'
 import type { CertificateFinding } from './names.ts'
+import { WatchedPlatform } from './watched-platform.ts'
 
 export type WitnessedStorage = Pick<DeviceStorage, 'keyStorageProviders' | 'certificateStores' | 'identities' | 'state'>
 
@@ -34,91 +36,146 @@ export interface Seen {
   /** Certificates that the CA answered with. */
   readonly issued: number
   /** What came and was not installed, a sentence each, by the label of the key that it was asked for with. */
-  readonly notInstalled: ReadonlyMap<string, () => string>
+  readonly notInstalled: ReadonlyMap<string, string>
 }
 
 export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
-  const certificates: CertificateFinding[] = []
-  // Made when they are needed: thousands of devices are at rest, and nothing is wrong with any.
-  let wrongKeys = none
-  let wrongRoots = none
-  let notInstalled: Map<string, () => string> | undefined
-  let issued = 0
-  let isAnswered = false
+  return new Witness(storage)
+}
 
-  async function judge(identity: Identity): Promise<void> {
-    const [leaf, ...others] = identity.chain
-    const certificate = readCertificate(leaf as Uint8Array)
-    const { fingerprint, serialNumber } = certificate
-    if (certificates.some((known) => known.fingerprint === fingerprint)) return
-    certificates.push({ issuer: nameText(certificate.issuer), serialNumber, fingerprint })
-    if (!(await isForItsKey(certificate, identity, storage))) wrongKeys = [...wrongKeys, `${titleOf(certificate)} is for another key`]
-    const roots = new Set((await storage.certificateStores.list()).map((root) => root.fingerprint))
-    if (!leadsTo(roots, certificate, others)) wrongRoots = [...wrongRoots, `${titleOf(certificate)} leads to no root that is installed`]
+// Thousands of devices are at rest: of each class one object a device, and collections only while there is something in them.
+
+const none: readonly never[] = []
+const nothing: ReadonlyMap<string, string> = new Map()
+
+class Witness implements DeviceWitness {
+  readonly identities: IdentityStore
+  readonly #storage: WitnessedStorage
+  #certificates: readonly KeptFinding[] = none
+  #wrongKeys: readonly string[] = none
+  #wrongRoots: readonly string[] = none
+  #notInstalled = nothing
+  #issued = 0
+  #isAnswered = false
+
+  constructor(storage: WitnessedStorage) {
+    this.#storage = storage
+    this.identities = new WatchedIdentities(storage.identities, this)
   }
 
-  function settle(label: string): void {
-    notInstalled?.delete(label)
-    if (notInstalled?.size === 0) notInstalled = undefined
+  watchTransport(transport: Transport): Transport {
+    return new WatchedTransport(transport, this)
   }
 
-  function suspect(label: string, what: () => string): void {
-    notInstalled = (notInstalled ?? new Map()).set(label, what)
+  watchPlatform(platform: PlatformAdapter): PlatformAdapter {
+    return new WatchedPlatform(platform, this)
   }
 
-  async function watchAnswer(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
-    if (!request.url.includes('operation=PKIOperation')) return send()
-    isAnswered = false
-    const response = await send()
-    isAnswered = response.status === 200 && /^application\/x-pki-message\b/i.test(response.headers['content-type'] ?? '')
-    return response
+  async lookAgain(): Promise<void> {
+    for (const identity of await this.#storage.identities.list()) await this.judge(identity)
   }
 
-  async function watchOutcome({ key }: EnrollmentRequest, ask: () => Promise<EnrollmentOutcome>): Promise<EnrollmentOutcome> {
-    isAnswered = false
-    try {
-      const outcome = await ask()
-      settle(key.label)
-      if (outcome.status === 'issued') {
-        issued++
-        suspect(key.label, () => `${issuedTitle(outcome.chain, key.publicKey)} was issued and not installed`)
-      }
-      return outcome
-    } catch (error) {
-      if (error instanceof AgentError && isAnswered) suspect(key.label, () => `an answer of the CA could not be accepted (${error.code})`)
-      throw error
+  seen(): Seen {
+    const certificates = this.#certificates.map(findingOf)
+    return {
+      certificates,
+      wrongKeys: this.#wrongKeys,
+      wrongRoots: this.#wrongRoots,
+      issued: this.#issued,
+      notInstalled: this.#notInstalled,
     }
   }
 
-  return {
-    identities: {
-      ...storage.identities,
-      async install(identity, displayName) {
-        await storage.identities.install(identity, displayName)
-        settle(identity.keyLabel)
-        await judge(identity)
-      },
-    },
-    watchTransport: ({ send }) => ({ send: (request, signal) => watchAnswer(request, () => send(request, signal)) }),
-    watchPlatform: (platform) => ({
-      ...platform,
-      protocolFor(profile, root) {
-        const protocol = platform.protocolFor(profile, root)
-        return {
-          ...protocol,
-          request: (request, signal) => watchOutcome(request, () => protocol.request(request, signal)),
-          poll: (request, signal) => watchOutcome(request, () => protocol.poll(request, signal)),
-        }
-      },
-    }),
-    async lookAgain() {
-      for (const identity of await storage.identities.list()) await judge(identity)
-    },
-    seen: () => ({ certificates, wrongKeys, wrongRoots, issued, notInstalled: notInstalled ?? new Map() }),
+  async installed(identity: Identity): Promise<void> {
+    this.settle(identity.keyLabel)
+    await this.judge(identity)
+  }
+
+  async judge(identity: Identity): Promise<void> {
+    const [leaf, ...others] = identity.chain
+    const certificate = readCertificate(leaf as Uint8Array)
+    const kept = keptFinding(certificate)
+    if (this.#certificates.some(({ octets }) => octets === kept.octets)) return
+    this.#certificates = this.#certificates.concat(kept)
+    if (!(await isForItsKey(certificate, identity, this.#storage)))
+      this.#wrongKeys = this.#wrongKeys.concat(`${titleOf(certificate)} is for another key`)
+    const roots = new Set((await this.#storage.certificateStores.list()).map((root) => root.fingerprint))
+    if (!leadsTo(roots, certificate, others))
+      this.#wrongRoots = this.#wrongRoots.concat(`${titleOf(certificate)} leads to no root that is installed`)
+  }
+
+  settle(label: string): void {
+    if (!this.#notInstalled.has(label)) return
+    const others = [...this.#notInstalled].filter(([other]) => other !== label)
+    this.#notInstalled = others.length > 0 ? new Map(others) : nothing
+  }
+
+  suspect(label: string, what: string): void {
+    this.#notInstalled = new Map(this.#notInstalled).set(label, what)
+  }
+
+  async watchAnswer(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    if (!request.url.includes('operation=PKIOperation')) return send()
+    this.#isAnswered = false
+    const response = await send()
+    this.#isAnswered = response.status === 200 && /^application\/x-pki-message\b/i.test(response.headers['content-type'] ?? '')
+    return response
+  }
+
+  async watchOutcome({ key }: EnrollmentRequest, ask: () => Promise<EnrollmentOutcome>): Promise<EnrollmentOutcome> {
+    this.#isAnswered = false
+    try {
+      const outcome = await ask()
+      this.settle(key.label)
+      if (outcome.status === 'issued') {
+        this.#issued++
+        this.suspect(key.label, `${issuedTitle(outcome.chain, key.publicKey)} was issued and not installed`)
+      }
+      return outcome
+    } catch (error) {
+      if (error instanceof AgentError && this.#isAnswered)
+        this.suspect(key.label, `an answer of the CA could not be accepted (${error.code})`)
+      throw error
+    }
   }
 }
 
-const none: readonly string[] = []
+class WatchedIdentities implements IdentityStore {
+  readonly #inner: IdentityStore
+  readonly #witness: Witness
+
+  constructor(inner: IdentityStore, witness: Witness) {
+    this.#inner = inner
+    this.#witness = witness
+  }
+
+  list(): Promise<readonly Identity[]> {
+    return this.#inner.list()
+  }
+
+  async install(identity: Identity, displayName?: string): Promise<void> {
+    await this.#inner.install(identity, displayName)
+    await this.#witness.installed(identity)
+  }
+
+  remove(key: IdentityKey): Promise<void> {
+    return this.#inner.remove(key)
+  }
+}
+
+class WatchedTransport implements Transport {
+  readonly #inner: Transport
+  readonly #witness: Witness
+
+  constructor(inner: Transport, witness: Witness) {
+    this.#inner = inner
+    this.#witness = witness
+  }
+
+  send(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
+    return this.#witness.watchAnswer(request, () => this.#inner.send(request, signal))
+  }
+}
 
 async function isForItsKey(
   { publicKey }: ReadCertificate,
@@ -139,16 +196,39 @@ const titleOf = ({ serialNumber, issuer }: ReadCertificate): string => `serial $
 
 /** By the key: a CA answers in any order. */
 function issuedTitle(chain: readonly Uint8Array[], publicKey: Uint8Array): string {
-  const certificates = chain.flatMap(readable)
-  const own = certificates.find((candidate) => Buffer.compare(candidate.publicKey, publicKey) === 0) ?? certificates[0]
-  return own ? titleOf(own) : 'what cannot be read'
+  let first: ReadCertificate | undefined
+  for (const der of chain) {
+    const certificate = readable(der)
+    if (certificate && Buffer.compare(certificate.publicKey, publicKey) === 0) return titleOf(certificate)
+    first ??= certificate
+  }
+  return first ? titleOf(first) : 'what cannot be read'
 }
 
-function readable(der: Uint8Array): ReadCertificate[] {
+function readable(der: Uint8Array): ReadCertificate | undefined {
   try {
-    return [readCertificate(der)]
+    return readCertificate(der)
   } catch (error) {
-    if (error instanceof AgentError) return []
+    if (error instanceof AgentError) return undefined
     throw error
   }
+}
+
+/** A finding in a third of the room. */
+interface KeptFinding {
+  /** One text for all that have it. */
+  readonly issuer: string
+  /** Fingerprint and serial number, a character an octet. */
+  readonly octets: string
+}
+
+const fingerprintBytes = 32
+
+function keptFinding({ issuer, fingerprint, serialNumber }: ReadCertificate): KeptFinding {
+  return { issuer: nameText(issuer), octets: Buffer.from(fingerprint + serialNumber, 'hex').toString('latin1') }
+}
+
+function findingOf({ issuer, octets }: KeptFinding): CertificateFinding {
+  const hex = Buffer.from(octets, 'latin1').toString('hex')
+  return { issuer, serialNumber: hex.slice(2 * fingerprintBytes), fingerprint: hex.slice(0, 2 * fingerprintBytes) }
 }

@@ -1,5 +1,15 @@
 import type { KeyObject } from 'node:crypto'
-import { AgentError, describeSpec, type KeySpec, type KeyStorageProvider, type KeyVault, softwareKeys } from '@certfleet/agent-core'
+import {
+  AgentError,
+  describeSpec,
+  type KeyHandle,
+  type KeyReadiness,
+  type KeySpec,
+  type KeyStorageProvider,
+  type KeyVault,
+  type KeyWish,
+  softwareKeys,
+} from '@certfleet/agent-core'
 
 /** The RSA keys that fleets ask for. */
 export const rsaSizes = [1024, 2048, 4096] as const
@@ -11,27 +21,55 @@ export interface DrawCounts {
   set(bits: RsaBits, count: number): unknown
 }
 
-type ImportKey = NonNullable<KeyStorageProvider['import']>
+type Importing = Required<KeyStorageProvider>
 
 /**
  * Keys of one device, kept in `vault`, by default in this process's memory. `drawKey` gives the RSA keys, of 1024, 2048 and 4096 bits; a generate that fails because
  * another took its label meanwhile has used one up. P-256 and P-384 keys are made afresh: that is as cheap. Imports what software keys do.
  */
 export function drawnKeys(name: string, drawKey: (bits: RsaBits) => Promise<KeyObject>, vault?: KeyVault): KeyStorageProvider {
-  const keys = softwareKeys(vault)
-  const importKey = keys.import as ImportKey
-  return {
-    ...keys,
-    name,
-    async readiness(wish) {
-      return wish.isImport || isDrawn(wish.spec) ? keys.readiness(wish) : { state: 'unsupported', message: unsupported(name, wish.spec) }
-    },
-    async generate(spec, label) {
-      if (spec.algorithm === 'ec') return keys.generate(spec, label)
-      if (!isRsaSize(spec.bits)) throw new AgentError('ERR_UNSUPPORTED', unsupported(name, spec))
-      if (await keys.open(label)) throw new AgentError('ERR_KEY_EXISTS', `a key with label "${label}" exists`)
-      return importKey(await drawKey(spec.bits), label, { exportable: false })
-    },
+  return new DrawnKeys(name, drawKey, softwareKeys(vault) as Importing)
+}
+
+/** A class: every device at rest has one. */
+class DrawnKeys implements Importing {
+  readonly protection = 'software'
+  readonly name: string
+  readonly #drawKey: (bits: RsaBits) => Promise<KeyObject>
+  readonly #keys: Importing
+
+  constructor(name: string, drawKey: (bits: RsaBits) => Promise<KeyObject>, keys: Importing) {
+    this.name = name
+    this.#drawKey = drawKey
+    this.#keys = keys
+  }
+
+  async readiness(wish: KeyWish): Promise<KeyReadiness> {
+    if (wish.isImport || isDrawn(wish.spec)) return this.#keys.readiness(wish)
+    return { state: 'unsupported', message: unsupported(this.name, wish.spec) }
+  }
+
+  async generate(spec: KeySpec, label: string): Promise<KeyHandle> {
+    if (spec.algorithm === 'ec') return this.#keys.generate(spec, label)
+    if (!isRsaSize(spec.bits)) throw new AgentError('ERR_UNSUPPORTED', unsupported(this.name, spec))
+    if (await this.#keys.open(label)) throw new AgentError('ERR_KEY_EXISTS', `a key with label "${label}" exists`)
+    return this.#keys.import(await this.#drawKey(spec.bits), label, { exportable: false })
+  }
+
+  import(...given: Parameters<Importing['import']>): Promise<KeyHandle> {
+    return this.#keys.import(...given)
+  }
+
+  open(label: string): Promise<KeyHandle | undefined> {
+    return this.#keys.open(label)
+  }
+
+  list(): Promise<readonly string[]> {
+    return this.#keys.list()
+  }
+
+  destroy(label: string): Promise<void> {
+    return this.#keys.destroy(label)
   }
 }
 

@@ -1,7 +1,7 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { AgentError, type KeyStorageProvider, type KeyVault, softwareKeys } from '@certfleet/agent-core'
-import { type DrawCounts, drawnKeys, isRsaSize, type RsaBits } from './device-keys.ts'
+import { type DrawCounts, drawnKeys, isRsaSize, type RsaBits, rsaSizes } from './device-keys.ts'
 import { type KeyPool, openPool, type PoolOptions } from './key-pool.ts'
 
 /** `fresh`: as a device makes them. `pool`: made once, kept in a file. `primes`: put together from a pool of primes, so that they share factors. */
@@ -81,10 +81,10 @@ export async function openEmulationKeys(options: EmulationKeysOptions): Promise<
 
 /** What each device has drawn in this process. */
 function memoryDraws(): (index: number) => DrawCounts {
-  const drawn = new Map<string, number>()
+  const drawn = new Map<RsaBits, Map<number, number>>(rsaSizes.map((bits) => [bits, new Map()]))
   return (index) => ({
-    get: (bits) => drawn.get(`${index} ${bits}`),
-    set: (bits, count) => drawn.set(`${index} ${bits}`, count),
+    get: (bits) => drawn.get(bits)?.get(index),
+    set: (bits, count) => drawn.get(bits)?.set(index, count),
   })
 }
 

@@ -1,4 +1,13 @@
-import { AgentError, type KeyHandle, type KeyProtection, type KeyStorageProvider } from '@certfleet/agent-core'
+import type { KeyObject } from 'node:crypto'
+import {
+  AgentError,
+  type KeyHandle,
+  type KeyProtection,
+  type KeyReadiness,
+  type KeySpec,
+  type KeyStorageProvider,
+  type KeyWish,
+} from '@certfleet/agent-core'
 
 /** Where the key of a label was put; what is not in it is in software. */
 export type PlacedKeys = Map<string, KeyProtection>
@@ -7,7 +16,7 @@ const names = {
   tpm: 'emulated TPM',
   passport: 'emulated Passport',
   pkcs11: 'emulated token',
-} as const satisfies Record<Exclude<KeyProtection, 'software'>, string>
+} as const satisfies Record<Hardware, string>
 
 /**
  * A storage of each protection over the keys of one that takes imports: what is made in one is listed, opened and destroyed by it alone.
@@ -20,45 +29,106 @@ export function asProtections(
   placed: PlacedKeys = new Map(),
 ): readonly KeyStorageProvider[] {
   if (protections.every((protection) => protection === 'software')) return [keys]
-  return protections.map((protection) => (protection === 'software' ? besides(keys, placed) : under(protection, keys, placed)))
+  return protections.map((protection) => (protection === 'software' ? new Besides(keys, placed) : new Under(protection, keys, placed)))
 }
+
+// Classes, and names that are made when they are asked for: every device at rest has a provider of each.
 
 /** The keys that are in software. */
-function besides(keys: KeyStorageProvider, placed: PlacedKeys): KeyStorageProvider {
-  return {
-    ...keys,
-    open: async (label) => (placed.has(label) ? undefined : keys.open(label)),
-    list: async () => (await keys.list()).filter((label) => !placed.has(label)),
-    destroy: async (label) => (placed.has(label) ? undefined : keys.destroy(label)),
+class Besides implements KeyStorageProvider {
+  readonly #keys: KeyStorageProvider
+  readonly #placed: PlacedKeys
+
+  constructor(keys: KeyStorageProvider, placed: PlacedKeys) {
+    this.#keys = keys
+    this.#placed = placed
+  }
+
+  get protection(): KeyProtection {
+    return this.#keys.protection
+  }
+
+  get name(): string {
+    return this.#keys.name
+  }
+
+  async readiness(wish: KeyWish): Promise<KeyReadiness> {
+    return this.#keys.readiness(wish)
+  }
+
+  async generate(spec: KeySpec, label: string): Promise<KeyHandle> {
+    return this.#keys.generate(spec, label)
+  }
+
+  async import(privateKey: KeyObject, label: string, options: ImportOptions): Promise<KeyHandle> {
+    return (this.#keys as Importing).import(privateKey, label, options)
+  }
+
+  async open(label: string): Promise<KeyHandle | undefined> {
+    return this.#placed.has(label) ? undefined : this.#keys.open(label)
+  }
+
+  async list(): Promise<readonly string[]> {
+    return (await this.#keys.list()).filter((label) => !this.#placed.has(label))
+  }
+
+  async destroy(label: string): Promise<void> {
+    if (!this.#placed.has(label)) await this.#keys.destroy(label)
   }
 }
 
-function under(protection: Exclude<KeyProtection, 'software'>, keys: KeyStorageProvider, placed: PlacedKeys): KeyStorageProvider {
-  const name = `${names[protection]}, ${keys.name}`
-  const add = (label: string, make: () => Promise<KeyHandle>) => placedUnder(protection, label, make, keys, placed)
-  return {
-    protection,
-    name,
-    readiness: async (wish) => (wish.isExportable ? { state: 'unsupported', message: keepsItsKeys(name) } : keys.readiness(wish)),
-    generate: (spec, label) => add(label, () => keys.generate(spec, label)),
-    async import(privateKey, label, options) {
-      if (options.exportable) throw new AgentError('ERR_UNSUPPORTED', keepsItsKeys(name))
-      return add(label, () => (keys.import as ImportKey)(privateKey, label, options))
-    },
-    async open(label) {
-      const handle = placed.get(label) === protection ? await keys.open(label) : undefined
-      return handle && inHardware(protection, handle, keys)
-    },
-    list: async () => (await keys.list()).filter((label) => placed.get(label) === protection),
-    async destroy(label) {
-      if (placed.get(label) !== protection) return
-      await keys.destroy(label)
-      placed.delete(label)
-    },
+class Under implements KeyStorageProvider {
+  readonly protection: Hardware
+  readonly #keys: KeyStorageProvider
+  readonly #placed: PlacedKeys
+
+  constructor(protection: Hardware, keys: KeyStorageProvider, placed: PlacedKeys) {
+    this.protection = protection
+    this.#keys = keys
+    this.#placed = placed
+  }
+
+  get name(): string {
+    return `${names[this.protection]}, ${this.#keys.name}`
+  }
+
+  async readiness(wish: KeyWish): Promise<KeyReadiness> {
+    return wish.isExportable ? { state: 'unsupported', message: keepsItsKeys(this.name) } : this.#keys.readiness(wish)
+  }
+
+  async generate(spec: KeySpec, label: string): Promise<KeyHandle> {
+    return placedUnder(this.protection, label, () => this.#keys.generate(spec, label), this.#keys, this.#placed)
+  }
+
+  async import(privateKey: KeyObject, label: string, options: ImportOptions): Promise<KeyHandle> {
+    if (options.exportable) throw new AgentError('ERR_UNSUPPORTED', keepsItsKeys(this.name))
+    const make = () => (this.#keys as Importing).import(privateKey, label, options)
+    return placedUnder(this.protection, label, make, this.#keys, this.#placed)
+  }
+
+  async open(label: string): Promise<KeyHandle | undefined> {
+    const handle = this.#isHere(label) ? await this.#keys.open(label) : undefined
+    return handle && inHardware(this.protection, handle, this.#keys)
+  }
+
+  async list(): Promise<readonly string[]> {
+    return (await this.#keys.list()).filter((label) => this.#isHere(label))
+  }
+
+  async destroy(label: string): Promise<void> {
+    if (!this.#isHere(label)) return
+    await this.#keys.destroy(label)
+    this.#placed.delete(label)
+  }
+
+  #isHere(label: string): boolean {
+    return this.#placed.get(label) === this.protection
   }
 }
 
-type ImportKey = NonNullable<KeyStorageProvider['import']>
+type Hardware = Exclude<KeyProtection, 'software'>
+type Importing = Required<KeyStorageProvider>
+type ImportOptions = Parameters<Importing['import']>[2]
 
 async function placedUnder(
   protection: KeyProtection,

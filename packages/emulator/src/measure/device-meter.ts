@@ -1,7 +1,8 @@
-import { type Agent, AgentError, type PlatformAdapter, type Transport } from '@certfleet/agent-core'
+import { type ActionResult, type Agent, AgentError, type PlatformAdapter, type ProfileStatus, type Transport } from '@certfleet/agent-core'
 import type { DeviceSpec } from '../fleet/device.ts'
 import type { PushEvents } from '../fleet/ports.ts'
-import { enrollmentWatch } from './enrollments.ts'
+import type { FleetPlatform } from '../scenario/schema.ts'
+import { Enrollments } from './enrollments.ts'
 import type { Tracing } from './spans.ts'
 import { StepTimer } from './step-timer.ts'
 import { timedPlatform, timedTransport } from './timed-ports.ts'
@@ -34,64 +35,98 @@ export interface DeviceMeter {
 }
 
 export function meterDevice(options: DeviceMeterOptions): DeviceMeter {
-  const { spec, dueMs, meter, sinceStartMs } = options
-  const timer = new StepTimer(spec, options)
+  const { dueMs, meter, sinceStartMs } = options
   meter.started(dueMs, sinceStartMs() - dueMs)
-  let isCompleted = false
-  return {
-    transport: (transport) => timedTransport(transport, timer),
-    platform: (adapter) => timedPlatform(adapter, timer),
-    watch: (agent) => watch(agent, timer, options),
-    push: () => pushEvents(spec, meter),
-    pass: (work) => madePass(work, timer, options),
-    completed(isGood) {
-      if (!isCompleted) meter.completed(isGood)
-      isCompleted = true
-    },
-  }
+  return new MeteredDevice(options)
 }
 
-async function madePass<T>(work: () => Promise<T>, timer: StepTimer, { spec, tracing }: DeviceMeterOptions): Promise<T> {
-  timer.beginPass()
-  try {
-    return await tracing.span('device', { device: spec.id, platform: spec.platform }, work)
-  } catch (error) {
-    if (error instanceof AgentError) timer.fail(error)
-    throw error
-  } finally {
-    timer.endPass()
-  }
-}
+/** A class for the sake of memory, as `StepTimer`. */
+class MeteredDevice implements DeviceMeter {
+  readonly #options: DeviceMeterOptions
+  readonly #timer: StepTimer
+  readonly #enrollments: Enrollments
+  #isFirst = true
+  #hadAll = false
+  #isCompleted = false
 
-function pushEvents({ platform }: DeviceMeterOptions['spec'], meter: Meter): PushEvents {
-  return {
-    onOpen(durationMs) {
-      meter.step('push', platform, durationMs)
-      meter.connected(1)
-    },
-    onDown(wasOpen) {
-      if (wasOpen) meter.connected(-1)
-    },
+  constructor(options: DeviceMeterOptions) {
+    this.#options = options
+    this.#timer = new StepTimer(options)
+    this.#enrollments = new Enrollments(options)
   }
-}
 
-function watch(agent: Pick<Agent, 'on'>, timer: StepTimer, { spec: { platform }, dueMs, meter, sinceStartMs }: DeviceMeterOptions): void {
-  const seeEnrollment = enrollmentWatch({ platform, dueMs, meter, sinceStartMs })
-  let isFirst = true
-  let hadAll = false
-  agent.on('result', (result) => {
+  transport(transport: Transport): Transport {
+    return timedTransport(transport, this.#timer)
+  }
+
+  platform(adapter: PlatformAdapter): PlatformAdapter {
+    return timedPlatform(adapter, this.#timer)
+  }
+
+  watch(agent: Pick<Agent, 'on'>): void {
+    agent.on('result', (result) => this.seeResult(result))
+    agent.on('pass', ({ report }) => this.seePass(report.profiles))
+    agent.on('error', (error) => {
+      this.#timer.endPass()
+      this.#timer.fail(error)
+    })
+  }
+
+  seeResult(result: ActionResult): void {
     const { status, code, message = '' } = result
-    if (status === 'failed' && code && code !== 'ERR_USER_ACTION_REQUIRED') timer.fail({ code, message })
-    seeEnrollment(result, isFirst)
-  })
-  agent.on('pass', ({ report }) => {
-    const begunMs = timer.endPass()
-    if (hadAll && begunMs !== undefined) meter.step('check-in', platform, sinceStartMs() - begunMs)
-    hadAll = report.profiles.every(({ state }) => state === 'installed' || state === 'renewalRequested')
-    isFirst = false
-  })
-  agent.on('error', (error) => {
-    timer.endPass()
-    timer.fail(error)
-  })
+    if (status === 'failed' && code && code !== 'ERR_USER_ACTION_REQUIRED') this.#timer.fail({ code, message })
+    this.#enrollments.see(result, this.#isFirst)
+  }
+
+  seePass(profiles: readonly ProfileStatus[]): void {
+    const { spec, meter, sinceStartMs } = this.#options
+    const begunMs = this.#timer.endPass()
+    if (this.#hadAll && begunMs !== undefined) meter.step('check-in', spec.platform, sinceStartMs() - begunMs)
+    this.#hadAll = profiles.every(({ state }) => state === 'installed' || state === 'renewalRequested')
+    this.#isFirst = false
+  }
+
+  push(): PushEvents {
+    const { spec, meter } = this.#options
+    return pushEvents(spec.platform, meter)
+  }
+
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    const { spec, tracing } = this.#options
+    this.#timer.beginPass()
+    try {
+      return await tracing.span('device', { device: spec.id, platform: spec.platform }, work)
+    } catch (error) {
+      if (error instanceof AgentError) this.#timer.fail(error)
+      throw error
+    } finally {
+      this.#timer.endPass()
+    }
+  }
+
+  completed(isGood: boolean): void {
+    if (!this.#isCompleted) this.#options.meter.completed(isGood)
+    this.#isCompleted = true
+  }
 }
+
+const eventsOfMeters = new WeakMap<Meter, Map<FleetPlatform, PushEvents>>()
+
+/** One for all devices of a platform: nothing in them is one device's. */
+function pushEvents(platform: FleetPlatform, meter: Meter): PushEvents {
+  const known = eventsOfMeters.get(meter) ?? new Map<FleetPlatform, PushEvents>()
+  eventsOfMeters.set(meter, known)
+  const events = known.get(platform) ?? newPushEvents(platform, meter)
+  known.set(platform, events)
+  return events
+}
+
+const newPushEvents = (platform: FleetPlatform, meter: Meter): PushEvents => ({
+  onOpen(durationMs) {
+    meter.step('push', platform, durationMs)
+    meter.connected(1)
+  },
+  onDown(wasOpen) {
+    if (wasOpen) meter.connected(-1)
+  },
+})

@@ -1,3 +1,4 @@
+import type { LiveStep } from '../report/live.ts'
 import type { ErrorResult } from '../report/schema.ts'
 import type { MeasurementsTotal } from './add.ts'
 import { generatorVerdict } from './generator.ts'
@@ -29,23 +30,12 @@ export interface LiveNumbers {
   /** Of a whole enrolment; undefined before the first. */
   readonly latency: LiveStep | undefined
   /** Of all platforms. */
-  readonly steps: readonly { readonly step: Step; readonly count: number; readonly p50Ms: number; readonly p99Ms: number }[]
+  readonly steps: readonly LiveStep[]
   readonly errors: readonly ErrorResult[]
   /** By their last takings. */
   readonly processes: readonly LiveProcess[]
   /** By what it shows that the fleet is the limit, of the run so far. */
   readonly warnings: readonly string[]
-}
-
-export interface LiveStep {
-  readonly step: Step
-  readonly count: number
-  readonly p50Ms: number
-  readonly p90Ms: number
-  readonly p99Ms: number
-  readonly p999Ms: number
-  /** Of all of them. */
-  readonly sumMs: number
 }
 
 export interface LiveProcess {

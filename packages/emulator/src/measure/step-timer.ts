@@ -4,6 +4,7 @@ import type { Tracing } from './spans.ts'
 import type { Meter, Step } from './types.ts'
 
 interface Measuring {
+  readonly spec: Pick<DeviceSpec, 'id' | 'platform'>
   readonly meter: Meter
   readonly sinceStartMs: () => number
   readonly tracing: Tracing
@@ -14,31 +15,29 @@ interface Measuring {
  * keep one each, and closures would take four times the memory.
  */
 export class StepTimer {
-  readonly #spec: Pick<DeviceSpec, 'id' | 'platform'>
   readonly #measuring: Measuring
   #step: Step = 'register'
   #answer: string | undefined
   #passBegunMs: number | undefined
 
-  constructor(spec: Pick<DeviceSpec, 'id' | 'platform'>, measuring: Measuring) {
-    this.#spec = spec
+  constructor(measuring: Measuring) {
     this.#measuring = measuring
   }
 
   async time<T>(step: Step, work: () => Promise<T>): Promise<T> {
-    const { tracing, sinceStartMs } = this.#measuring
-    const { id: device, platform } = this.#spec
+    const { spec, tracing, sinceStartMs } = this.#measuring
+    const { id: device, platform } = spec
     const begunMs = sinceStartMs()
     this.#step = step
     this.#answer = undefined
     this.#passBegunMs ??= begunMs
     try {
       const result = await tracing.span(step, { device, platform }, work)
-      this.#end(step, begunMs)
+      end(step, begunMs, this.#measuring)
       return result
     } catch (error) {
       // A server that hangs is in the percentiles; what was interrupted is not.
-      if (error instanceof AgentError) this.#end(step, begunMs)
+      if (error instanceof AgentError) end(step, begunMs, this.#measuring)
       throw error
     }
   }
@@ -62,14 +61,14 @@ export class StepTimer {
 
   /** An error of the last step. */
   fail({ code, message }: Pick<AgentError, 'code' | 'message'>): void {
-    const { id: device, platform } = this.#spec
-    this.#measuring.meter.error({ code, step: this.#step, answer: this.#answer, platform, device, message })
+    const { spec, meter } = this.#measuring
+    const { id: device, platform } = spec
+    meter.error({ code, step: this.#step, answer: this.#answer, platform, device, message })
   }
+}
 
-  #end(step: Step, begunMs: number): void {
-    const { meter, sinceStartMs } = this.#measuring
-    meter.step(step, this.#spec.platform, sinceStartMs() - begunMs)
-  }
+function end(step: Step, begunMs: number, { spec, meter, sinceStartMs }: Measuring): void {
+  meter.step(step, spec.platform, sinceStartMs() - begunMs)
 }
 
 function badAnswerOf(given: HttpResponse | EnrollmentOutcome): string | undefined {

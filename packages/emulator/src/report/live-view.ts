@@ -21,7 +21,7 @@ const quietForMs = 60_000
 
 /**
  * Shows where a run stands until the signal is aborted: on a terminal a block that is redrawn in place and gone at the end; elsewhere
- * a line each 5 s, and each 30 s after the first minute, with the warnings that are new, without an escape code.
+ * a line each 5 s, and each 30 s after the first minute, with the warnings that are new, without an escape code; at the end those left.
  */
 export async function showLive(read: () => LiveFacts, sink: LiveSink, clock: Clock, signal: AbortSignal): Promise<void> {
   await (sink.isTerminal && sink.env.TERM !== 'dumb' ? redraw : tellNowAndThen)(read, sink, clock, signal)
@@ -30,14 +30,23 @@ export async function showLive(read: () => LiveFacts, sink: LiveSink, clock: Clo
 async function tellNowAndThen(read: () => LiveFacts, { write }: LiveSink, clock: Clock, signal: AbortSignal): Promise<void> {
   const told = new Set<string>()
   let toldMs = 0
+  const newWarnings = ({ warnings }: LiveFacts) => {
+    const untold = warnings.filter((warning) => !told.has(kindOf(warning)))
+    for (const warning of untold) told.add(kindOf(warning))
+    return untold.map((warning) => `! ${printable(warning)}\n`).join('')
+  }
   while (await slept(toldMs < quietForMs ? quietEveryMs : quieterEveryMs, clock, signal)) {
     const facts = read()
     toldMs = facts.elapsedMs
-    const warnings = facts.warnings.filter((warning) => !told.has(warning))
-    for (const warning of warnings) told.add(warning)
-    write([liveLine(facts), ...warnings.map((warning) => `! ${printable(warning)}`)].map((line) => `${line}\n`).join(''))
+    write(`${liveLine(facts)}\n${newWarnings(facts)}`)
   }
+  // Of a run that ends before its next line is due.
+  const left = newWarnings(read())
+  if (left !== '') write(left)
 }
+
+/** A warning stands once, whatever its figures come to later. */
+const kindOf = (warning: string): string => warning.replace(/\d+/g, '#')
 
 /** `120/200 devices  118 certificates  6.1/s  2 failed  p50 105 ms  p99 1230 ms  ETA 13 s` */
 export function liveLine(facts: LiveFacts): string {

@@ -7,9 +7,15 @@ import { measuredText } from './verdict.ts'
 
 type Report = RunResults & LoadResults
 
-/** A load test as CI shows it: a case a threshold, an invariant and a platform, and one for a run that was interrupted. */
+/** A load test as CI shows it: a case a threshold, an invariant and a platform, one for a run that was interrupted, and one where processes of it crashed. */
 export function loadJunit(results: Report): string {
-  const cases = [...thresholdCases(results), ...invariantCases(results), ...platformCases(results), ...runCases(results)]
+  const cases = [
+    ...thresholdCases(results),
+    ...invariantCases(results),
+    ...platformCases(results),
+    ...runCases(results),
+    ...crashCases(results),
+  ]
   const { marking } = results.run
   return junitXml(marking === null ? 'certfleet run' : `certfleet run, keys: ${marking}`, cases)
 }
@@ -54,4 +60,12 @@ function platformCases({ platforms, failures }: Report): JunitCase[] {
 function runCases({ verdict, interrupted }: Report): JunitCase[] {
   const reason = 'the figures are of what was done until then'
   return [{ suite: 'run', name: 'to its end', status: interrupted || verdict === 'interrupted' ? 'failed' : 'passed', reason, source: '' }]
+}
+
+/** Its devices came to their end in another process, but the figures are not those of a steady run: neither passed nor failed. */
+function crashCases({ crashes, devicesLost }: Report): JunitCase[] {
+  if (crashes.length === 0) return []
+  const source = crashes.map(({ worker, why }) => `${worker} ${why}`).join('\n')
+  const reason = `${countText(crashes.length)} processes of the fleet crashed, and ${countText(devicesLost)} devices were given up`
+  return [{ suite: 'run', name: 'without a crash', status: devicesLost > 0 ? 'failed' : 'skipped', reason, source }]
 }

@@ -1,42 +1,27 @@
-import type { Step } from '../measure/types.ts'
 import type { FleetPlatform } from '../scenario/schema.ts'
-import { type Format, failure, flag, number, request, status, text } from './loggable.ts'
+import { type Format, flag, number, text } from './loggable.ts'
 
-/** Everything that a run logs; nothing else has a way into the log. An `error` and a `cause` may be anything that was thrown. */
+/** Everything that a run logs; nothing else has a way into the log. */
 export type LogEvent =
   | { readonly event: 'run-started'; readonly devices: number; readonly seed: string; readonly target: string; readonly workers: number }
-  | { readonly event: 'device-started'; readonly device: string; readonly platform: FleetPlatform; readonly lateMs: number }
   | { readonly event: 'device-completed'; readonly device: string; readonly platform: FleetPlatform; readonly installed: number }
   | {
       readonly event: 'device-failed'
       readonly device: string
       readonly platform: FleetPlatform
       readonly code: string
-      readonly step: Step
-      readonly answer?: string | undefined
       /** Of an `AgentError`, which holds no secret. */
       readonly message: string
-      readonly cause?: unknown
-    }
-  | {
-      readonly event: 'request'
-      readonly device: string
-      readonly request: LoggedRequest
-      readonly response?: LoggedResponse | undefined
-      readonly durationMs: number
     }
   | {
       readonly event: 'worker-crashed'
       readonly worker: string
-      readonly exitCode: number | null
-      readonly signal: string | null
+      readonly why: string
       readonly devicesRestarted: number
-      readonly error?: unknown
     }
   | { readonly event: 'warning'; readonly message: string }
   | { readonly event: 'threshold'; readonly threshold: string; readonly value: number | null; readonly passed: boolean }
   | { readonly event: 'invariant'; readonly invariant: string; readonly checked: number; readonly violations: number }
-  | { readonly event: 'bug'; readonly error: unknown }
   | {
       readonly event: 'run-ended'
       readonly verdict: 'passed' | 'failed' | 'interrupted'
@@ -44,15 +29,6 @@ export type LogEvent =
       readonly failed: number
       readonly durationMs: number
     }
-
-/** What of an `HttpRequest` and an `HttpResponse` is looked at: never headers, never a body. */
-export interface LoggedRequest {
-  readonly method: string
-  readonly url: string
-}
-export interface LoggedResponse {
-  readonly status: number
-}
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -65,21 +41,15 @@ interface Shape {
 /** The compiler refuses an event without a shape, and a member without a format. */
 export const shapes = {
   'run-started': { level: 'info', members: { devices: number, seed: text, target: text, workers: number } },
-  'device-started': { level: 'debug', members: { device: text, platform: text, lateMs: number } },
   'device-completed': { level: 'info', members: { device: text, platform: text, installed: number } },
-  'device-failed': {
-    level: 'warn',
-    members: { device: text, platform: text, code: text, step: text, answer: text, message: text, cause: failure },
-  },
-  request: { level: 'debug', members: { device: text, request, response: status, durationMs: number } },
+  'device-failed': { level: 'warn', members: { device: text, platform: text, code: text, message: text } },
   'worker-crashed': {
     level: 'error',
-    members: { worker: text, exitCode: number, signal: text, devicesRestarted: number, error: failure },
+    members: { worker: text, why: text, devicesRestarted: number },
   },
   warning: { level: 'warn', members: { message: text } },
   threshold: { level: 'info', members: { threshold: text, value: number, passed: flag } },
   invariant: { level: 'info', members: { invariant: text, checked: number, violations: number } },
-  bug: { level: 'error', members: { error: failure } },
   'run-ended': { level: 'info', members: { verdict: text, installed: number, failed: number, durationMs: number } },
 } as const satisfies {
   readonly [E in LogEvent as E['event']]: Shape & { readonly members: { readonly [M in keyof Omit<E, 'event'>]-?: Format } }

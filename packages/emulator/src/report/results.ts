@@ -1,11 +1,11 @@
 import type { AgentErrorCode, Inapplicable, KeyProtection, KeyStorageReason } from '@certfleet/agent-core'
 import type { FactOverrides } from '@certfleet/platforms'
-import { build } from 'hdr-histogram-js'
 import type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from '../fleet/outcome.ts'
 import { type FleetPlatform, fleetPlatforms, type Seed } from '../scenario/schema.ts'
 import { type Overridden, overriddenFacts } from './overridden.ts'
+import type { StepResult } from './schema.ts'
 
-/** Enrolment latency in milliseconds, to three significant digits; null where nothing was enrolled. */
+/** Latency of enrolments in milliseconds, from when a device was due, to three significant digits; null where nothing was enrolled. */
 export interface LatencyMs {
   readonly p50: number | null
   readonly p90: number | null
@@ -81,8 +81,14 @@ export interface InapplicableToDevice extends Inapplicable {
 
 export type FailureOfDevice = OfDevice & DeviceFailure
 
-export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: FleetOutcome, overrides?: FactOverrides): RunResults {
-  const total = platformResults(devices)
+/** `steps`: what was measured. */
+export function resultsOf(
+  seed: Seed,
+  { devices, durationMs, interrupted }: FleetOutcome,
+  steps: readonly StepResult[],
+  overrides?: FactOverrides,
+): RunResults {
+  const total = platformResults(devices, latencyOf(steps, 'all'))
   const waitingForUser = devices.flatMap((device) => ofDevice(device, device.waitingForUser))
   const notApplicable = devices.flatMap(({ deviceId: device, platform, notApplicable }) =>
     notApplicable.map(({ id: profileId, displayName: profile, ...why }) => ({ device, platform, profileId, profile, ...why })),
@@ -108,7 +114,13 @@ export function resultsOf(seed: Seed, { devices, durationMs, interrupted }: Flee
     keyStorageReasons: total.keyStorageReasons,
     ignoredSettings: total.ignoredSettings,
     platforms: Object.fromEntries(
-      present.map((platform) => [platform, platformResults(devices.filter((device) => device.platform === platform))]),
+      present.map((platform) => [
+        platform,
+        platformResults(
+          devices.filter((device) => device.platform === platform),
+          latencyOf(steps, platform),
+        ),
+      ]),
     ),
     failures: devices.flatMap((device) => ofDevice(device, device.failures)),
     profiles: devices.flatMap((device) => ofDevice(device, device.profiles)),
@@ -121,12 +133,7 @@ function ofDevice<T extends object>({ deviceId: device, platform }: DeviceOutcom
   return told.map((one) => ({ device, platform, ...one }))
 }
 
-/** Whether everything that was asked for is there. */
-export function isGood({ outcomes, interrupted }: RunResults): boolean {
-  return outcomes.failed === 0 && outcomes.pending === 0 && outcomes.waitingForUser === 0 && !interrupted
-}
-
-function platformResults(devices: readonly DeviceOutcome[]): PlatformResults {
+function platformResults(devices: readonly DeviceOutcome[], latencyMs: LatencyMs): PlatformResults {
   const sum = (count: (device: DeviceOutcome) => number) => devices.reduce((all, device) => all + count(device), 0)
   const failures = devices.flatMap((device) => device.failures)
   return {
@@ -136,7 +143,7 @@ function platformResults(devices: readonly DeviceOutcome[]): PlatformResults {
     pending: sum((device) => device.pending),
     failed: failures.length,
     failuresByCode: counts(failures.map(({ code }) => code)),
-    latencyMs: latencyOf(devices.flatMap((device) => device.enrollmentMs)),
+    latencyMs,
     ...keyResults(devices),
   }
 }
@@ -157,12 +164,9 @@ function counts<Name extends string>(names: readonly Name[]): Record<Name, numbe
   return Object.fromEntries([...byName].sort(([, a], [, b]) => b - a)) as Record<Name, number>
 }
 
-function latencyOf(samplesMs: readonly number[]): LatencyMs {
-  if (samplesMs.length === 0) return { p50: null, p90: null, p99: null }
-  const histogram = build({ autoResize: true, numberOfSignificantValueDigits: 3 })
-  for (const sampleMs of samplesMs) histogram.recordValue(Math.max(0, Math.round(sampleMs)))
-  const at = (percentile: number) => histogram.getValueAtPercentile(percentile)
-  return { p50: at(50), p90: at(90), p99: at(99) }
+function latencyOf(steps: readonly StepResult[], platform: StepResult['platform']): LatencyMs {
+  const found = steps.find((row) => row.step === 'enrollment' && row.platform === platform)
+  return found ? { p50: found.p50Ms, p90: found.p90Ms, p99: found.p99Ms } : { p50: null, p90: null, p99: null }
 }
 
 function perSecond(count: number, durationMs: number): number {

@@ -1,11 +1,8 @@
 import { z } from 'zod'
-import { steps } from '../measure/types.ts'
+import { maxBins, steps } from '../measure/types.ts'
+import { countSchema as count, msSchema as ms, platformSchema as platform, runResultsSchema } from './run-schema.ts'
 
-/** What a run's `results.json` holds beside what each device did. The JSON Schema of the package is made of this. */
-
-const count = z.int().min(0)
-const ms = z.number().min(0)
-const platform = z.enum(['ios', 'macos', 'android', 'windows'])
+/** What a run's `results.json` holds. The JSON Schema of the package and docs/results.md are made of this. */
 
 export const latencySchema = z
   .strictObject({
@@ -19,7 +16,7 @@ export const latencySchema = z
     p999Ms: ms,
     maxMs: ms,
   })
-  .describe('Milliseconds, to three significant digits.')
+  .meta({ id: 'latency', description: 'Milliseconds, to three significant digits.' })
 
 export const stepResultSchema = z
   .strictObject({ step: z.enum(steps), platform: z.union([platform, z.literal('all')]), ...latencySchema.shape })
@@ -69,41 +66,50 @@ export const thresholdSchema = z.strictObject({
 })
 
 export const crashSchema = z.strictObject({
-  worker: z.string(),
-  atMs: ms,
-  why: z.string(),
-  devicesRestarted: count,
+  worker: z.string().describe('Its name among the processes of the generator.'),
+  atMs: ms.describe('Since the start of the run.'),
+  why: z.string().describe('Its exit code or signal.'),
+  devicesRestarted: count.describe('Those that it had not brought to their end.'),
 })
+
+/** All platforms together, and each. */
+const rowsPerStep = 5
 
 /** What a load test adds to the results of a run. */
 export const loadResultsSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(1).describe('Of this form.'),
   startedAt: z.string().describe('ISO 8601, UTC.'),
-  verdict: z.enum(['passed', 'failed', 'interrupted']),
+  verdict: z.enum(['passed', 'failed', 'interrupted']).describe('What the exit code says: 0, 1 or 130.'),
   run: z.strictObject({
-    target: z.enum(['lab', 'policy', 'scep']),
+    target: z.enum(['lab', 'policy', 'scep']).describe('The embedded lab, a policy service, or a SCEP server alone.'),
     url: z.string().describe('Of the service; "in process" where nothing was sent.'),
-    keys: z.enum(['fresh', 'pool', 'primes']),
+    keys: z.enum(['fresh', 'pool', 'primes']).describe('How RSA keys came about.'),
     marking: z.string().nullable().describe('What every report has to show of keys that are no secret.'),
     model: z.enum(['open', 'closed']).describe('Open: devices began by plan. Closed: as others ended.'),
     arrival: z.string().describe('In words.'),
-    concurrency: count.nullable(),
+    concurrency: count.nullable().describe('Devices at work at the same time in a closed model; null in an open one.'),
     workers: count.describe('Processes that carried devices beside the first; 0: the first did.'),
     resumed: count.describe('Devices that went on from an earlier run.'),
+    node: z.string().describe('Version of Node.js.'),
   }),
-  steps: z.array(stepResultSchema),
-  errors: z.array(errorResultSchema),
+  steps: z
+    .array(stepResultSchema)
+    .max(steps.length * rowsPerStep)
+    .describe('Latency by step and platform; only what was measured.'),
+  errors: z.array(errorResultSchema).describe('Whatever went wrong on the way, what came right later included, most frequent first.'),
   arrivals: z.strictObject({
-    started: count,
+    started: count.describe('Devices that began.'),
     late: count.describe('Began more than 100 ms after they were due.'),
-    lateness: latencySchema.nullable(),
+    lateness: latencySchema.nullable().describe('Of all that began.'),
   }),
-  timeline: z.strictObject({ binMs: ms, bins: z.array(binSchema) }),
+  timeline: z
+    .strictObject({ binMs: z.number().positive(), bins: z.array(binSchema).max(maxBins) })
+    .describe('What happened in each stretch of `binMs`.'),
   generator: z.strictObject({
-    cores: count,
+    cores: count.describe('Of the machine.'),
     processes: z.array(processSchema),
     limited: z.boolean().describe('The fleet itself, not the server, was the limit: latencies are too high and rates too low.'),
-    why: z.array(z.string()),
+    why: z.array(z.string()).describe('What showed it.'),
   }),
   invariants: z.array(invariantSchema).describe('What must hold of any run, and whether it did.'),
   thresholds: z
@@ -112,8 +118,14 @@ export const loadResultsSchema = z.strictObject({
   crashes: z
     .array(crashSchema)
     .describe('Processes of the fleet that ended before their work did; the figures around these moments are not those of a steady run.'),
+  faults: z.strictObject({ lostRequests: count, lostAnswers: count, delayed: count }).describe("How often the scenario's faults happened."),
   devicesLost: count.describe('Devices that were given up after their workers had crashed too often.'),
 })
+
+/** The whole document. */
+export const resultsSchema = z
+  .strictObject({ ...runResultsSchema.shape, ...loadResultsSchema.shape })
+  .describe('What `certfleet run` writes to results.json: what its devices did, what was measured, and the verdict.')
 
 export type Latency = z.infer<typeof latencySchema>
 export type StepResult = z.infer<typeof stepResultSchema>
@@ -124,3 +136,4 @@ export type InvariantResult = z.infer<typeof invariantSchema>
 export type ThresholdResult = z.infer<typeof thresholdSchema>
 export type CrashResult = z.infer<typeof crashSchema>
 export type LoadResults = z.infer<typeof loadResultsSchema>
+export type Results = z.infer<typeof resultsSchema>

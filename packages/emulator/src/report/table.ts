@@ -1,54 +1,32 @@
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { adviceText } from './advice.ts'
-import { overriddenLines } from './overridden.ts'
-import type { FailureOfDevice, InapplicableToDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
+import { loadLines } from './load-table.ts'
+import { remarkLines } from './remarks.ts'
+import type { FailureOfDevice, LatencyMs, PlatformResults, RunResults } from './results.ts'
+import type { LoadResults } from './schema.ts'
+import { textTable } from './text-table.ts'
 
 const header = ['platform', 'devices', 'roots', 'certificates', 'failed', 'p50 ms', 'p90 ms', 'p99 ms']
 
-/** The end of a run for people: a table by platform, the rate, and every failure code with what to do about it. */
-export function renderResults(results: RunResults): string {
+/**
+ * The end of a run for people: a table by platform, the rate, every failure code with what to do about it, what was measured, and at the
+ * very end the verdict with its reasons.
+ */
+export function renderResults(results: RunResults & LoadResults): string {
   const { outcomes, durationMs, enrollmentsPerSecond } = results
-  const summary = `${outcomes.installed} certificates in ${(durationMs / 1000).toFixed(1)} s: ${enrollmentsPerSecond} enrolments per second (latency is key generation to installation)`
-  const pending = outcomes.pending > 0 ? [`${outcomes.pending} still pending: the CA has not decided`] : []
+  const summary = `${outcomes.installed} certificates in ${(durationMs / 1000).toFixed(1)} s: ${enrollmentsPerSecond} enrolments per second (latency counts from when a device was due)`
   const interrupted = results.interrupted ? ['interrupted: the figures are of what was done until then'] : []
   return [
-    ...renderTable([header, ...platformRows(results)]),
+    ...textTable([header, ...platformRows(results)]),
     '',
     summary,
-    ...overriddenLines(results),
-    ...keyLines(results),
-    ...inapplicableLines(results),
-    ...pending,
+    ...remarkLines(results),
     ...interrupted,
     ...failureLines(results),
     ...waitingLines(results),
+    ...loadLines(results),
   ].join('\n')
 }
-
-/** One line a fact. */
-function inapplicableLines({ notApplicable }: RunResults): string[] {
-  const why = ({ factId, reason }: InapplicableToDevice) => factId ?? reason
-  return [...new Set(notApplicable.map(why))].map((fact) => {
-    const profiles = notApplicable.filter((profile) => why(profile) === fact)
-    const [first] = profiles as [InapplicableToDevice]
-    return `${profiles.length} not applicable (${fact}): ${first.reason} First: ${first.device}, "${first.profile}"`
-  })
-}
-
-/** Nothing of either is no line. */
-function keyLines({ keys, keyStorageReasons, ignoredSettings }: RunResults): string[] {
-  const held = countsText(keys)
-  const ignored = countsText(ignoredSettings)
-  return [
-    ...(held ? [`keys: ${held}; why: ${countsText(keyStorageReasons)}`] : []),
-    ...(ignored ? [`settings without effect on the OS: ${ignored}`] : []),
-  ]
-}
-
-const countsText = (counts: Readonly<Record<string, number>>): string =>
-  Object.entries(counts)
-    .map(([name, count]) => `${count} ${name}`)
-    .join(', ')
 
 function platformRows(results: RunResults): string[][] {
   const rows = fleetPlatforms.flatMap((platform) => {
@@ -71,13 +49,6 @@ function platformCells(
 
 function latencyCells({ p50, p90, p99 }: LatencyMs): string[] {
   return [p50, p90, p99].map((value) => (value === null ? '-' : String(value)))
-}
-
-/** First column to the left, the others to the right. */
-function renderTable(rows: readonly (readonly string[])[]): string[] {
-  const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const pad = (cell: string, column: number) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))
-  return rows.map((row) => row.map(pad).join('  ').trimEnd())
 }
 
 function failureLines({ failuresByCode, failures }: RunResults): string[] {

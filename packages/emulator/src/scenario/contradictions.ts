@@ -11,7 +11,17 @@ interface Rule {
 }
 
 /** Keys that mean nothing on a virtual clock. */
-const loadOnly = ['target', 'arrival', 'duration', 'checkIn', 'think', 'faults', 'thresholds', 'workers'] as const satisfies readonly Key[]
+const loadOnly = [
+  'target',
+  'arrival',
+  'duration',
+  'checkIn',
+  'think',
+  'faults',
+  'timeout',
+  'thresholds',
+  'workers',
+] as const satisfies readonly Key[]
 
 const has = (key: Key) => (scenario: ScenarioDocument) => scenario[key] !== undefined
 const hasNot = (key: Key) => (scenario: ScenarioDocument) => scenario[key] === undefined

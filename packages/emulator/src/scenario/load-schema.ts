@@ -6,7 +6,7 @@ const maxRatePerSecond = 100_000
 const rate = z.number().min(0).max(maxRatePerSecond)
 const positiveRate = z.number().positive().max(maxRatePerSecond)
 const share = z.number().min(0).max(1)
-const maxWorkers = 256
+export const maxWorkers = 256
 const maxStages = 100
 const maxThresholds = 100
 
@@ -155,8 +155,8 @@ export const loadKeys = {
     .refine((ms) => ms >= 1, 'expected at least 1ms')
     .meta({
       description: 'How long a device waits for an answer, connecting included, before it gives the request up.',
-      default: '30s',
-      examples: ['5s'],
+      otherwise: '30s',
+      samples: ['5s'],
     })
     .optional(),
   thresholds: z

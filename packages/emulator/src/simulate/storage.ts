@@ -7,12 +7,14 @@ export function busyWhile(provider: KeyStorageProvider, isBusy: () => boolean): 
     if (isBusy()) throw new AgentError('ERR_KEY_STORAGE_BUSY', message)
     return work()
   }
-  const { import: importKey } = provider
+  const { protection, name } = provider
+  const isImporting = provider.import !== undefined
   return {
-    ...provider,
+    protection,
+    name,
     readiness: async (wish) => (isBusy() ? { state: 'busy', message } : provider.readiness(wish)),
     generate: (spec, label) => unlessBusy(() => provider.generate(spec, label)),
-    ...(importKey && { import: (...given) => unlessBusy(() => importKey(...given)) }),
+    ...(isImporting && { import: (...given) => unlessBusy(() => (provider as Required<KeyStorageProvider>).import(...given)) }),
     open: (label) => unlessBusy(() => provider.open(label)),
     list: () => unlessBusy(() => provider.list()),
     destroy: (label) => unlessBusy(() => provider.destroy(label)),

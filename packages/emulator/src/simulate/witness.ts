@@ -83,18 +83,22 @@ export function witness({ spec, violations, isFromService }: WitnessOptions): Wi
   }
 
   function watchKeys(provider: KeyStorageProvider): KeyStorageProvider {
-    const { import: importKey } = provider
+    const importing = provider.import && (provider as Required<KeyStorageProvider>)
     return {
-      ...provider,
+      protection: provider.protection,
+      name: provider.name,
+      readiness: (wish) => provider.readiness(wish),
+      open: (label) => provider.open(label),
+      list: () => provider.list(),
       async generate(spec, label) {
         const handle = await provider.generate(spec, label)
         judgeLabel(label)
         keys.set(label, handle.publicKey)
         return handle
       },
-      ...(importKey && {
-        async import(...given: Parameters<typeof importKey>) {
-          const handle = await importKey(...given)
+      ...(importing && {
+        async import(...given: Parameters<typeof importing.import>) {
+          const handle = await importing.import(...given)
           judgeLabel(given[1])
           if (!isFromService(handle.publicKey)) violations.add('I5', 'a key was imported that the service did not make', device)
           keys.set(given[1], handle.publicKey)

@@ -1,6 +1,7 @@
 import {
   AgentError,
   type ChallengeSource,
+  type DevicePolicy,
   type PolicyDocument,
   type PolicySource,
   parsePolicy,
@@ -21,26 +22,37 @@ export interface ScepTargetOptions {
 }
 
 /** A SCEP server alone: each device makes its own policy, nobody registers, and reports go nowhere. */
-export function scepTarget({ policyFor, challenge }: ScepTargetOptions): FleetTarget {
+export function scepTarget(options: ScepTargetOptions): FleetTarget {
   return {
-    admit: async ({ spec, transport }) => ({
-      policySource: localPolicy(policyFor, spec.id),
-      challengeSource: challenges(challenge, transport),
-      reporter: nobody,
-    }),
+    async admit({ spec, transport }) {
+      const device = new SoloDevice(options, spec.id, transport)
+      return { policySource: device, challengeSource: device, reporter: nobody }
+    },
   }
-}
-
-/** Keeps nothing between two passes: a policy costs its device less to make than to hold. */
-function localPolicy(policyFor: ScepTargetOptions['policyFor'], deviceId: string): PolicySource {
-  return { fetch: async () => parsePolicy(Buffer.from(JSON.stringify(policyFor(deviceId))), deviceId) }
 }
 
 const nobody: Reporter = { send: async () => {} }
 
-function challenges(challenge: ScepChallenge | undefined, transport: Transport): ChallengeSource {
-  if (challenge?.kind !== 'mscep-admin') return { challengeFor: async () => challenge?.text }
-  return { challengeFor: (profileId, _attemptId, signal) => passwordFor(profileId, challenge, transport, signal) }
+/** Keeps nothing between two passes: a policy costs its device less to make than to hold. */
+class SoloDevice implements PolicySource, ChallengeSource {
+  readonly #options: ScepTargetOptions
+  readonly #id: string
+  readonly #transport: Transport
+
+  constructor(options: ScepTargetOptions, id: string, transport: Transport) {
+    this.#options = options
+    this.#id = id
+    this.#transport = transport
+  }
+
+  async fetch(): Promise<DevicePolicy> {
+    return parsePolicy(Buffer.from(JSON.stringify(this.#options.policyFor(this.#id))), this.#id)
+  }
+
+  async challengeFor(profileId: string, _attemptId: string, signal: AbortSignal): Promise<string | undefined> {
+    const { challenge } = this.#options
+    return challenge?.kind === 'mscep-admin' ? passwordFor(profileId, challenge, this.#transport, signal) : challenge?.text
+  }
 }
 
 async function passwordFor(profileId: string, page: MscepAdminPage, transport: Transport, signal: AbortSignal): Promise<string> {

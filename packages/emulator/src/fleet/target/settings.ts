@@ -71,34 +71,57 @@ export interface TargetTransportOptions {
  * local address, unless the policy service was itself named by a loopback address.
  */
 export function targetTransport(settings: TargetSettings, { emulatedKeys, ...options }: TargetTransportOptions): HttpTransport {
-  const opened = openTransport(settings, options)
-  if (!emulatedKeys) return opened
-  return { close: opened.close, send: (request, signal) => sendHere(opened, request, signal) }
+  const { close, wayTo } = openWays(settings, options)
+  const wayOnly = (url: string): Transport => {
+    if (emulatedKeys && !isOnThisMachine(url)) throw leavesThisMachine(url)
+    return wayTo(url)
+  }
+  const ways = new Map<string, Transport>()
+  return {
+    async send(request, signal) {
+      const key = hostPart(request.url)
+      const way = ways.get(key) ?? wayOnly(request.url)
+      if (ways.size < maxKnownWays) ways.set(key, way)
+      return way.send(request, signal)
+    },
+    close,
+  }
 }
 
-function openTransport(settings: TargetSettings, options: Omit<TargetTransportOptions, 'emulatedKeys'>): HttpTransport {
+/** To parse a URL at every request costs as much as to write it. */
+const maxKnownWays = 64
+
+/** As much of a URL as its host follows from. */
+function hostPart(url: string): string {
+  const end = url.indexOf('/', 'https://'.length)
+  return end < 0 ? url : url.slice(0, end)
+}
+
+interface Ways {
+  wayTo(url: string): Transport
+  close(): Promise<void>
+}
+
+function openWays(settings: TargetSettings, options: Omit<TargetTransportOptions, 'emulatedKeys'>): Ways {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const shared = { ...given, ...trustOf(settings) }
   const named = httpTransport({ ...shared, allowLoopback: true, allowLinkLocal: true })
-  if (settings.kind === 'scep') return named
+  if (settings.kind === 'scep') return { wayTo: () => named, close: named.close }
   const { hostname } = new URL(settings.policyUrl)
   const others = httpTransport({ ...shared, allowLoopback: isOnThisMachine(settings.policyUrl) })
-  const wayTo = (url: string) => (URL.canParse(url) && new URL(url).hostname === hostname ? named : others)
   return {
-    send: (request, signal) => wayTo(request.url).send(request, signal),
+    wayTo: (url) => (URL.canParse(url) && new URL(url).hostname === hostname ? named : others),
     close: async () => void (await Promise.all([named.close(), others.close()])),
   }
 }
 
-const sendHere: (way: Transport, ...sent: Parameters<Transport['send']>) => ReturnType<Transport['send']> = async (
-  way,
-  request,
-  signal,
-) => {
-  if (isOnThisMachine(request.url)) return way.send(request, signal)
-  const host = URL.canParse(request.url) ? new URL(request.url).host : 'a URL that cannot be read'
-  throw new AgentError('ERR_UNSUPPORTED', `${host} is not on this machine, which keys of a pool do not leave: they are no secret`)
+function leavesThisMachine(url: string): AgentError {
+  const host = URL.canParse(url) ? new URL(url).host : 'a URL that cannot be read'
+  return new AgentError('ERR_UNSUPPORTED', `${host} is not on this machine, which keys of a pool do not leave: they are no secret`)
 }
+
+/** Of the policy service, or of the SCEP server. */
+export const urlOf = (settings: TargetSettings): string => (settings.kind === 'policy' ? settings.policyUrl : settings.scepUrl)
 
 /** The URLs that a person named. */
 export function urlsOf(settings: TargetSettings): readonly string[] {
