@@ -167,7 +167,7 @@ t.test('what a policy names leads to no local address, unless the service was na
 
 t.test('settings open as the target that they name', async (t) => {
   const tenant = generateTenant({ counts: { ios: 1 }, domain: 'contoso.example' })
-  const options = { imported: await loadExport(exampleProfiles), tenant }
+  const options = { policies: { imported: await loadExport(exampleProfiles), tenant } }
   const admission = { spec: { id: 'ios-000001', platform: 'ios', osVersion: '18.1' } } as const
   const opened = openTarget({ kind: 'scep', scepUrl: 'http://ndes.example/scep', root: base64(root) }, options)
   const { policySource } = await opened.admit(admission as unknown as Parameters<typeof opened.admit>[0], new AbortController().signal)

@@ -280,7 +280,7 @@ t.test('over TLS everything is trusted by the named CAs alone, the push connecti
     const trustAnchors = [Buffer.from(anchor).toString('base64')]
     const settings = { kind: 'policy', policyUrl: server.policyUrl, registrationToken: 'token', trustAnchors } as const
     const transport = targetTransport(settings, { clock: systemClock, emulatedKeys: true })
-    const target = openTarget(settings, { imported, tenant })
+    const target = openTarget(settings, { policies: { imported, tenant } })
     t.match(await enrolAll({ target, transport, devices: [first] }), [expected], name)
     await transport.close()
 

@@ -34,6 +34,8 @@ async function runOrders(orders: ShardOrders): Promise<void> {
       reject(stop.signal.reason)
     })
   })
+  // It may be stopped before it is as far as to wait for this.
+  begun.catch(() => undefined)
   const begin = () => {
     tell({ kind: 'ready' })
     return begun

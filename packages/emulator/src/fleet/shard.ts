@@ -9,7 +9,6 @@ import { noTracing, type Tracing } from '../measure/spans.ts'
 import type { Measurements } from '../measure/types.ts'
 import type { FaultsDocument } from '../scenario/load-schema.ts'
 import type { Seed } from '../scenario/schema.ts'
-import type { Import, Tenant } from '../tenant/index.ts'
 import { type DeviceStorageOptions, memoryDeviceStorage } from './device-storage.ts'
 import { type InjectedFault, injectedFaults } from './faults.ts'
 import { openFleetState } from './fleet-state.ts'
@@ -18,7 +17,7 @@ import type { DeviceOutcome } from './outcome.ts'
 import { deviceFolders } from './output.ts'
 import { type FleetDevice, type FleetOptions, runFleet } from './run.ts'
 import { maxSharedConnections } from './sizing.ts'
-import { openTarget, type TargetSettings, targetTransport } from './target/settings.ts'
+import { openTarget, type PolicyOrigin, type TargetSettings, targetTransport } from './target/settings.ts'
 
 /** Everything that a process needs to run its part of a fleet: plain data. Secrets are in it; it goes from process to process and nowhere else. */
 export interface ShardOrders {
@@ -29,7 +28,7 @@ export interface ShardOrders {
   readonly stay?: { readonly durationMs: number; readonly checkInMs: number; readonly thinkMs: number } | undefined
   readonly target: TargetSettings
   /** What policies are made of where no service makes them. */
-  readonly policies?: { readonly imported: Import; readonly tenant: Tenant } | undefined
+  readonly policies?: PolicyOrigin | undefined
   /** For a whole exchange. Default: the transport's. */
   readonly timeoutMs?: number | undefined
   /** Of this machine, for connections to come from. Default: the system's choice. */
@@ -138,10 +137,9 @@ function fleetOptions(
   startedAt: Instant,
 ): Omit<FleetOptions, 'storageFor' | 'transport' | 'clock' | 'sinceStartMs' | 'meter' | 'onFault' | 'signal'> {
   const { target, policies, localAddress, stay, stateFolder, outFolder } = orders
-  const nothing = { imported: { profiles: [] }, tenant: undefined } as never
   return {
     ...orders,
-    target: openTarget(target, { ...(policies ?? nothing), localAddress }),
+    target: openTarget(target, { policies, localAddress }),
     startedAt,
     stayUntil: stay && startedAt + stay.durationMs,
     isKept: stateFolder !== undefined,

@@ -6,6 +6,7 @@ import {
   type IdentityStore,
   type Instant,
   type Jitter,
+  type KeyProtection,
   type KeyStorageProvider,
   memoryIdentities,
   memoryState,
@@ -66,10 +67,24 @@ export interface DeviceParts {
 /** Delays nothing. */
 const noJitter: Jitter = { between: (minMs) => minMs }
 
+/** Its keys as those of another kind of storage. By its methods: a provider may be an instance of a class. */
+function presentedAs(protection: KeyProtection, provider: KeyStorageProvider): KeyStorageProvider {
+  return {
+    protection,
+    name: `modelled ${protection}`,
+    readiness: (wish) => provider.readiness(wish),
+    generate: (spec, label) => provider.generate(spec, label),
+    ...(provider.import && { import: provider.import.bind(provider) }),
+    open: (label) => provider.open(label),
+    list: () => provider.list(),
+    destroy: (label) => provider.destroy(label),
+  }
+}
+
 export function bootDevice({ os, session, makeKeys, wishes, sabotage }: DeviceParts): ConformanceDevice {
   const { keyStorage = ['software'], jitter = noJitter, userConsent, fullDiskEncryption } = wishes
   const challenge = sabotage.goodChallenge ? undefined : wishes.challenge
-  const keys = keyStorage.map((protection) => ({ ...makeKeys(), protection, name: `modelled ${protection}` }))
+  const keys = keyStorage.map((protection) => presentedAs(protection, makeKeys()))
   const exchanges: Exchange[] = []
   const recorded = recording(exchanges, session.clock, between(session.transport, wishes))
   const transport = sabotage.transport?.(recorded) ?? recorded

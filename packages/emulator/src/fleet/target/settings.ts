@@ -28,19 +28,25 @@ export interface ScepServerSettings {
   readonly challenge?: ScepChallenge
 }
 
-export interface OpenTargetOptions {
-  /** What policies are made of where no service makes them. */
+/** What policies are made of where no service makes them. */
+export interface PolicyOrigin {
   readonly imported: Import
   readonly tenant: Tenant
+}
+
+export interface OpenTargetOptions {
+  /** For a SCEP server, which has none. */
+  readonly policies?: PolicyOrigin | undefined
   /** Whether a policy service has a push channel. Default true. */
   readonly push?: boolean
   /** The address of this machine that push connections come from. Default: the system's choice. */
   readonly localAddress?: string | undefined
 }
 
-export function openTarget(settings: TargetSettings, { imported, tenant, push = true, localAddress }: OpenTargetOptions): FleetTarget {
+export function openTarget(settings: TargetSettings, { policies, push = true, localAddress }: OpenTargetOptions): FleetTarget {
   if (settings.kind === 'scep') {
-    const { policyFor } = policiesOf(settings, imported, tenant)
+    if (!policies) throw new Error('for a SCEP server alone the devices need profiles to make their policies of')
+    const { policyFor } = policiesOf(settings, policies.imported, policies.tenant)
     return scepTarget({ policyFor, challenge: settings.challenge })
   }
   const { policyUrl, registrationToken } = settings
