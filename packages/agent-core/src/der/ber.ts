@@ -57,7 +57,8 @@ function endOfDer(scan: Scan, limit: number, depth: number): number {
   const tag = bytes[start] as number
   let length = bytes[start + 1] as number
   let body = start + 2
-  if (depth > berLimits.depth || ++scan.values > berLimits.values || body > limit || (tag & 0x1f) === 0x1f || length === 0x80) return -1
+  countValue(scan)
+  if (depth > berLimits.depth || body > limit || (tag & 0x1f) === 0x1f || length === 0x80) return -1
   if (length > 0x80) {
     const octets = length & 0x7f
     if (octets > 4 || body + octets > limit || bytes[body] === 0) return -1
@@ -97,11 +98,15 @@ function spendWriting(scan: Scan, octets: number): void {
     throw new AgentError('ERR_LIMIT_EXCEEDED', `${scan.what} has too many octets inside values that must be written anew`)
 }
 
+function countValue(scan: Scan): void {
+  if (++scan.values <= berLimits.values) return
+  throw new AgentError('ERR_LIMIT_EXCEEDED', `${scan.what} holds more than ${berLimits.values} values`)
+}
+
 /** `length` is undefined for the indefinite form. */
 function readHeader(scan: Scan, limit: number, depth: number): { tag: number; length: number | undefined; minimal: boolean } {
   if (depth > berLimits.depth) throw new AgentError('ERR_LIMIT_EXCEEDED', `${scan.what} is nested deeper than ${berLimits.depth}`)
-  if (++scan.values > berLimits.values)
-    throw new AgentError('ERR_LIMIT_EXCEEDED', `${scan.what} holds more than ${berLimits.values} values`)
+  countValue(scan)
   if (scan.offset + 2 > limit) malformed(scan.what, 'it ends in its header')
   const tag = scan.bytes[scan.offset++] as number
   if ((tag & 0x1f) === 0x1f) malformed(scan.what, 'high tag numbers are not used here')

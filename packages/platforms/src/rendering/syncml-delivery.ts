@@ -46,9 +46,10 @@ export function isAndroidSyncMl(bytes: Uint8Array): boolean {
   return isSyncMl(bytes) && /CertificateStore\/Enroll\//i.test(textOf(bytes))
 }
 
-/** UTF-16 too, which is then refused by name. */
+/** By its head UTF-16 too, which is then refused by name. */
 function isSyncMl(bytes: Uint8Array): boolean {
-  return /<(?:\w+:)?SyncML[\s>]/.test(textOf(bytes).replaceAll('\0', ''))
+  const root = /<(?:\w+:)?SyncML[\s>]/
+  return root.test(textOf(bytes)) || root.test(textOf(bytes.subarray(0, 4096)).replaceAll('\0', ''))
 }
 
 function textOf(bytes: Uint8Array): string {
