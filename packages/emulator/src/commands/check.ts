@@ -1,96 +1,43 @@
-import type { Command } from 'commander'
-import { printable } from '../report/printable.ts'
-import {
-  assignProfiles,
-  type Finding,
-  type Import,
-  type Intent,
-  loadExport,
-  loadTenant,
-  renderPolicy,
-  type Tenant,
-} from '../tenant/index.ts'
+import { platformNames } from '@certfleet/platforms'
+import { type Command, Option } from 'commander'
+import { type CheckOptions, runCheck } from './check-run.ts'
+import { withFacts } from './fact-option.ts'
 import type { ExitCode, Io } from './io.ts'
-import { readingInput } from './options.ts'
-import { findingText } from './tenant-input.ts'
-
-interface CheckOptions {
-  readonly tenant?: string
-  readonly json?: true
-}
-
-/** A finding about an export, or about what one device of the tenant gets of it. */
-type CheckFinding = (Finding | (Omit<Finding, 'id'> & { readonly id: 'delivery-failed' })) & { readonly device?: string }
+import { seedOption } from './options.ts'
 
 const examples = `
 Examples:
   $ certfleet check export/
-  $ certfleet check export/ --tenant tenant.yaml --json
+  $ certfleet check export/ --tenant tenant.yaml --json > findings.json
+  $ certfleet check export/ --tenant tenant.yaml --html check.html
+  $ certfleet check export/ --tenant tenant.yaml --platform android
+  $ certfleet check export/ --tenant tenant.yaml --explain "Wi-Fi user" --device alice-phone
+  $ certfleet check new/ --diff old/ --tenant tenant.yaml
+  $ certfleet check export/ --probe
+  $ certfleet check export/ --tenant tenant.yaml --emulate
+  $ certfleet check --how-to-export > export.ps1
 
-Exit code 1 when a finding is an error, 2 when the path cannot be read.`
+An export is a file or a folder of Graph JSON as Graph, IntuneCD or IntuneManagement write it. Without a tenant file (docs/check.md) only
+what the profiles say by themselves is checked; the end of the output tells which questions that leaves open.
+
+Exit code 1 when a finding is an error, or the emulation refutes one; 2 when something cannot be read.`
 
 export function defineCheck(program: Command, io: Io, end: (code: ExitCode) => void): void {
-  program
+  const command = program
     .command('check')
-    .description('Tell what is read in a Graph export of Trusted, SCEP, PKCS and imported PFX profiles, and what is wrong with it')
-    .argument('<path>', 'file or folder of Graph JSON')
-    .option('--tenant <file>', 'tenant YAML: also tell what each of its devices would not get')
+    .description('Tell before rollout what the Trusted, SCEP, PKCS and imported PFX profiles of a Graph export will do on every device')
+    .argument('[path]', 'file or folder of Graph JSON')
+    .option('--tenant <file>', 'tenant YAML: users, devices, groups, and what is known of CAs')
+    .addOption(new Option('--platform <name>', 'only what is about that platform').choices(platformNames))
+    .option('--device <id>', 'only what is about that device')
+    .option('--diff <old>', 'what putting <path> in the place of this older export revokes and re-issues')
+    .option('--explain <profile>', 'walk one profile, by id or display name, on --device, step by step')
+    .option('--probe', 'ask the SCEP servers for their CA certificates, and hold them against the linked roots')
+    .option('--emulate', 'enrol the devices as a fleet against a lab, and hold each finding against what became of it')
+    .option('--seed <seed>', 'of the emulation (default: 1)', seedOption)
+    .option('--html <file>', 'write a report for people; opens in a browser, offline')
     .option('--json', 'print one JSON document on stdout')
+    .option('--how-to-export', 'print a script that exports what the check reads')
     .addHelpText('after', examples)
-    .action(async (path: string, options: CheckOptions) => end(await check(path, options, io)))
-}
-
-async function check(path: string, { tenant: file, json }: CheckOptions, io: Io): Promise<ExitCode> {
-  const imported = await readingInput(() => loadExport(path))
-  const findings = [...imported.findings, ...(file ? tenantFindings(imported, await readingInput(() => loadTenant(file))) : [])]
-  const errors = findings.filter(({ severity }) => severity === 'error').length
-  const profiles = imported.profiles.map(({ id, displayName, kind, platform, family, file: source }) => ({
-    id,
-    displayName,
-    kind,
-    platform,
-    family,
-    file: source,
-  }))
-  if (json) io.out(`${JSON.stringify({ profiles, findings, errors })}\n`)
-  else
-    io.out(
-      printable(
-        `${profileLines(imported)}${findingLines(findings)}${profiles.length} profiles, ${findings.length} findings, ${errors} errors\n`,
-      ),
-    )
-  return errors > 0 ? 1 : 0
-}
-
-function tenantFindings(imported: Import, tenant: Tenant): CheckFinding[] {
-  const { intent, findings } = assignProfiles(imported, tenant)
-  const files = new Map(imported.profiles.map(({ id, file, path }) => [id, { file, path }]))
-  return [...findings, ...[...tenant.devices.keys()].flatMap((device) => deliveryFindings(device, intent, tenant, files))]
-}
-
-function deliveryFindings(
-  device: string,
-  intent: Intent,
-  tenant: Tenant,
-  files: ReadonlyMap<string, { file: string; path: string }>,
-): CheckFinding[] {
-  return renderPolicy(intent, tenant, device, { revision: 1, importedRevision: anyImport }).failedProfiles.map(
-    ({ id, displayName, message }) => {
-      const { file, path } = files.get(id) ?? { file: tenant.file, path: '' }
-      return { id: 'delivery-failed', severity: 'error', device, profile: displayName, message, file, ...(path && { path }) }
-    },
-  )
-}
-
-/** What was imported for whom is in no export. */
-const anyImport = () => 'any'
-
-function profileLines({ profiles }: Import): string {
-  return profiles.map(({ kind, platform, displayName, file }) => `${kind}  ${platform}  "${displayName}"  ${file}\n`).join('')
-}
-
-function findingLines(findings: readonly CheckFinding[]): string {
-  return findings
-    .map((finding) => `${finding.severity}  ${finding.device ? `${finding.device}: ` : ''}${findingText(finding)} [${finding.id}]\n`)
-    .join('')
+  withFacts(command).action(async (path: string | undefined, options: CheckOptions) => end(await runCheck(path, options, io)))
 }

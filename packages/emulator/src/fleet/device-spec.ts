@@ -1,4 +1,4 @@
-import { type Device, osVersionOf } from '../tenant/index.ts'
+import { type Device, managementOf, osVersionOf } from '../tenant/index.ts'
 import type { DeviceSpec } from './device.ts'
 
 /** A tenant's device as it is emulated. */
@@ -10,6 +10,6 @@ export function deviceSpecOf({ id, platform, osVersion, management, userConsent,
     ...(userConsent && { userConsent }),
     ...(hardware && { hardware }),
   }
-  const isSystem = management === 'windowsPhone81' || management === 'windows10X'
-  return management === undefined || isSystem ? spec : { ...spec, management }
+  const enrolledAs = managementOf({ ...(management && { management }) })
+  return enrolledAs === undefined ? spec : { ...spec, management: enrolledAs }
 }

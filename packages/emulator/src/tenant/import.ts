@@ -27,7 +27,12 @@ export function importGraph(files: readonly ExportFile[]): Import {
   for (const { object, type } of sorted.profiles) findings.push(...addDraft(drafts, object, type))
   const linked = linkAll(drafts, sorted.links)
   const assigned = collectAssignments(drafts, sorted.assignments)
-  return { profiles: linked.profiles, assignments: assigned.assignments, findings: [...findings, ...linked.findings, ...assigned.findings] }
+  return {
+    profiles: linked.profiles,
+    consumers: [],
+    assignments: assigned.assignments,
+    findings: [...findings, ...linked.findings, ...assigned.findings],
+  }
 }
 
 interface Draft {

@@ -1,5 +1,5 @@
 import { AgentError, type Inapplicable, type InapplicableProfile, type Principal } from '@certfleet/agent-core'
-import { parseOs, whyInapplicable } from '@certfleet/platforms'
+import { type Management, parseOs, whyInapplicable } from '@certfleet/platforms'
 import type { Intent } from './intent.ts'
 import { families, profileTypeOf } from './profile-types.ts'
 import type { AssignmentTarget, Device, IntentProfile, Tenant } from './types.ts'
@@ -38,6 +38,11 @@ function applicability(device: Device): (profile: IntentProfile) => Inapplicable
 /** As `parseOs` reads it: a tenant tells phones by their management. */
 export function osVersionOf({ osVersion, management }: Pick<Device, 'osVersion' | 'management'>): string {
   return management === 'windowsPhone81' ? `Phone ${osVersion}` : osVersion
+}
+
+/** As `parseOs` reads it; the two that name a system are in the version. */
+export function managementOf({ management }: Pick<Device, 'management'>): Management | undefined {
+  return management === 'windowsPhone81' || management === 'windows10X' ? undefined : management
 }
 
 function reached(intent: Intent, tenant: Tenant, subscriber: Subscriber): readonly ReachedBy[] {

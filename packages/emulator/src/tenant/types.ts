@@ -1,4 +1,4 @@
-import type { KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, Validity } from '@certfleet/agent-core'
+import type { Instant, KeyStorageOption, KeyUsage, Principal, StoreName, SubjectAltName, Validity } from '@certfleet/agent-core'
 import type { Management, UserAnswer } from '@certfleet/platforms'
 import type { Hardware } from './hardware.ts'
 
@@ -183,9 +183,24 @@ export interface Assignment {
   readonly path: string
 }
 
+/** A profile of another kind (Wi-Fi, VPN, email) that has its devices prove who they are by a certificate. */
+export interface CertificateConsumer {
+  readonly displayName: string
+  /** As Graph spells it, without `#microsoft.graph.`. */
+  readonly typeName: string
+  /** Undefined for types whose name begins with no platform. */
+  readonly platform?: Platform
+  readonly file: string
+  readonly path: string
+  /** The certificate profile that it links. Absent where the export does not tell. */
+  readonly certificateProfileId?: string
+}
+
 /** What an export says, with everything about it that a reader should know. */
 export interface Import {
   readonly profiles: readonly IntentProfile[]
+  /** In the order of the export. */
+  readonly consumers: readonly CertificateConsumer[]
   readonly assignments: readonly Assignment[]
   readonly findings: readonly Finding[]
 }
@@ -247,6 +262,22 @@ export interface TenantAssignment {
   readonly path: string
 }
 
+/** What is known of a CA that issues for one or more profiles. */
+export interface AuthorityFacts {
+  /** Profiles with one of these SCEP URLs get their certificates by it. */
+  readonly scepUrls: readonly string[]
+  /** PKCS profiles that name this template do too. */
+  readonly templateName?: string
+  /** The longest that its template gives. */
+  readonly validity?: Validity
+  /** When the CA's own certificate ends. */
+  readonly expiresAt?: Instant
+  /** Dotted OIDs that its template gives; another one that is asked for is left out, or the request refused. */
+  readonly extendedKeyUsages?: readonly string[]
+  /** In the tenant file. */
+  readonly path: string
+}
+
 /** Who and what the profiles are for. Maps are keyed by id. */
 export interface Tenant {
   readonly file: string
@@ -258,6 +289,11 @@ export interface Tenant {
   readonly assign?: 'all'
   /** Ids or names of the profiles whose users must prove more than one factor before a certificate is issued (S28). */
   readonly multiFactor?: readonly string[]
+  readonly authorities?: readonly AuthorityFacts[]
+  /** For which purposes PFX were imported, by user id: who is not in it has none. Absent: not known. */
+  readonly importedPfx?: ReadonlyMap<string, ReadonlySet<IntendedPurpose>>
+  /** How often devices check in. Default: what the platform's facts say. */
+  readonly checkInMs?: number
 }
 
 /** What the connector is to deliver for one PFX profile of one device; every variable is resolved. */

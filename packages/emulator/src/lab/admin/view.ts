@@ -54,7 +54,7 @@ export interface AdminView {
 }
 
 const noFiles: AdminFiles = {
-  imported: { profiles: [], assignments: [], findings: [] },
+  imported: { profiles: [], consumers: [], assignments: [], findings: [] },
   tenant: { file: 'admin', users: new Map(), devices: new Map(), groups: new Map(), assignments: [] },
 }
 
@@ -100,7 +100,7 @@ function importOf(records: readonly AdminProfile[], { profiles }: Import): Impor
   const assignments = records.flatMap(({ id, assignments: all }) =>
     all.map((assignment) => ({ profileId: id, ...assignment, file: 'admin', path: '' })),
   )
-  return { profiles: imported.profiles.filter(({ id }) => own.has(id)), assignments, findings: [] }
+  return { profiles: imported.profiles.filter(({ id }) => own.has(id)), consumers: [], assignments, findings: [] }
 }
 
 function exportOf({ id, document }: AdminProfile): ExportFile {

@@ -1,0 +1,42 @@
+/**
+ * What each finding of the check is about, in a few words: one entry an id, which never changes once published.
+ * Findings about the export itself are the importer's.
+ */
+export const ruleFindings = {
+  // trust and assignments
+  'root-not-deployed': 'the certificate and its root do not reach the device through the same principal',
+  'root-not-assigned': 'the linked root reaches nobody whom the certificate reaches',
+  'android-group-mismatch': 'on Android, root and certificate are assigned to groups of different kinds',
+  'nobody-reached': 'the profile is assigned and reaches no device',
+  'profile-unassigned': 'the profile has no assignment',
+  'not-applicable': 'the profile is not for the OS version of a device',
+  'server-other-root': 'the SCEP server does not lead to the linked root',
+  'server-unreachable': 'the SCEP server gave no CA certificate',
+  'urls-several': 'one of several SCEP URLs is picked at random',
+  // names
+  'variable-unresolved': 'a device or its user lacks what a variable stands for',
+  'delivery-failed': 'the service cannot make the profile for a device',
+  'names-sent': 'the exact subject and alternative names that a device sends',
+  'subject-quoted': 'a value needs quotes in the subject',
+  'android-san-missing': 'Android asks for a subject alternative name',
+  'sid-missing': 'no security identifier for strong mapping',
+  // lifetime, CA and PFX
+  'validity-beyond-template': 'a longer lifetime is asked for than the template gives',
+  'validity-beyond-ca': 'a certificate would outlive its CA',
+  'eku-not-in-template': 'an extended key usage is asked for that the template does not give',
+  'renews-always': 'each check-in renews the certificate',
+  'renews-never': 'the certificate can expire between two check-ins',
+  'expired-stuck': 'an expired certificate is not replaced by itself',
+  'pfx-without-user': 'an imported PFX is for a user, and the device has none',
+  'pfx-not-imported': 'no PFX was imported for the user',
+  // keys and settings
+  'request-refused': 'the OS refuses what the profile asks for',
+  'key-storage-missing': 'the device lacks the key storage that the profile demands',
+  'setting-ignored': 'a setting has no effect on this OS',
+  // numbers and removal
+  'certificates-duplicate': 'several profiles bring a device the same certificate',
+  'certificates-multiplied': 'every profile that uses the certificate brings one of its own',
+  'removal-leaves': 'something stays on the device, or stays good, once the profile is gone',
+} as const satisfies Record<string, string>
+
+export type RuleFindingId = keyof typeof ruleFindings

@@ -1,0 +1,5 @@
+import type { DeviceRule, ProfileRule } from '../types.ts'
+
+export const profileRules: readonly ProfileRule[] = []
+
+export const deviceRules: readonly DeviceRule[] = []
