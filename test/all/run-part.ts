@@ -6,6 +6,7 @@ import { root } from '../tooling/root.ts'
 
 /** A part of the default suite for each process, and which of the files it has; `rest` has what no other has. */
 const parts: Readonly<Record<string, RegExp>> = {
+  check: /^check\//,
   commands: /^commands\//,
   conformance: /^conformance\//,
   fleet: /^(fleet|interop|tenant)\//,
