@@ -38,7 +38,7 @@ t.test('with a tenant, what a device would not get', async (t) => {
   })
   const { exitCode, stdout } = await command(['check', exampleProfiles, '--tenant', join(folder, 'tenant.yaml'), '--json'])
   t.equal(exitCode, 1)
-  const failed = JSON.parse(stdout).findings.filter(({ id }: { id: string }) => id === 'delivery-failed')
+  const failed = JSON.parse(stdout).findings.filter(({ id }: { id: string }) => id === 'variable-unresolved')
   t.match(
     failed,
     [{ device: 'kiosk', severity: 'error', profile: String, file: /ios/, message: /\{\{/ }],

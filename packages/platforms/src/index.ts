@@ -1,4 +1,5 @@
 export { behaviourOf, habitsOf, type PlatformBindings, platformAdapter } from './adapter.ts'
+export { androidFacts } from './android/facts.ts'
 export { type RemovalChange, removalChanges } from './android/removal-changes.ts'
 export { applicabilityFacts, appliesTo, whyInapplicable } from './applicability.ts'
 export type { Behaviour, KeyWish, PfxBehaviour } from './behaviour.ts'

@@ -139,6 +139,34 @@ export const profileFacts = {
     source: 'M-SCEP strong mapping',
     confidence: 'V',
   },
+  sidEnforced: {
+    id: 'subject.sid-enforced',
+    platforms: service,
+    effect:
+      'A domain controller refuses a certificate that tells its account by a name alone: it has to hold the security identifier, or to be mapped to the account by hand.',
+    value: 'refused',
+    alternatives: [],
+    source: 'KB5014754 Full Enforcement',
+    confidence: 'K',
+  },
+  quotesReported: {
+    id: 'subject.quotes-reported',
+    platforms: service,
+    effect:
+      'Admins report that requests were refused for a comma in the distinguished name of a user, and with quotes around that name too; here quotes do no harm.',
+    value: 'refused',
+    source: 'MEMDOCS 1538, 3821',
+    confidence: 'V',
+  },
+  nameCharacters: {
+    id: 'subject.characters',
+    platforms: every,
+    effect:
+      'An email address, DNS name or URI can hold ASCII characters alone, and so can the email address in a subject; its country and serial number take fewer still.',
+    value: ['email', 'dns', 'uri'],
+    source: 'RFC5280 4.2.1.6, appendix A.1',
+    confidence: 'V',
+  },
   mostElements: {
     id: 'profile.most-elements',
     platforms: service,
@@ -217,6 +245,14 @@ export const profileFacts = {
     effect: 'A PFX profile has no server URL, key usage, key size and hash: they come from the template and the connector.',
     value: ['scepServerUrls', 'keyUsage', 'keySize', 'hashAlgorithm'],
     source: 'SEED S47',
+    confidence: 'V',
+  },
+  pfxOfUser: {
+    id: 'pfx-profile.imported-by-user',
+    platforms: service,
+    effect: 'A PFX is imported for one user and one purpose; who has none gets none, nor does a device without a user.',
+    value: 'user',
+    source: 'M-IMP userPFXCertificate',
     confidence: 'V',
   },
   pfxKeyMadeBy: {

@@ -18,6 +18,7 @@ export const ruleFindings = {
   'delivery-failed': 'the service cannot make the profile for a device',
   'names-sent': 'the exact subject and alternative names that a device sends',
   'subject-quoted': 'a value needs quotes in the subject',
+  'name-unwritable': 'a name cannot be written into a request',
   'android-san-missing': 'Android asks for a subject alternative name',
   'sid-missing': 'no security identifier for strong mapping',
   // lifetime, CA and PFX

@@ -121,6 +121,17 @@ export const androidFacts = {
     source: 'M-SCEP SCEP server URLs',
     confidence: 'V',
   },
+  altNameRequired: {
+    id: 'android.scep.alt-name',
+    platforms: android,
+    effect:
+      'Admins report that a request without a subject alternative name is refused, "No SAN specified in certificate request"; here it is taken.',
+    value: 'refused',
+    alternatives: [],
+    source: 'INTUNEDOCS 1741',
+    confidence: 'V',
+    singleLog: true,
+  },
   pendingPolls: {
     id: 'android.pending.polls',
     platforms: android,
