@@ -25,7 +25,7 @@ function findingsOf(failed: Failed, profile: IntentProfile | undefined, device: 
       id: 'delivery-failed',
       severity: 'error',
       ...about(profile, device),
-      message: `the service cannot make it: ${failed.message}`,
+      message: `the service cannot make it${hasLinkProblem(profile) ? ' as exported' : ''}: ${failed.message}`,
       ...remedyOf(failed, profile),
       ...failure(failed.code, profile, device),
     },
