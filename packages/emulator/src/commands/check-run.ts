@@ -86,7 +86,11 @@ async function tellCheck(input: CheckInput, options: CheckOptions, io: Io): Prom
   const told = emulation ? { ...result, findings: emulation.findings } : result
   const answers = answersOf(told.context, { probed: options.probe === true, emulated: emulation !== undefined })
   if (options.html !== undefined) await writeReport(options.html, checkReportHtml({ result: told, answers, emulation, at: input.now }))
-  io.out(options.json ? `${JSON.stringify(checkJson(told, answers, emulation))}\n` : printable(checkText(told, answers, emulation)))
+  io.out(
+    options.json
+      ? `${JSON.stringify(checkJson(told, answers, emulation))}\n`
+      : printable(checkText(told, answers, emulation, options.device)),
+  )
   return exitCodeOf(told.findings, emulation)
 }
 

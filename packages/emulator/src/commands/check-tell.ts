@@ -20,12 +20,23 @@ export function checkJson(
   }
 }
 
-/** For people: the profiles, the findings with those of many devices put together, what stays open, and how many there are of all. */
-export function checkText(result: CheckResult, answers: readonly QuestionAnswer[], emulation: Emulation | undefined): string {
+/**
+ * For people: the profiles, the findings with those of many devices put together, what stays open, and how many there are of all. What each
+ * device sends is told where one was chosen: of all it would bury the rest.
+ */
+export function checkText(
+  result: CheckResult,
+  answers: readonly QuestionAnswer[],
+  emulation: Emulation | undefined,
+  device: string | undefined,
+): string {
   const { profiles } = result.context.imported
+  const shown = device === undefined ? result.findings.filter(({ id }) => id !== 'names-sent') : result.findings
+  const hidden = result.findings.length - shown.length
   return [
     ...profiles.map(({ kind, platform, displayName, file }) => `${kind}  ${platform}  "${displayName}"  ${file}\n`),
-    findingsText(result.findings),
+    findingsText(shown),
+    hidden > 0 ? `names  what ${hidden} requests say exactly: --json, --html, or --device ID\n` : '',
     openText(answers),
     emulation ? emulationText(emulation) : '',
     `${profiles.length} profiles, ${countsText(result.findings)}\n`,
