@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { AgentError } from '@certfleet/agent-core'
 import t from 'tap'
 import { parseTenant } from '#emulator/tenant/index.ts'
+import { root } from '../tooling/root.ts'
 
 function parse(yaml: string) {
   return parseTenant(Buffer.from(yaml), 'tenant.yaml')
@@ -41,6 +44,44 @@ t.test('a tenant file is read, every scalar as the text it was written as', asyn
   ])
   t.equal(tenant.assign, 'all')
   t.same(tenant.multiFactor, ['Scep'])
+})
+
+const beyondDevices = `
+users: [{id: jane, upn: jane@contoso.example}, {id: omar, upn: omar@contoso.example}]
+authorities:
+  - {scepUrls: ['https://ndes.contoso.example/scep'], validity: 1 year, expires: 2031-01-31, extendedKeyUsages: [1.3.6.1.5.5.7.3.2]}
+  - {template: User, validity: 18 months}
+importedPfx: [{user: jane, purposes: [smimeSigning, vpn]}]
+checkInHours: 1.5
+`
+
+t.test('what is known of CAs, imported PFX and check-ins is read', async (t) => {
+  const tenant = parse(beyondDevices)
+  t.same(tenant.authorities, [
+    {
+      scepUrls: ['https://ndes.contoso.example/scep'],
+      validity: { value: 1, scale: 'years' },
+      expiresAt: Date.UTC(2031, 0, 31),
+      extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
+      path: 'authorities[0]',
+    },
+    { scepUrls: [], templateName: 'User', validity: { value: 18, scale: 'months' }, path: 'authorities[1]' },
+  ])
+  t.same([...(tenant.importedPfx ?? [])], [['jane', new Set(['smimeSigning', 'vpn'])]], 'who is not named has none')
+  t.equal(tenant.checkInMs, 5_400_000)
+  t.equal(parse('checkInHours: 0.1').checkInMs, 360_000)
+  t.equal(parse('checkInHours: 8760').checkInMs, 8_760 * 3_600_000)
+  t.same(parse('importedPfx: []').importedPfx, new Map(), 'known: nobody has one')
+  t.notOk('importedPfx' in parse(whole) || 'authorities' in parse(whole) || 'checkInMs' in parse(whole), 'not known')
+})
+
+t.test('the tenant file of docs/check.md is one, and has every member', async (t) => {
+  const page = readFileSync(join(root, 'docs/check.md'), 'utf8')
+  const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(page) ?? []
+  const tenant = parse(yaml)
+  for (const [member, value] of Object.entries(tenant))
+    t.ok(typeof value !== 'object' || [...Object.values(value)].length + (value.size ?? 0) > 0, member)
+  for (const member of ['multiFactor', 'authorities', 'importedPfx', 'checkInMs'] as const) t.ok(tenant[member] !== undefined, member)
 })
 
 t.test('an empty file is an empty tenant', async (t) => {
@@ -105,6 +146,37 @@ t.test('an error names file, line, column, path and what was expected', async (t
     ['an assignment to nobody', 'assignments: [{profile: Root}]', /assignments\[0\]: expected groups, allDevices or allUsers$/],
     ['a flag that is none', 'assignments: [{profile: Root, allDevices: yes}]', /allDevices: expected true or false$/],
     ['an assign that is none', 'assign: some', /^tenant\.yaml:1:9 assign: expected all$/],
+    ['an authority that nothing names', 'authorities: [{validity: 1 year}]', /1:15 authorities\[0\]: expected scepUrls or template$/],
+    ['an authority of no URL', 'authorities: [{scepUrls: []}]', /authorities\[0\]: expected scepUrls or template$/],
+    ['an authority at no URL', 'authorities: [{scepUrls: [ndes]}]', /1:27 authorities\[0\]\.scepUrls\[0\]: expected an http or https URL$/],
+    [
+      'a lifetime of none',
+      'authorities: [{template: T, validity: 0 days}]',
+      /validity: expected a number of days, months or years, as 12 months$/,
+    ],
+    [
+      'a lifetime in weeks',
+      'authorities: [{template: T, validity: 2 weeks}]',
+      /1:39 authorities\[0\]\.validity: expected a number of days/,
+    ],
+    ['a day that is none', 'authorities: [{template: T, expires: 2031-02-29}]', /expires: expected a day, as 2031-01-31$/],
+    ['a usage by name', 'authorities: [{template: T, extendedKeyUsages: [clientAuth]}]', /extendedKeyUsages\[0\]: expected a dotted OID$/],
+    ['a misspelt member of an authority', 'authorities: [{template: T, ekus: []}]', /authorities\[0\]: no such member: ekus$/],
+    [
+      'a PFX for nobody known',
+      'importedPfx: [{user: joe, purposes: [vpn]}]',
+      /1:22 importedPfx\[0\]\.user: expected the id of a user of this file, found "joe"$/,
+    ],
+    ['a PFX for an unknown purpose', 'importedPfx: [{user: joe, purposes: [mail]}]', /purposes\[0\]: expected one of smimeEncryption, /],
+    ['a PFX for no purpose', 'importedPfx: [{user: joe, purposes: []}]', /importedPfx\[0\]\.purposes: expected a purpose$/],
+    [
+      'a user with PFX twice',
+      'users: [{id: a, upn: a@b}]\nimportedPfx: [{user: a, purposes: [vpn]}, {user: a, purposes: [wifi]}]',
+      /2:50 importedPfx\[1\]\.user: the user "a" was named before; put all purposes into one list$/,
+    ],
+    ['hours in words', 'checkInHours: eight', /^tenant\.yaml:1:15 checkInHours: expected a number of hours$/],
+    ['too few hours', 'checkInHours: 0.099', /checkInHours: expected 0\.1 to 8760 hours$/],
+    ['too many hours', 'checkInHours: 8760.1', /checkInHours: expected 0\.1 to 8760 hours$/],
     ['an id with a line break', 'devices: [{id: "a\\nb", platform: ios, osVersion: 1}]', /devices\[0\]\.id: expected 1 to 200 characters/],
   ]
   for (const [name, yaml, message] of rows) {

@@ -1,85 +1,19 @@
 import { AgentError } from '@certfleet/agent-core'
-import { managementModes } from '@certfleet/platforms'
 import { type Document, LineCounter, parseDocument, visit } from 'yaml'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { joinPath } from './documents.ts'
-import { hardwareKinds } from './hardware.ts'
-import { families } from './profile-types.ts'
+import { referenceProblems, targetsOf } from './tenant-references.ts'
+import { type AuthorityShape, type GroupShape, type TenantShape, tenantShape } from './tenant-shapes.ts'
 import { decodeText } from './text.ts'
-import type { AssignmentTarget, Device, Group, ManagementMode, Platform, Tenant, TenantAssignment, User } from './types.ts'
+import type { AuthorityFacts, Device, Group, Tenant, TenantAssignment, User } from './types.ts'
 
-const maxNodes = 100_000
 const maxReported = 20
-
-const text = z.string('expected text').min(1, 'expected a value')
-const flag = z.enum(['true', 'false'], 'expected true or false').transform((value) => value === 'true')
-const ids = z.array(text, 'expected a list').max(maxNodes).optional()
-const platforms = [...new Set(Object.values(families).map((family) => family.platform))]
-/** Those that name a family of profiles, and those that name a behaviour of the platform. */
-const modesOf = (platform: Platform): readonly ManagementMode[] => [
-  ...new Set([
-    ...managementModes[platform],
-    ...Object.values(families).flatMap((family) => (family.platform === platform ? family.modes : [])),
-  ]),
-]
-const modes = [...new Set(platforms.flatMap(modesOf))]
-
-const userShape = z.strictObject({
-  id: text,
-  upn: text.regex(/^[^@\s]+@[^@\s]+$/, 'expected name@domain'),
-  userName: text.optional(),
-  email: text.regex(/^[^@\s]+@[^@\s]+$/, 'expected name@domain').optional(),
-  onPremDistinguishedName: text.optional(),
-  onPremSamAccountName: text.optional(),
-  onPremUserPrincipalName: text.optional(),
-  department: text.optional(),
-  sid: text.regex(/^S-1(-\d+)+$/, 'expected a security identifier, S-1-…').optional(),
-})
-
-const deviceShape = z.strictObject({
-  id: text.regex(/^(?! )[^\p{Cc}]{1,200}(?<! )$/u, 'expected 1 to 200 characters, none of them a control character'),
-  platform: z.enum(platforms, `expected one of ${platforms.join(', ')}`),
-  osVersion: text.regex(/^\d{1,9}(\.\d{1,9}){0,4}$/, 'expected dotted numbers'),
-  management: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
-  hardware: z.enum(hardwareKinds, `expected one of ${hardwareKinds.join(', ')}`).optional(),
-  userConsent: z.enum(['granted', 'refused', 'waiting'], 'expected granted, refused or waiting').optional(),
-  user: text.optional(),
-  serial: text.optional(),
-  imei: text.optional(),
-  meid: text.optional(),
-  wifiMac: text.optional(),
-  deviceName: text.optional(),
-  aadDeviceId: text.optional(),
-  fqdn: text.optional(),
-  sid: userShape.shape.sid,
-})
-
-const groupShape = z.strictObject({ id: text, name: text.optional(), users: ids, devices: ids })
-
-const assignmentShape = z.strictObject({
-  profile: text,
-  intent: z.enum(['apply', 'remove'], 'expected apply or remove').optional(),
-  groups: ids,
-  excludeGroups: ids,
-  allDevices: flag.optional(),
-  allUsers: flag.optional(),
-})
-
-const tenantShape = z.strictObject({
-  users: z.array(userShape, 'expected a list').max(maxNodes).optional(),
-  devices: z.array(deviceShape, 'expected a list').max(maxNodes).optional(),
-  groups: z.array(groupShape, 'expected a list').max(maxNodes).optional(),
-  assignments: z.array(assignmentShape, 'expected a list').max(maxNodes).optional(),
-  assign: z.literal('all', 'expected all').optional(),
-  /** S28; no member of Graph's says it. */
-  multiFactor: ids,
-})
-
-type Shape = z.infer<typeof tenantShape>
+const hourMs = 3_600_000
 
 /**
  * Reads a tenant file: YAML 1.2 in which every scalar is text, so that `017.4` and `1e3` stay what was written.
- * Members: `users`, `devices`, `groups`, `assignments`, `assign: all`, `multiFactor` (profiles that require it); see packages/emulator/examples/contoso/tenant.yaml.
+ * Members: `users`, `devices`, `groups`, `assignments`, `assign: all`, `multiFactor` (profiles that require it), `authorities`, `importedPfx`
+ * and `checkInHours`; see docs/check.md and packages/emulator/examples/contoso/tenant.yaml.
  * Fails with `ERR_POLICY_INVALID`; the message has a line `file:line:column path: expected …` for each problem, at most 20.
  */
 export function parseTenant(bytes: Uint8Array, file: string): Tenant {
@@ -141,57 +75,8 @@ function messageOf(issue: z.core.$ZodIssue): string {
   return issue.message.replace(/^Invalid input: /, '')
 }
 
-interface Problem {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-}
-
-/** Ids are unique, and every reference names something in the file. */
-function referenceProblems({ users = [], devices = [], groups = [], assignments = [] }: Shape): Problem[] {
-  const userIds = new Set(users.map((user) => user.id))
-  const deviceIds = new Set(devices.map((device) => device.id))
-  const groupNames = new Set(groups.flatMap((group) => [group.id, ...(group.name === undefined ? [] : [group.name])]))
-  const unknown = (known: ReadonlySet<string>, what: string, values: readonly string[] = [], ...path: PropertyKey[]): Problem[] =>
-    values.flatMap((value, i) =>
-      known.has(value) ? [] : [{ path: [...path, i], message: `expected the id of a ${what} of this file, found "${value}"` }],
-    )
-  return [
-    ...repeated('users', users),
-    ...repeated('devices', devices),
-    ...repeated('groups', groups),
-    ...devices.flatMap(({ user }, i) =>
-      user === undefined || userIds.has(user)
-        ? []
-        : [{ path: ['devices', i, 'user'], message: `expected the id of a user of this file, found "${user}"` }],
-    ),
-    ...devices.flatMap(({ platform, management }, i) =>
-      management === undefined || modesOf(platform).includes(management)
-        ? []
-        : [{ path: ['devices', i, 'management'], message: `expected one of ${modesOf(platform).join(', ')} for ${platform}` }],
-    ),
-    ...devices.flatMap(({ platform, hardware }, i) =>
-      hardware === undefined || platform === 'windows'
-        ? []
-        : [{ path: ['devices', i, 'hardware'], message: `expected none for ${platform}: nothing keeps keys there but software` }],
-    ),
-    ...groups.flatMap((group, i) => [
-      ...unknown(userIds, 'user', group.users, 'groups', i, 'users'),
-      ...unknown(deviceIds, 'device', group.devices, 'groups', i, 'devices'),
-    ]),
-    ...assignments.flatMap((assignment, i) => [
-      ...unknown(groupNames, 'group', assignment.groups, 'assignments', i, 'groups'),
-      ...unknown(groupNames, 'group', assignment.excludeGroups, 'assignments', i, 'excludeGroups'),
-      ...(targetsOf(assignment).length === 0 ? [{ path: ['assignments', i], message: 'expected groups, allDevices or allUsers' }] : []),
-    ]),
-  ]
-}
-
-function repeated(list: string, items: readonly { id: string }[]): Problem[] {
-  const first = new Map(items.map(({ id }, i) => [id, i] as const).reverse())
-  return items.flatMap(({ id }, i) => (first.get(id) === i ? [] : [{ path: [list, i, 'id'], message: `the id "${id}" is taken` }]))
-}
-
-function tenantOf({ users = [], devices = [], groups = [], assignments = [], assign, multiFactor }: Shape, file: string): Tenant {
+function tenantOf(shape: TenantShape, file: string): Tenant {
+  const { users = [], devices = [], groups = [], assignments = [], assign, multiFactor, checkInHours } = shape
   return {
     file,
     users: new Map(
@@ -209,6 +94,9 @@ function tenantOf({ users = [], devices = [], groups = [], assignments = [], ass
     ),
     ...(assign && { assign }),
     ...(multiFactor && { multiFactor }),
+    ...(shape.authorities && { authorities: shape.authorities.map(authorityOf) }),
+    ...(shape.importedPfx && { importedPfx: new Map(shape.importedPfx.map(({ user, purposes }) => [user, new Set(purposes)])) }),
+    ...(checkInHours !== undefined && { checkInMs: checkInHours * hourMs }),
   }
 }
 
@@ -217,17 +105,19 @@ function present<T>(read: { [K in keyof T]: T[K] | undefined }): T {
   return read as T
 }
 
-function groupOf({ id, name, users, devices }: z.infer<typeof groupShape>): Group {
+function groupOf({ id, name, users, devices }: GroupShape): Group {
   return { id, name: name ?? id, users: new Set(users), devices: new Set(devices) }
 }
 
-function targetsOf({ groups = [], excludeGroups = [], allDevices, allUsers }: z.infer<typeof assignmentShape>): AssignmentTarget[] {
-  return [
-    ...groups.map((group) => ({ kind: 'group' as const, group })),
-    ...excludeGroups.map((group) => ({ kind: 'exclusionGroup' as const, group })),
-    ...(allDevices ? [{ kind: 'allDevices' as const }] : []),
-    ...(allUsers ? [{ kind: 'allUsers' as const }] : []),
-  ]
+function authorityOf({ scepUrls = [], template, validity, expires, extendedKeyUsages }: AuthorityShape, i: number): AuthorityFacts {
+  return {
+    scepUrls,
+    ...(template !== undefined && { templateName: template }),
+    ...(validity && { validity }),
+    ...(expires !== undefined && { expiresAt: expires }),
+    ...(extendedKeyUsages && { extendedKeyUsages }),
+    path: `authorities[${i}]`,
+  }
 }
 
 function invalid(problems: readonly string[]): AgentError {
