@@ -11,6 +11,7 @@ export { supportedKeyBits } from './key-sizes.ts'
 export { macosFacts } from './macos/facts.ts'
 export {
   compareVersions,
+  currentReleases,
   type FactOverrides,
   type Management,
   managementModes,
@@ -36,7 +37,7 @@ export { caFacts } from './service/ca.ts'
 export { ndesFacts } from './service/ndes.ts'
 export { validationFacts } from './service/validation.ts'
 export { settingFacts } from './setting-facts.ts'
-export { type Setting, type SettingTreatment, type Treatment, treatmentOf } from './settings.ts'
+export { type Setting, type SettingTreatment, settingFactOf, type Treatment, treatmentOf } from './settings.ts'
 export { sources } from './sources.ts'
 export { type AndroidState, type AndroidStatus, androidStateByCode, androidStatusFacts } from './status/android.ts'
 export { type AppleError, type AppleStatus, appleErrorChain } from './status/apple.ts'

@@ -4,6 +4,9 @@ import { AgentError } from '@certfleet/agent-core'
 export const platformNames = ['ios', 'macos', 'android', 'windows'] as const
 export type PlatformName = (typeof platformNames)[number]
 
+/** Releases that the platforms' rules are written for, as `parseOs` reads them. */
+export const currentReleases: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+
 /** What facts are about. Windows Phone is a platform `windows` to the outside and a system of its own to the facts (S2, S20, S25). */
 export const systems = [...platformNames, 'windows-phone'] as const
 export type System = (typeof systems)[number]

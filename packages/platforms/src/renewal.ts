@@ -27,6 +27,14 @@ export const renewalFacts = {
     source: 'M-PKCS Renewal threshold; SA-DEP Android sample',
     confidence: 'V',
   },
+  checkInIntervalMs: {
+    id: 'renewal.check-in-interval',
+    platforms: systems,
+    effect: 'A managed device that nothing wakes checks in about this often.',
+    value: 8 * 3_600_000,
+    source: 'M-SYNC estimated frequencies; SA-DEP Android sample',
+    confidence: 'V',
+  },
   newKey: {
     id: 'renewal.new-key',
     platforms: systems,

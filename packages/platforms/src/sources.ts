@@ -14,6 +14,7 @@ export const sources = {
   'ID-LIB': 'Microsoft Intune, "Use APIs to add third-party CAs for SCEP", 2020',
   IRA: 'github.com/microsoft/Intune-Resource-Access, src/CsrValidation: the libraries of the validation API',
   'G-WIN': 'Microsoft Graph, windows81SCEPCertificateProfile and its iOS counterpart',
+  'M-SYNC': 'Microsoft Intune, "Common questions and answers with device policies and profiles", 2021',
   'CM-CP': 'Microsoft Configuration Manager, "Create certificate profiles"',
   'W-CCI': 'Windows ClientCertificateInstall configuration service provider, 2020',
   'W-DDF': 'Windows ClientCertificateInstall configuration service provider, from its device description, 2023',

@@ -1,4 +1,4 @@
-import type { Instant, Validity } from '@certfleet/agent-core'
+import type { Instant } from '@certfleet/agent-core'
 import {
   authorityKeyIdentifierExtension,
   buildCertificate,
@@ -10,6 +10,7 @@ import {
   subjectKeyIdentifierExtension,
 } from '@certfleet/agent-core/pki'
 import { caFacts, says } from '@certfleet/platforms'
+import { endOfValidity } from '../tenant/validity.ts'
 import type { Authority } from './authority.ts'
 import { type Publication, publicationExtensions } from './ca/publication.ts'
 import type { CertificateTemplate } from './ca/templates.ts'
@@ -45,7 +46,7 @@ export function issueCertificate(grant: CertificateGrant, terms: IssueTerms): Pr
     subject,
     publicKey,
     notBefore,
-    notAfter: Math.min(lifetimeEnds, validity ? endOf(validity, notBefore) : lifetimeEnds, issuing.certificate.notAfter),
+    notAfter: Math.min(lifetimeEnds, validity ? endOfValidity(validity, notBefore) : lifetimeEnds, issuing.certificate.notAfter),
     extensions: [
       keyUsageExtension(keyUsagesOf(template, grant)),
       extendedKeyUsageExtension(
@@ -66,13 +67,4 @@ function keyUsagesOf(template: CertificateTemplate, grant: CertificateGrant): re
   const granted = grant.keyUsages.length > 0 ? grant.keyUsages : (['digitalSignature', 'keyEncipherment'] as const)
   const usages: readonly KeyUsageBit[] = template.keyUsages ?? granted
   return template.signatureIsProofOfOrigin ? [...usages, says(caFacts.proofOfOrigin, {})] : usages
-}
-
-/** Months and years by the calendar. */
-function endOf({ value, scale }: Validity, from: Instant): Instant {
-  const end = new Date(from)
-  if (scale === 'days') end.setUTCDate(end.getUTCDate() + value)
-  else end.setUTCMonth(end.getUTCMonth() + value * (scale === 'years' ? 12 : 1))
-  // A count beyond what a Date can hold is cut off by the template all the same.
-  return Number.isNaN(end.getTime()) ? Number.POSITIVE_INFINITY : end.getTime()
 }

@@ -1,4 +1,4 @@
-import type { Validity } from '@certfleet/agent-core'
+import type { Instant, Validity } from '@certfleet/agent-core'
 import { profileFacts, says } from '@certfleet/platforms'
 import type { Remark } from './remark.ts'
 import type { ScepShape } from './shapes.ts'
@@ -8,6 +8,14 @@ type LifetimeShape = Pick<ScepShape, 'certificateValidityPeriodValue' | 'certifi
 /** The lifetime that a profile asks for. */
 export function validityOf(shape: LifetimeShape): Validity {
   return { value: shape.certificateValidityPeriodValue, scale: shape.certificateValidityPeriodScale }
+}
+
+/** Months and years by the calendar. Infinity where the count is beyond what a date can hold. */
+export function endOfValidity({ value, scale }: Validity, from: Instant): Instant {
+  const end = new Date(from)
+  if (scale === 'days') end.setUTCDate(end.getUTCDate() + value)
+  else end.setUTCMonth(end.getUTCMonth() + value * (scale === 'years' ? 12 : 1))
+  return Number.isNaN(end.getTime()) ? Number.POSITIVE_INFINITY : end.getTime()
 }
 
 /** The longest that a month can be, so that nothing is told of what may be within the limit. */

@@ -1,7 +1,7 @@
 import { AgentError } from '@certfleet/agent-core'
 import { isMobileconfig, readMobileconfig } from '../apple/rendering/read.ts'
 import { renderMobileconfig } from '../apple/rendering/render.ts'
-import { type FactOverrides, type Os, type PlatformName, parseOs } from '../os.ts'
+import { currentReleases, type FactOverrides, type Os, type PlatformName, parseOs } from '../os.ts'
 import type { Delivery, ReadDelivery, Rendering } from './delivery.ts'
 import { isAndroidSyncMl, isWindowsSyncMl, readSyncMlBytes, renderSyncMl } from './syncml-delivery.ts'
 
@@ -41,9 +41,6 @@ export function renderFor(platform: PlatformName, osVersion: string, delivery: D
   return formOf[platform].render(delivery, os)
 }
 
-/** Releases that the platforms' rules are written for. */
-const current: Readonly<Record<PlatformName, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
-
 /** A signed profile is longer than what it says, which the forms themselves limit. */
 export const deliveryFileLimits = { maxBytes: 2 * 1024 * 1024 } as const
 
@@ -58,7 +55,7 @@ export function readDeliveryFile(bytes: Uint8Array, os?: Os, overrides?: FactOve
     Object.entries<Form>(forms).find(([, one]) => one.recognises(bytes)) ??
     refuse(`a file of no known form; expected ${Object.keys(forms).join(', ')}`)
   const [usual] = form.platforms as [PlatformName]
-  const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, current[usual], overrides)
+  const reader = os && form.platforms.includes(os.platform) ? os : parseOs(usual, currentReleases[usual], overrides)
   return { form: name as keyof typeof forms, platforms: form.platforms, delivery: form.read(bytes, reader) }
 }
 
