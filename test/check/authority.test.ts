@@ -29,7 +29,7 @@ corpus(t, [
         severity: 'warning',
         profileId: 'scep-1',
         device: undefined,
-        message: 'a lifetime of 2 years is asked for, and the template of the CA of tenant.yaml authorities[0] gives 1 year at most',
+        message: 'a lifetime of 2 years is asked for, and the template of the CA (tenant.yaml authorities[0]) gives 1 year at most',
         action: /1 year/,
         source: 'ca.longest-validity',
       },
@@ -78,7 +78,7 @@ corpus(t, [
     id: 'validity-beyond-template',
     documents: windows({ ...lifetime(2, 'years'), scepServerUrls: ['https://other.example/scep', url] }),
     tenant: `authorities: [{scepUrls: ['${url}'], validity: 1 year}, {scepUrls: ['https://other.example/scep'], validity: 18 months}]`,
-    finds: [{ message: /authorities\[0\] gives 1 year/ }, { message: /authorities\[1\] gives 18 months/ }],
+    finds: [{ message: /authorities\[0\]\) gives 1 year/ }, { message: /authorities\[1\]\) gives 18 months/ }],
   },
   {
     name: 'a PKCS profile by the name of its template',
@@ -103,7 +103,7 @@ corpus(t, [
     finds: [
       {
         severity: 'warning',
-        message: 'a certificate that is issued now ends with the CA of tenant.yaml authorities[0] on 2027-11-22 instead of 2027-11-23',
+        message: 'a certificate that is issued now ends with the CA (tenant.yaml authorities[0]) on 2027-11-22 instead of 2027-11-23',
         source: 'ca.longest-validity',
       },
     ],

@@ -104,7 +104,7 @@ corpus(t, [
     finds: [
       {
         message:
-          'it is renewed at a check-in in its last 7.9 hours while the device is unlocked, and a device checks in every 8 hours: it can end in between, and an expired one is not replaced by itself',
+          'it is renewed at a check-in in its last 7.9 hours, while the device is unlocked, and a device checks in every 8 hours: it can end in between, and an expired one is not replaced by itself',
         source: /apple\.renewal\.begun-by$/,
       },
     ],
@@ -129,7 +129,7 @@ corpus(t, [
       {
         severity: 'info',
         message:
-          'it is renewed at a check-in in its last 73 days while the device is unlocked alone; a device that misses that keeps an expired certificate, and asks for no other',
+          'it is renewed only at a check-in in its last 73 days, while the device is unlocked; a device that misses that keeps an expired certificate, and asks for no other',
         source: 'apple.renewal.unlocked; apple.renewal.after-expiry',
       },
     ],

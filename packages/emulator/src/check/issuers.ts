@@ -11,20 +11,43 @@ export function isIssued(profile: IntentProfile): profile is IssuedProfile {
   return profile.kind === 'scep' || profile.kind === 'pkcs'
 }
 
-/** The CAs of the tenant file that issue for a profile: those with one of its SCEP URLs, or with its template. Templates are the same in upper and lower case. */
+/**
+ * The CAs of the tenant file that issue for a profile, in its order: those with one of its SCEP URLs, or with its template. Templates are the
+ * same in upper and lower case.
+ */
 export function authoritiesOf(profile: IssuedProfile, { tenant }: CheckContext): readonly AuthorityFacts[] {
-  const authorities = tenant?.authorities ?? []
-  if (profile.kind === 'pkcs') {
-    const template = profile.certificateTemplateName.toLowerCase()
-    return authorities.filter(({ templateName }) => templateName?.toLowerCase() === template)
-  }
-  const urls = new Set(profile.scepUrls.map(comparable))
-  return authorities.filter(({ scepUrls }) => scepUrls.some((url) => urls.has(comparable(url))))
+  const all = tenant?.authorities
+  if (all === undefined) return []
+  const index = indexes.get(all) ?? indexOf(all)
+  indexes.set(all, index)
+  if (profile.kind === 'pkcs') return index.get(templateKey(profile.certificateTemplateName)) ?? []
+  const found = new Set(profile.scepUrls.flatMap((url) => index.get(urlKey(url)) ?? []))
+  return found.size < 2 ? [...found] : all.filter((authority) => found.has(authority))
 }
 
+type Index = ReadonlyMap<string, readonly AuthorityFacts[]>
+
+/** A URL costs more to read than a rule may. */
+const indexes = new WeakMap<readonly AuthorityFacts[], Index>()
+
+function indexOf(authorities: readonly AuthorityFacts[]): Index {
+  const index = new Map<string, AuthorityFacts[]>()
+  for (const authority of authorities) {
+    const { scepUrls, templateName } = authority
+    for (const key of [...scepUrls.map(urlKey), ...(templateName === undefined ? [] : [templateKey(templateName)])]) {
+      const known = index.get(key)
+      if (known) known.push(authority)
+      else index.set(key, [authority])
+    }
+  }
+  return index
+}
+
+const templateKey = (name: string): string => `template ${name.toLowerCase()}`
+
 /** Host and scheme are the same in upper and lower case, and so is a port that goes without saying. */
-function comparable(url: string): string {
-  return URL.canParse(url) ? new URL(url).href : url
+function urlKey(url: string): string {
+  return `url ${URL.canParse(url) ? new URL(url).href : url}`
 }
 
 /** When a certificate that is issued now ends by what the profile asks for and the template gives, whenever the CA itself ends (S34, S50, S51). */

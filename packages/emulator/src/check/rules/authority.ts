@@ -52,7 +52,7 @@ const ekuNotInTemplate: AuthorityRule = (profile, authority, context) => {
 }
 
 function nameOf({ path }: AuthorityFacts, { tenant }: CheckContext): string {
-  return `the CA of ${tenant?.file} ${path}`
+  return `the CA (${tenant?.file} ${path})`
 }
 
 /** Beyond what a date can hold there is no day to name. */

@@ -46,14 +46,14 @@ const expiredStuck: RenewalRule = (renewal) => {
   const { profile, rules, windowMs } = renewal
   if (rules.afterExpiry !== 'stuck') return []
   const when = rules.begunBy === 'check-in' ? `at a check-in in its last ${spanText(windowMs)}` : `in its last ${spanText(windowMs)}`
-  const message = `it is renewed ${when}${unlocked(rules)} alone; a device that misses that keeps an expired certificate, and asks for no other`
+  const message = `it is renewed only ${when}${unlocked(rules)}; a device that misses that keeps an expired certificate, and asks for no other`
   const action = 'take the profile from such a device and assign it again; a higher threshold leaves more time'
   return [
     { id: 'expired-stuck', severity: 'info', ...about(profile), message, action, source: factIdsOf(renewal, 'after-expiry', 'unlocked') },
   ]
 }
 
-const unlocked = ({ onlyUnlocked }: RenewalRules): string => (onlyUnlocked ? ' while the device is unlocked' : '')
+const unlocked = ({ onlyUnlocked }: RenewalRules): string => (onlyUnlocked ? ', while the device is unlocked' : '')
 
 const afterwards = ({ afterExpiry }: RenewalRules): string =>
   afterExpiry === 'stuck' ? ', and an expired one is not replaced by itself' : ', and enrols anew'
