@@ -65,13 +65,15 @@ function sourcesOf(renewal: Renewal, ...more: readonly RenewalTopic[]): string {
   return [renewalFacts.threshold.id, ...interval, ...(own === '' ? [] : [own])].join('; ')
 }
 
+const renewalRows = facts.filter(({ id }) => id.includes('.renewal.'))
+
 type RenewalTopic = 'begun-by' | 'after-expiry' | 'unlocked'
 
 /** Of SCEP certificates: no row says more of others. */
 function factIdsOf({ profile, context }: Renewal, ...topics: readonly RenewalTopic[]): string {
   if (profile.kind !== 'scep') return ''
   const os = usualOs(profile, context.overrides)
-  const own = facts.filter((fact) => topics.some((topic) => fact.id.endsWith(`.renewal.${topic}`)) && holds(fact, os))
+  const own = renewalRows.filter((fact) => topics.some((topic) => fact.id.endsWith(`.renewal.${topic}`)) && holds(fact, os))
   return own.map(({ id }) => id).join('; ')
 }
 
