@@ -57,7 +57,13 @@ export async function runFleet(workshop: Workshop, scenario: object): Promise<Fl
   const seed = ++runs
   const file = join(folder, `scenario-${seed}.yaml`)
   await writeFile(file, JSON.stringify({ seed, workers, concurrency, ...scenario }))
-  const command = [join(root, 'packages/emulator/dist/cli.js'), 'run', file, '--json', ...('keys' in scenario && scenario.keys === 'fresh' ? [] : ['--key-pool', poolFolder])]
+  const command = [
+    join(root, 'packages/emulator/dist/cli.js'),
+    'run',
+    file,
+    '--json',
+    ...('keys' in scenario && scenario.keys === 'fresh' ? [] : ['--key-pool', poolFolder]),
+  ]
   const results: FleetResults = JSON.parse(await outputOf(process.execPath, command, { codes: [0, 1] }))
   if (results.verdict !== 'passed') throw new Error(`a run ${results.verdict}: ${JSON.stringify(results.failuresByCode)}`)
   return results

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { AgentError } from '@certfleet/agent-core'
 import type { Hardware } from './hardware.ts'
-import type { Device, Group, ManagementMode, Platform, Tenant, User } from './types.ts'
+import type { Device, Group, ManagementMode, Tenant, User } from './tenant-types.ts'
+import type { Platform } from './types.ts'
 
 /** Devices a platform. */
 export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>

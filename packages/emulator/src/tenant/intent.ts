@@ -1,4 +1,5 @@
-import type { Assignment, AssignmentTarget, Finding, Import, IntentProfile, Platform, Tenant } from './types.ts'
+import type { Tenant } from './tenant-types.ts'
+import type { Assignment, AssignmentTarget, Finding, Import, IntentProfile, Platform } from './types.ts'
 
 /** A profile and everyone it is for. */
 export interface AssignedProfile {

@@ -4,7 +4,8 @@ import { AgentError } from '@certfleet/agent-core'
 import type { ExportFile } from './documents.ts'
 import { importGraph } from './import.ts'
 import { parseTenant } from './tenant-file.ts'
-import type { Import, Tenant } from './types.ts'
+import type { Tenant } from './tenant-types.ts'
+import type { Import } from './types.ts'
 
 const maxFileBytes = 64 * 1024 * 1024
 const maxFiles = 20_000

@@ -1,4 +1,5 @@
-import type { Family, ManagementMode, Platform } from './types.ts'
+import type { ManagementMode } from './tenant-types.ts'
+import type { Family, Platform } from './types.ts'
 
 interface FamilyFacts {
   readonly platform: Platform

@@ -2,7 +2,8 @@ import { AgentError, type Inapplicable, type InapplicableProfile, type Principal
 import { type Management, parseOs, whyInapplicable } from '@certfleet/platforms'
 import type { Intent } from './intent.ts'
 import { families, profileTypeOf } from './profile-types.ts'
-import type { AssignmentTarget, Device, IntentProfile, Tenant } from './types.ts'
+import type { Device, Tenant } from './tenant-types.ts'
+import type { AssignmentTarget, IntentProfile } from './types.ts'
 import type { Subscriber } from './variables.ts'
 
 /** A profile and through whom it reaches a device: its user, itself or both. */

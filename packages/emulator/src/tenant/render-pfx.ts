@@ -3,7 +3,8 @@ import { AgentError, type PolicyDocument, type Principal } from '@certfleet/agen
 import type { Intent } from './intent.ts'
 import { profilesReaching, subscriberOf } from './reach.ts'
 import { linkedRoot, resolvedNames } from './resolved.ts'
-import type { ImportedPfxIntent, IntendedPurpose, IntentProfile, PfxRequest, PkcsIntent, Tenant } from './types.ts'
+import type { PfxRequest, Tenant } from './tenant-types.ts'
+import type { ImportedPfxIntent, IntendedPurpose, IntentProfile, PkcsIntent } from './types.ts'
 import type { Subscriber } from './variables.ts'
 
 export type WirePfx = NonNullable<PolicyDocument['pfxProfiles']>[number]

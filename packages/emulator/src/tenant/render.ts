@@ -3,7 +3,8 @@ import type { Intent } from './intent.ts'
 import { profilesBeyond, profilesReaching, subscriberOf } from './reach.ts'
 import { type ImportedRevision, renderPfx, type WirePfx } from './render-pfx.ts'
 import { linkedRoot, resolvedNames } from './resolved.ts'
-import type { IntentProfile, ScepIntent, Tenant, TrustedRootIntent } from './types.ts'
+import type { Tenant } from './tenant-types.ts'
+import type { IntentProfile, ScepIntent, TrustedRootIntent } from './types.ts'
 import type { Subscriber } from './variables.ts'
 
 type WireRoot = PolicyDocument['trustedRoots'][number]

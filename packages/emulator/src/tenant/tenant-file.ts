@@ -4,8 +4,8 @@ import type { z } from 'zod'
 import { joinPath } from './documents.ts'
 import { referenceProblems, targetsOf } from './tenant-references.ts'
 import { type AuthorityShape, type GroupShape, type TenantShape, tenantShape } from './tenant-shapes.ts'
+import type { AuthorityFacts, Device, Group, Tenant, TenantAssignment, User } from './tenant-types.ts'
 import { decodeText } from './text.ts'
-import type { AuthorityFacts, Device, Group, Tenant, TenantAssignment, User } from './types.ts'
 
 const maxReported = 20
 const hourMs = 3_600_000

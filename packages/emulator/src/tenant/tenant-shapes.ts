@@ -4,7 +4,8 @@ import { managementModes } from '@certfleet/platforms'
 import { z } from 'zod'
 import { hardwareKinds } from './hardware.ts'
 import { families } from './profile-types.ts'
-import type { ManagementMode, Platform } from './types.ts'
+import type { ManagementMode } from './tenant-types.ts'
+import type { Platform } from './types.ts'
 
 const maxNodes = 100_000
 

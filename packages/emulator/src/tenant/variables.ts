@@ -1,6 +1,7 @@
 import { AgentError } from '@certfleet/agent-core'
 import { compareVersions, profileFacts, says, variableFacts } from '@certfleet/platforms'
-import type { CertificateIntent, Device, Family, User } from './types.ts'
+import type { Device, User } from './tenant-types.ts'
+import type { CertificateIntent, Family } from './types.ts'
 
 /** Whose attributes a profile's variables read. */
 export interface Subscriber {
