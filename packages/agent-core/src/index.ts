@@ -59,7 +59,7 @@ export {
   verifyIssued,
   verifyPath,
 } from './pki/index.ts'
-export { type Action, type Held, type Kept, type Plan, planActions, type Reason } from './plan/plan.ts'
+export { type Action, type Held, isRootDeployed, type Kept, type Plan, planActions, type Reason } from './plan/plan.ts'
 export {
   backoffBounds,
   backoffFirstMs,
@@ -102,6 +102,7 @@ export { type FileState, type FileStateOptions, fileState } from './state/file.t
 export { openStateFolder, type StateFolder } from './state/folder.ts'
 export { type FileLock, lockFile } from './state/lock.ts'
 export { memoryState } from './state/memory.ts'
+export { admit } from './stores/admission.ts'
 export { fileIdentities } from './stores/file-identities.ts'
 export { fileStores } from './stores/file-stores.ts'
 export { memoryIdentities, memoryStores } from './stores/memory.ts'

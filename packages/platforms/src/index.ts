@@ -24,6 +24,7 @@ export {
   type System,
   subjects,
   systems,
+  systemTitles,
 } from './os.ts'
 export { factOverrides, isOverridable } from './overrides.ts'
 export { factsPage } from './page.ts'
@@ -47,6 +48,7 @@ export { type GraphIssuanceState, type IssuanceStateOf, issuanceStates, type Sta
 export type { WindowsStatus } from './status/windows.ts'
 export { windowsErrorByCode, windowsErrors } from './status/windows-errors.ts'
 export { possibleText, subjectTexts, valueText, versionsText } from './text.ts'
+export { oneGroupKind } from './trust-facts.ts'
 export { variableFacts } from './variables.ts'
 export { windowsFacts } from './windows/facts.ts'
 export { windowsStorePath } from './windows/stores.ts'

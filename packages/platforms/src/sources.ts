@@ -12,6 +12,7 @@ export const sources = {
   'ID-NDES': 'Microsoft Intune, "Troubleshoot device to NDES communication", with logs of single devices',
   'ID-DEL': 'Microsoft Intune, "Troubleshoot certificate delivery", with logs of single devices',
   'ID-LIB': 'Microsoft Intune, "Use APIs to add third-party CAs for SCEP", 2020',
+  MEMDOCS: 'issues of github.com/MicrosoftDocs/memdocs: reports by admins',
   IRA: 'github.com/microsoft/Intune-Resource-Access, src/CsrValidation: the libraries of the validation API',
   'G-WIN': 'Microsoft Graph, windows81SCEPCertificateProfile and its iOS counterpart',
   'M-SYNC': 'Microsoft Intune, "Common questions and answers with device policies and profiles", 2021',

@@ -1,5 +1,17 @@
 import type { Fact } from './fact.ts'
-import { systems } from './os.ts'
+import { off, systems } from './os.ts'
+
+/** Overridden by `off`: such a profile is taken to go on. */
+export const oneGroupKind = {
+  id: 'android.trust.one-kind',
+  platforms: ['android'],
+  effect:
+    'A certificate profile and its Trusted profile, and what uses the certificate, are all assigned to users or all to devices; otherwise they can stay pending. Reported of Android Enterprise, and taken for all of Android.',
+  value: 'all to users or all to devices',
+  alternatives: [off],
+  source: 'MEMDOCS #1803',
+  confidence: 'I',
+} as const satisfies Fact<string>
 
 /** How a certificate profile depends on its Trusted profile. The tenant's import and the planner keep these, whatever the system. */
 export const trustFacts: readonly Fact<string>[] = [
@@ -37,6 +49,7 @@ export const trustFacts: readonly Fact<string>[] = [
     source: 'SEED S8, A11; SA-DEP assignment matrix',
     confidence: 'I',
   },
+  oneGroupKind,
   {
     id: 'trust.several-roots',
     platforms: systems,

@@ -167,7 +167,10 @@ function scepAction(profile: ScepProfile, found: Parameters<Act>[0], { afterExpi
 }
 
 /** S11 and the assignment matrix of platform-behaviours 2.2: both must reach the device through a principal in common. */
-function isRootDeployed(profile: CertificateProfile, policy: DevicePolicy): boolean {
+export function isRootDeployed(
+  profile: Pick<CertificateProfile, 'rootProfileId' | 'assignedTo'>,
+  policy: { readonly trustedRoots: readonly Pick<TrustedRootProfile, 'id' | 'assignedTo'>[] },
+): boolean {
   const root = policy.trustedRoots.find((candidate) => candidate.id === profile.rootProfileId)
   return root?.assignedTo.some((principal) => profile.assignedTo.includes(principal)) ?? false
 }

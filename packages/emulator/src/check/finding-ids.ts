@@ -6,12 +6,16 @@ export const ruleFindings = {
   // trust and assignments
   'root-not-deployed': 'the certificate and its root do not reach the device through the same principal',
   'root-not-assigned': 'the linked root reaches nobody whom the certificate reaches',
+  'root-refused': 'the store that the linked root goes to does not take it',
+  'user-action-missing': 'the user of a device has to agree, and has not',
+  'link-intermediate': 'the linked Trusted profile holds an intermediate CA, not the root',
   'android-group-mismatch': 'on Android, root and certificate are assigned to groups of different kinds',
   'nobody-reached': 'the profile is assigned and reaches no device',
   'profile-unassigned': 'the profile has no assignment',
   'not-applicable': 'the profile is not for the OS version of a device',
   'server-other-root': 'the SCEP server does not lead to the linked root',
   'server-unreachable': 'the SCEP server gave no CA certificate',
+  'server-certificate-expired': 'a certificate that the SCEP server presents is out of its time',
   'urls-several': 'one of several SCEP URLs is picked at random',
   // names
   'variable-unresolved': 'a device or its user lacks what a variable stands for',
