@@ -17,7 +17,7 @@ export {
   type ScepCapabilities,
 } from './capabilities.ts'
 export { buildCertRep, type CertRep, type CertRepAnswer, type CertRepContents, type CertRepRules, parseCertRep } from './cert-rep.ts'
-export { isPinned } from './pinning.ts'
+export { isPinned, type PinningRules, pinCaCertificates } from './pinning.ts'
 export {
   buildPkiRequest,
   buildRequestSigner,

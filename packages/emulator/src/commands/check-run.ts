@@ -94,11 +94,11 @@ async function tellCheck(input: CheckInput, options: CheckOptions, io: Io): Prom
   return exitCodeOf(told.findings, emulation)
 }
 
-async function probing({ imported }: CheckInput, io: Io): Promise<readonly CheckFinding[]> {
+async function probing(input: CheckInput, io: Io): Promise<readonly CheckFinding[]> {
   const { signal, release } = interruptSignal(io)
-  const transport = httpTransport({ clock: io.clock })
+  const transport = httpTransport({ clock: io.clock, timeoutMs: 10_000, allowLoopback: true })
   try {
-    return await probeServers(imported, transport, signal)
+    return await probeServers(input, transport, signal)
   } finally {
     release()
     await transport.close()
