@@ -39,7 +39,7 @@ t.test('every encoding of a JSON file is read or refused in words', async (t) =>
   ]
   for (const [name, bytes] of readable) t.equal(imported(bytes).profiles[0]?.kind, 'trusted-root', name)
   const refused: [string, Uint8Array | string, RegExp][] = [
-    ['octets outside UTF-8', Buffer.from([0x7b, 0xff, 0xfe]), /^not UTF-8 text$/],
+    ['octets outside UTF-8', Buffer.from([0x7b, 0xff, 0xfe]), /^not UTF-8 text at byte 2; save it as UTF-8$/],
     ['nothing', '', /^not JSON at line 1, column 1: expected a value$/],
     ['an object that ends early', '{"a":\n 1', /^not JSON at line 2, column 3: expected "," or "}"$/],
     ['a stray character', '{\n  "a": x}', /^not JSON at line 2, column 8: expected a value$/],
@@ -137,8 +137,11 @@ t.test('what is not evaluated is told and skipped', async (t) => {
   const rows: [unknown, string[]][] = [
     [{ value: [{ '@odata.type': '#microsoft.graph.userPFXCertificate' }] }, ['info type-ignored 0.json value[0]']],
     [{ '@odata.type': '#microsoft.graph.managedDeviceCertificateState' }, ['info type-ignored 0.json']],
-    [{ '@odata.type': '#microsoft.graph.iosWiFiConfiguration' }, ['warning type-unknown 0.json']],
-    [{ displayName: 'x' }, ['warning type-missing 0.json']],
+    [{ '@odata.type': '#microsoft.graph.windows10CompliancePolicy' }, ['info type-unknown 0.json']],
+    [{ '@odata.type': '#microsoft.graph.visionOSScepCertificateProfile' }, ['warning type-unknown 0.json']],
+    [{ '@odata.type': '#microsoft.graph.iosCertificateProfile' }, ['warning type-unknown 0.json']],
+    [{ displayName: 'x' }, ['info type-missing 0.json']],
+    [{ displayName: 'x', scepServerUrls: [] }, ['warning type-missing 0.json']],
     [{ error: { code: 'Forbidden' } }, ['warning type-missing 0.json']],
   ]
   for (const [document, findings] of rows)

@@ -1,7 +1,10 @@
 import { AgentError } from '@certfleet/agent-core'
-import { parseJson } from './json.ts'
+import { isObject, type JsonBudget, jsonBudget, parseJson } from './json.ts'
+import { withoutSdkWrapping } from './powershell.ts'
 import { decodeText } from './text.ts'
 import type { Finding } from './types.ts'
+
+export { isObject } from './json.ts'
 
 export interface ExportFile {
   readonly name: string
@@ -13,41 +16,75 @@ export interface GraphObject {
   readonly file: string
   readonly path: string
   readonly members: Readonly<Record<string, unknown>>
+  /** The `@odata.context` of the answer that it came in. */
+  readonly context?: unknown
+}
+
+/** What is left of an export's limits. */
+export interface ExportBudget extends JsonBudget {
+  objects: number
+}
+
+const maxObjects = 100_000
+
+export function exportBudget(): ExportBudget {
+  return { ...jsonBudget(), objects: maxObjects }
 }
 
 /**
- * The objects of one file: a single object, `{value: {…}}` as documentation has it, `{value: […]}` as Graph answers,
- * or an array of any of these.
+ * The objects of one file: a single object, `{value: {…}}` as documentation has it, `{value: […]}` as Graph answers, the bodies of an
+ * answer to `$batch`, or an array of any of these.
  */
-export function readObjects(file: ExportFile): { objects: GraphObject[]; findings: Finding[] } {
+export function readObjects(file: ExportFile, budget: ExportBudget): { objects: GraphObject[]; findings: Finding[] } {
   try {
-    return unwrap(parseJson(decodeText(file.bytes)), file.name)
+    return unwrap(parseJson(decodeText(file.bytes), budget), file.name, budget)
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     return { objects: [], findings: [malformed(file.name, '', error.message)] }
   }
 }
 
-function unwrap(root: unknown, file: string): { objects: GraphObject[]; findings: Finding[] } {
+/** Of elements that are no objects the first is told: a list of them has them all. */
+function unwrap(root: unknown, file: string, budget: ExportBudget): { objects: GraphObject[]; findings: Finding[] } {
   const objects: GraphObject[] = []
-  const findings: Finding[] = []
-  for (const [value, path] of Array.isArray(root) ? root.map((item, i) => [item, `[${i}]`] as const) : [[root, ''] as const]) {
-    for (const [member, place] of listed(value, path)) {
-      if (isObject(member)) objects.push({ file, path: place, members: member })
-      else findings.push(malformed(file, place, `expected a JSON object, found ${nameOf(member)}`))
-    }
+  let problem: Finding | undefined
+  for (const { value, path, context } of answersIn(root)) {
+    const members = withoutSdkWrapping(value)
+    if (!isObject(members)) problem ??= malformed(file, path, `expected a JSON object, found ${nameOf(members)}`)
+    else if (--budget.objects >= 0) objects.push({ file, path, members, context: members['@odata.context'] ?? context })
+    else return { objects, findings: [malformed(file, path, `expected at most ${maxObjects} objects in all files together`)] }
   }
-  return { objects, findings }
+  return { objects, findings: problem ? [problem] : [] }
 }
 
-function listed(value: unknown, path: string): (readonly [unknown, string])[] {
-  if (!isObject(value) || value['@odata.type'] !== undefined || !('value' in value)) return [[value, path]]
-  const list = joinPath(path, 'value')
-  return Array.isArray(value.value) ? value.value.map((item, i) => [item, `${list}[${i}]`]) : [[value.value, list]]
+interface Listed {
+  readonly value: unknown
+  readonly path: string
+  readonly context?: unknown
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function* answersIn(root: unknown): Iterable<Listed> {
+  for (const answer of elements(root, '')) {
+    if (isObject(answer.value) && Array.isArray(answer.value.responses))
+      for (const response of elements(answer.value.responses, joinPath(answer.path, 'responses'))) yield* listed(bodyOf(response))
+    else yield* listed(answer)
+  }
+}
+
+function* elements(value: unknown, path: string): Iterable<Listed> {
+  if (!Array.isArray(value)) yield { value, path }
+  else for (const [i, element] of value.entries()) yield { value: element, path: `${path}[${i}]` }
+}
+
+/** One answer of a `$batch`. */
+function bodyOf({ value, path }: Listed): Listed {
+  return isObject(value) && isObject(value.body) ? { value: value.body, path: joinPath(path, 'body') } : { value, path }
+}
+
+function* listed({ value, path }: Listed): Iterable<Listed> {
+  if (!isObject(value) || value['@odata.type'] !== undefined || !('value' in value)) return yield { value, path }
+  const context = value['@odata.context']
+  for (const element of elements(value.value, joinPath(path, 'value'))) yield { ...element, context }
 }
 
 /** `value[0]` and `keySize` make `value[0].keySize`; a number makes an index. */

@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { type GraphObject, isObject, joinPath } from './documents.ts'
+import { type GraphObject, joinPath } from './documents.ts'
+import { isObject } from './json.ts'
+import { readContext } from './odata.ts'
 import type { Assignment, AssignmentTarget, Finding } from './types.ts'
 
 const shape = z.object({
@@ -16,6 +18,8 @@ const shape = z.object({
   ),
 })
 
+const maxAssignments = 10_000
+
 interface Read {
   readonly assignments: Assignment[]
   readonly findings: Finding[]
@@ -27,24 +31,33 @@ export function embeddedAssignments(object: GraphObject, profileId: string): Rea
   const path = joinPath(object.path, 'assignments')
   if (assignments === undefined || assignments === null) return nothing
   if (!Array.isArray(assignments)) return { assignments: [], findings: [invalid(object.file, path, 'expected an array')] }
+  if (assignments.length > maxAssignments)
+    return { assignments: [], findings: [invalid(object.file, path, `expected at most ${maxAssignments} assignments`)] }
   return together(assignments.map((assignment, i) => readAssignment(assignment, profileId, object.file, joinPath(path, i))))
 }
 
-/** An assignment in a document of its own. Its id is `<profile id>_<group id>`; undefined when that names none of these profiles. */
+/**
+ * An assignment in a document of its own. The answer that it came in names its profile, or its id does, `<profile id>_<group id>`;
+ * undefined when neither names one of these profiles.
+ */
 export function standaloneAssignment(object: GraphObject, profileIds: ReadonlySet<string>): Read | undefined {
-  const profileId = assignmentProfileId(object)
-  return profileId !== undefined && profileIds.has(profileId)
-    ? readAssignment(object.members, profileId, object.file, object.path)
-    : undefined
+  const profileId = profileIdsNamed(object).find((id) => profileIds.has(id))
+  return profileId === undefined ? undefined : readAssignment(object.members, profileId, object.file, object.path)
 }
 
-/** Whether the object looks like an assignment: Graph leaves the type out of lists of them. */
-export function isAssignment({ members }: GraphObject): boolean {
-  return members['@odata.type'] === undefined && isObject(members.target) && typeof members.id === 'string'
+/** Whether the object is an assignment: Graph leaves the type out of lists of them. */
+export function isAssignment({ members, context }: GraphObject, typeName: string | undefined): boolean {
+  if (typeName !== undefined) return assignmentTypes.has(typeName.toLowerCase())
+  return isObject(members.target) && (typeof members.id === 'string' || readContext(context).through?.navigation === 'assignments')
 }
 
-function assignmentProfileId({ members: { id } }: GraphObject): string | undefined {
-  return typeof id === 'string' && id.includes('_') ? id.slice(0, id.indexOf('_')) : undefined
+const assignmentTypes = new Set(['deviceconfigurationassignment', 'devicemanagementresourceaccessprofileassignment'])
+
+function profileIdsNamed({ members: { id, sourceId }, context }: GraphObject): string[] {
+  const { through } = readContext(context)
+  const inId = typeof id === 'string' && id.includes('_') ? id.slice(0, id.indexOf('_')) : undefined
+  const named = [through?.navigation === 'assignments' ? through.profileId : undefined, inId, sourceId]
+  return named.filter((name) => typeof name === 'string')
 }
 
 function readAssignment(value: unknown, profileId: string, file: string, path: string): Read {
@@ -53,7 +66,7 @@ function readAssignment(value: unknown, profileId: string, file: string, path: s
     return { assignments: [], findings: read.error.issues.map((issue) => invalid(file, joinPath(path, ...issue.path), issue.message)) }
   const { intent, target } = read.data
   const findings = filterFindings(target, file, path)
-  const kind = target['@odata.type'].replace(/^#?microsoft\.graph\./, '')
+  const kind = target['@odata.type'].replace(/^#?(?:microsoft\.graph\.)?/i, '')
   const resolved = targetOf(kind, target.groupId ?? target.groupName ?? undefined)
   if (resolved === undefined) return { assignments: [], findings: [...findings, ignored(file, joinPath(path, 'target'), kind)] }
   if (resolved === 'no group')
@@ -62,14 +75,14 @@ function readAssignment(value: unknown, profileId: string, file: string, path: s
 }
 
 function targetOf(kind: string, group: string | undefined): AssignmentTarget | 'no group' | undefined {
-  switch (kind) {
-    case 'allDevicesAssignmentTarget':
+  switch (kind.toLowerCase()) {
+    case 'alldevicesassignmenttarget':
       return { kind: 'allDevices' }
-    case 'allLicensedUsersAssignmentTarget':
+    case 'alllicensedusersassignmenttarget':
       return { kind: 'allUsers' }
-    case 'groupAssignmentTarget':
+    case 'groupassignmenttarget':
       return group === undefined ? 'no group' : { kind: 'group', group }
-    case 'exclusionGroupAssignmentTarget':
+    case 'exclusiongroupassignmenttarget':
       return group === undefined ? 'no group' : { kind: 'exclusionGroup', group }
     default:
       return undefined

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type ExportFile, type GraphObject, readObjects } from './documents.ts'
+import { type ExportFile, exportBudget, type GraphObject, readObjects } from './documents.ts'
 import { embeddedAssignments, isAssignment, standaloneAssignment } from './graph-assignments.ts'
+import { isObject } from './json.ts'
 import {
   expandedRoot,
   hintsIn,
@@ -11,14 +12,16 @@ import {
   resolveLink,
   type SidecarLink,
 } from './links.ts'
+import { readContext } from './odata.ts'
 import { type ProfileDraft, readProfile } from './profile.ts'
-import { isKnownType, type ProfileType, profileTypeOf } from './profile-types.ts'
+import { concernsCertificates, isKnownType, type ProfileType, profileTypeOf } from './profile-types.ts'
 import type { Assignment, Finding, Import, IntentProfile } from './types.ts'
 
 /**
  * Reads the Trusted root, SCEP, PKCS and imported PFX profiles of an export, links each certificate profile to its root and collects
  * the assignments.
- * Whatever else the files hold is told and skipped. Never throws on what a file contains: see the findings.
+ * Whatever else the files hold is told and skipped. Never throws on what a file contains: see the findings. At most 4,000,000 JSON values
+ * and 100,000 objects of all files are read; the file that goes past it is an error.
  */
 export function importGraph(files: readonly ExportFile[]): Import {
   const sorted = sort(files)
@@ -51,8 +54,9 @@ interface Sorted {
 
 function sort(files: readonly ExportFile[]): Sorted {
   const sorted: Sorted = { profiles: [], assignments: [], links: [], findings: [] }
+  const budget = exportBudget()
   for (const file of files) {
-    const { objects, findings } = readObjects(file)
+    const { objects, findings } = readObjects(file, budget)
     sorted.findings.push(...findings)
     for (const object of objects) sortObject(object, sorted)
   }
@@ -67,22 +71,44 @@ function sortObject(object: GraphObject, sorted: Sorted): void {
     return
   }
   const typeName = typeNameOf(object)
-  if (typeName === 'deviceConfigurationAssignment' || isAssignment(object)) sorted.assignments.push(object)
-  else if (typeName === undefined)
-    sorted.findings.push(skipped(object, 'type-missing', 'warning', 'expected "@odata.type" to name a Graph type; the object is skipped'))
+  if (isAssignment(object, typeName)) sorted.assignments.push(object)
+  else if (typeName === undefined) sorted.findings.push(untyped(object))
   else sortTyped(object, typeName, sorted)
 }
 
-function sortTyped(object: GraphObject, typeName: string, { profiles, findings }: Sorted): void {
+function sortTyped(object: GraphObject, typeName: string, { profiles, links, findings }: Sorted): void {
   const type = profileTypeOf(typeName)
   if (type) {
     profiles.push({ object, type })
+    links.push(...linkOfAnswer(object))
     const nested = expandedRoot(object)
     const nestedType = nested && (profileTypeOf(typeNameOf(nested) ?? '') ?? rootTypeBeside(type))
     if (nested && nestedType) profiles.push({ object: nested, type: nestedType })
   } else if (isKnownType(typeName)) findings.push(skipped(object, 'type-ignored', 'info', `${typeName} is not evaluated; it is skipped`))
-  else
+  else if (concernsCertificates(typeName))
     findings.push(skipped(object, 'type-unknown', 'warning', `${typeName} is not a certificate type that certfleet knows; it is skipped`))
+  else findings.push(skipped(object, 'type-unknown', 'info', `${typeName} is no certificate profile; it is skipped`))
+}
+
+/** Members that only certificate profiles have. */
+const ofCertificates = ['trustedRootCertificate', 'scepServerUrls', 'renewalThresholdPercentage', 'certificateTemplateName']
+
+/** Exports lie among other files. */
+function untyped(object: GraphObject): Finding {
+  const { error } = object.members
+  if (isObject(error) && typeof error.code === 'string')
+    return skipped(object, 'type-missing', 'warning', `an error that Graph answered (${error.code.slice(0, 80)}), no export; it is skipped`)
+  if (!ofCertificates.some((member) => member in object.members))
+    return skipped(object, 'type-missing', 'info', 'it names no Graph type in "@odata.type"; it is skipped')
+  const message = 'expected "@odata.type" to name a Graph type; the object is skipped'
+  return { ...skipped(object, 'type-missing', 'warning', message), action: 'export it with its type' }
+}
+
+/** The answer to `…/{id}/microsoft.graph.<type>/rootCertificate` says whose root it is. */
+function linkOfAnswer({ file, path, members: { id }, context }: GraphObject): SidecarLink[] {
+  const { through } = readContext(context)
+  if (through?.navigation !== 'rootCertificate' || typeof id !== 'string') return []
+  return [{ file, path, profile: through.profileId, id }]
 }
 
 /** Graph leaves the type out of an expanded object whose type the schema fixes. */
@@ -94,9 +120,13 @@ function isLinksFile(file: string): boolean {
   return file.split(/[\\/]/).at(-1)?.toLowerCase() === linksFileName
 }
 
-function typeNameOf({ members }: GraphObject): string | undefined {
+function typeNameOf({ members, context }: GraphObject): string | undefined {
   const type = members['@odata.type']
-  return typeof type === 'string' ? type.replace(/^#?microsoft\.graph\./i, '') : undefined
+  if (typeof type === 'string') return type.replace(/^#?(?:microsoft\.graph\.)?/i, '')
+  const { typeName, through } = readContext(context)
+  if (through?.navigation !== 'rootCertificate') return typeName
+  const owner = profileTypeOf(through.typeName ?? '')
+  return owner && rootTypeBeside(owner)?.name
 }
 
 /** One profile an id: the same content twice is one profile, different content is nobody's to choose from. */

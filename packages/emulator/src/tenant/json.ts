@@ -3,12 +3,27 @@ import { AgentError } from '@certfleet/agent-core'
 /** Graph's documents need six levels. */
 const maxDepth = 64
 
+/** How many more values, of any kind and depth, are read. Several texts may share one. */
+export interface JsonBudget {
+  values: number
+}
+
+/** Objects of more members are slow. */
+const maxMembers = 100_000
+
+/** An empty object takes three bytes of a file and a hundred of memory. */
+const maxValues = 4_000_000
+
+export function jsonBudget(): JsonBudget {
+  return { values: maxValues }
+}
+
 /**
  * Reads JSON (RFC 8259) as `JSON.parse` does, and refuses what that hides or cannot place: a member that is named twice,
- * and more than 64 levels. Fails with `ERR_PROFILE_INVALID`, naming line and column.
+ * more than 64 levels, 100,000 members of one object, or 4,000,000 values. Fails with `ERR_PROFILE_INVALID`, naming line and column.
  */
-export function parseJson(text: string): unknown {
-  const cursor = new Cursor(text)
+export function parseJson(text: string, budget: JsonBudget = jsonBudget()): unknown {
+  const cursor = new Cursor(text, budget)
   const value = readValue(cursor, 0)
   if (cursor.at < text.length) cursor.fail('the end of the file')
   return value
@@ -18,9 +33,11 @@ export function parseJson(text: string): unknown {
 class Cursor {
   at = 0
   readonly text: string
+  readonly budget: JsonBudget
 
-  constructor(text: string) {
+  constructor(text: string, budget: JsonBudget) {
     this.text = text
+    this.budget = budget
     this.skipSpace()
   }
 
@@ -64,8 +81,13 @@ class Cursor {
   }
 
   fail(expected: string, at = this.at): never {
-    const before = this.text.slice(0, at).split('\n')
-    const where = `line ${before.length}, column ${(before.at(-1) as string).length + 1}`
+    let line = 1
+    let start = 0
+    for (let end = this.text.indexOf('\n'); end >= 0 && end < at; end = this.text.indexOf('\n', start)) {
+      line++
+      start = end + 1
+    }
+    const where = `line ${line}, column ${at - start + 1}`
     throw new AgentError('ERR_PROFILE_INVALID', `not JSON at ${where}: expected ${expected}`)
   }
 
@@ -96,6 +118,7 @@ const literals: readonly (readonly [string, boolean | null])[] = [
 ]
 
 function readValue(cursor: Cursor, depth: number): unknown {
+  if (--cursor.budget.values < 0) cursor.fail(`at most ${maxValues} values in all files together`)
   const next = cursor.next()
   if (next === '{') return readObject(cursor, depth + 1)
   if (next === '[') return readArray(cursor, depth + 1)
@@ -117,6 +140,7 @@ function readObject(cursor: Cursor, depth: number): unknown {
     if (name === undefined) cursor.fail('the name of a member')
     if (members.has(name)) cursor.fail(`each member once, found ${JSON.stringify(name.slice(0, 80))} again`, start)
     if (!cursor.took(':')) cursor.fail('":"')
+    if (members.size === maxMembers) cursor.fail(`at most ${maxMembers} members in one object`, start)
     members.set(name, readValue(cursor, depth))
   } while (cursor.took(','))
   if (!cursor.took('}')) cursor.fail('"," or "}"')
@@ -136,4 +160,8 @@ function readArray(cursor: Cursor, depth: number): unknown {
 function open(cursor: Cursor, bracket: string, depth: number): void {
   if (depth > maxDepth) cursor.fail(`at most ${maxDepth} levels`)
   cursor.took(bracket)
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type GraphObject, isObject, joinPath } from './documents.ts'
+import { type GraphObject, joinPath } from './documents.ts'
+import { isObject } from './json.ts'
 import type { CertificateDraft, ProfileDraft } from './profile.ts'
 import { hasMember } from './profile-members.ts'
 import { type ProfileType, profileTypeOf } from './profile-types.ts'
@@ -19,15 +20,18 @@ export interface SidecarLink extends RootHint {
 }
 
 const sidecarShape = z.strictObject({
+  // The number first: each bad row is a finding.
   links: z
-    .array(
-      z.strictObject({
-        profile: z.string('expected a profile id or name').min(1),
-        rootCertificate: z.string('expected a Trusted profile id or name').min(1),
-      }),
-      'expected an array',
-    )
-    .max(10_000),
+    .array(z.unknown(), 'expected an array')
+    .max(10_000, 'expected at most 10000 links')
+    .pipe(
+      z.array(
+        z.strictObject({
+          profile: z.string('expected a profile id or name').min(1),
+          rootCertificate: z.string('expected a Trusted profile id or name').min(1),
+        }),
+      ),
+    ),
 })
 
 /** A file of this name holds links instead of profiles: `{"links": [{"profile": "…", "rootCertificate": "…"}]}`, each an id or a display name. */
@@ -75,7 +79,8 @@ export function hintsIn({ file, path, members }: GraphObject): RootHint[] {
 
 /** `deviceConfigurations('<id>')` or `deviceConfigurations/<id>`; anything else is taken whole, and will be found unknown. */
 function idInUrl(url: string): string {
-  return /\('([^']+)'\)\/?$/.exec(url)?.[1] ?? url.split('/').filter(Boolean).at(-1) ?? url
+  const [, key, segment] = /\/deviceConfigurations(?:\((?:'|%27)?([^'%)]+)(?:'|%27)?\)|\/([^/?#]+))/i.exec(url) ?? []
+  return key ?? segment ?? url.split('/').filter(Boolean).at(-1) ?? url
 }
 
 function expandedHint({ id, displayName }: Record<string, unknown>): { id?: string; name?: string } {
@@ -120,7 +125,7 @@ export function resolveLink(
 }
 
 function resolveHint(profile: CertificateDraft, hint: RootHint, targets: LinkTargets): { rootProfileId: string } | { finding: Finding } {
-  const found = hint.id === undefined ? undefined : targets.byId.get(hint.id)
+  const found = hint.id === undefined ? undefined : (targets.byId.get(hint.id) ?? targets.byId.get(hint.id.toLowerCase()))
   if (found) return judge(profile, hint, found, targets)
   const named = (targets.byName.get(hint.name ?? '') ?? []).filter(({ id }) => targets.rootIds.has(id))
   const own = named.filter(({ family }) => rootFamiliesOf(profile).includes(family))

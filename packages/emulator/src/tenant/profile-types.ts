@@ -89,6 +89,11 @@ export function isKnownType(name: string): boolean {
   return otherTypes.has(name.toLowerCase())
 }
 
+/** Whether a type that certfleet does not know may be one that it should: of such, an admin wants to hear. */
+export function concernsCertificates(name: string): boolean {
+  return /certificate|scep|pkcs|pfx/i.test(name)
+}
+
 const otherTypes = new Set(
   [
     'deviceConfigurationAssignment',

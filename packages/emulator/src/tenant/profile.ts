@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Principal, StoreName } from '@certfleet/agent-core'
 import type { z } from 'zod'
 import { type GraphObject, joinPath } from './documents.ts'
+import { isObject } from './json.ts'
 import { importedPfxSettings, pkcsSettings } from './pfx-profile.ts'
+import { cutPlaces } from './powershell.ts'
 import { hasMember } from './profile-members.ts'
 import { families, type ProfileType } from './profile-types.ts'
 import type { Problem, Remark } from './remark.ts'
@@ -21,7 +23,12 @@ export function readProfile(object: GraphObject, type: ProfileType): { profile: 
   const members = ownMembers(object, type)
   const read = readers[type.kind](identity, members, type)
   const problems = [...ofIdentity, ...('problems' in read ? read.problems : [])]
-  const remarks = [...memberRemarks(object, type), ...ruleRemarks(object), ...('remarks' in read ? read.remarks : [])]
+  const remarks = [
+    ...cutRemarks(object),
+    ...memberRemarks(object, type),
+    ...ruleRemarks(object),
+    ...('remarks' in read ? read.remarks : []),
+  ]
   const findings = [...problems.map(invalidRemark), ...remarks].map((remark) => place(remark, object, identity.displayName))
   const [problem] = problems
   if ('profile' in read && problem === undefined) return { profile: read.profile, findings }
@@ -37,7 +44,7 @@ function identityOf(object: GraphObject, type: ProfileType): { identity: Identit
   const { displayName: named } = object.members
   const displayName = typeof named === 'string' && named !== '' ? named.slice(0, 1000) : `unnamed ${type.name}`
   const identity: Identity = {
-    id: shape.data?.id ?? idFromName(type.name, shape.success ? displayName : `${object.file}\n${object.path}`),
+    id: shape.data?.id ?? idInFileName(object) ?? idFromName(type.name, shape.success ? displayName : `${object.file}\n${object.path}`),
     displayName,
     typeName: type.name,
     family: type.family,
@@ -47,6 +54,11 @@ function identityOf(object: GraphObject, type: ProfileType): { identity: Identit
     unknownMembers: new Map(Object.entries(object.members).filter(([name]) => !hasMember(type, name))),
   }
   return { identity, problems: shape.success ? [] : problemsOf(shape.error, object.members) }
+}
+
+/** IntuneCD keeps the id there if told to: `<name>__<id>.json`. */
+function idInFileName({ file, path }: GraphObject): string | undefined {
+  return path === '' ? /__([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json$/i.exec(file)?.[1]?.toLowerCase() : undefined
 }
 
 /** A UUID that the same type and name always get (RFC 9562 5.8). */
@@ -152,19 +164,32 @@ function invalidRemark({ path, message }: Problem): Remark {
   }
 }
 
+function cutRemarks({ members }: GraphObject): Remark[] {
+  return cutPlaces(members).map((place) => ({
+    id: 'value-cut',
+    severity: 'error',
+    path: joinPath('', ...place),
+    message: 'the value was left out when the file was written: ConvertTo-Json stops at a depth of 2 unless told otherwise',
+    action: 'export again with ConvertTo-Json -Depth 20',
+  }))
+}
+
+const maxUnknownTold = 100
+
 function memberRemarks(object: GraphObject, type: ProfileType): Remark[] {
   const unknown = Object.keys(object.members).filter((name) => !hasMember(type, name))
-  return unknown.map((path) => ({
+  const more = unknown.length > maxUnknownTold ? `; nor has it ${unknown.length - maxUnknownTold} more` : ''
+  return unknown.slice(0, maxUnknownTold).map((path, i) => ({
     id: 'member-unknown',
     severity: 'info',
     path,
-    message: `${type.name} has no such member in the published schema; it is kept and has no effect`,
+    message: `${type.name} has no such member in the published schema; it is kept and has no effect${i === maxUnknownTold - 1 ? more : ''}`,
   }))
 }
 
 function ruleRemarks(object: GraphObject): Remark[] {
   const rules = Object.entries(object.members).filter(
-    ([name, value]) => name.startsWith('deviceManagementApplicabilityRule') && value !== null,
+    ([name, value]) => name.startsWith('deviceManagementApplicabilityRule') && isSet(value),
   )
   return rules.map(([path]) => ({
     id: 'applicability-rule-ignored',
@@ -172,6 +197,11 @@ function ruleRemarks(object: GraphObject): Remark[] {
     path,
     message: 'applicability rules are not evaluated; the profile goes to every device it is assigned to',
   }))
+}
+
+/** The PowerShell SDK writes a rule that is not set as one whose members are null. */
+function isSet(rule: unknown): boolean {
+  return isObject(rule) && Object.entries(rule).some(([name, value]) => !name.startsWith('@') && value !== null)
 }
 
 function place(remark: Remark, object: GraphObject, profile: string): Finding {

@@ -86,7 +86,7 @@ const appleScepShape = z.object({
   keySize: member(['size1024', 'size2048', 'size4096']).nullish(),
   hashAlgorithm: z.union([flags(['sha1', 'sha2']), z.array(flags(['sha1', 'sha2']))], 'expected sha1, sha2 or both').nullish(),
   ...storage,
-  scepServerUrls: list(text('a URL').superRefine(checkScepUrl)).min(1, 'expected at least one URL'),
+  scepServerUrls: list(text('a URL').superRefine(checkScepUrl)).refine((urls) => urls.length > 0, 'expected at least one URL'),
   ...contents,
 })
 
@@ -143,14 +143,25 @@ function wholeNumber(min: number, max: number) {
   return z.int(message).min(min, message).max(max, message)
 }
 
+/** In any case, as Graph reads them. */
 function member<const T extends readonly string[]>(values: T) {
-  return z.enum(values, `expected one of ${values.join(', ')}`)
+  const message = `expected one of ${values.join(', ')}`
+  return z.string(message).transform((text, context): T[number] => {
+    const found = inAnyCase(values, text)
+    if (found !== undefined) return found
+    context.addIssue({ code: 'custom', message })
+    return z.NEVER
+  })
 }
 
-/** Graph's limit on collections. */
+function inAnyCase<const T extends readonly string[]>(values: T, text: string): T[number] | undefined {
+  return values.find((value) => value.toLowerCase() === text.toLowerCase())
+}
+
+/** Graph's limit on collections; held first, so that one that is too long is one problem. */
 function list<T extends z.ZodType>(element: T) {
   const most = says(profileFacts.mostElements, {})
-  return z.array(element, 'expected an array').max(most, `expected at most ${most} elements`)
+  return z.array(z.unknown(), 'expected an array').max(most, `expected at most ${most} elements`).pipe(z.array(element))
 }
 
 /** OData flags: members joined by commas, in any order. */
@@ -161,7 +172,8 @@ function flags<const T extends readonly string[]>(values: T) {
       .split(',')
       .map((name) => name.trim())
       .filter((name) => name !== '')
-    if (members.every((name) => values.includes(name))) return new Set(members)
+      .map((name) => inAnyCase(values, name))
+    if (members.every((name) => name !== undefined)) return new Set(members)
     context.addIssue({ code: 'custom', message })
     return z.NEVER
   })

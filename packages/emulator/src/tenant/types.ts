@@ -47,6 +47,7 @@ export type FindingId =
   | 'certificate-not-ca'
   | 'certificate-pem'
   | 'file-malformed'
+  | 'file-skipped'
   | 'hash-outdated'
   | 'link-ambiguous'
   | 'link-conflict'
@@ -67,6 +68,7 @@ export type FindingId =
   | 'type-unknown'
   | 'validity-long'
   | 'validity-short'
+  | 'value-cut'
 
 interface IntentBase {
   /** The export's id; without one (IntuneCD), a name-based UUID of type and display name. */
