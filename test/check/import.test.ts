@@ -272,6 +272,19 @@ t.test('assignments as /assignments answers them', async (t) => {
   )
 })
 
+t.test('a list whose last page is nowhere', async (t) => {
+  const page = (value: Json[], more?: string) => ({
+    ...context('deviceManagement/deviceConfigurations'),
+    ...(more && { '@odata.nextLink': more }),
+    value,
+  })
+  t.same(told(imported(page([iosRoot], 'x'), page([], 'y'))), ['warning page-missing 1.json @odata.nextLink'])
+  t.same(told(imported(page([iosRoot], 'x'), page([], 'y'), page([]))), [])
+  t.same(told(imported(page([iosRoot], 'x'), { ...page([]), ...context('deviceManagement/roleScopeTags') })), [
+    'warning page-missing 0.json @odata.nextLink',
+  ])
+})
+
 t.test('the answers of a $batch', async (t) => {
   const result = imported({
     responses: [

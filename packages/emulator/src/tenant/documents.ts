@@ -1,5 +1,6 @@
 import { AgentError } from '@certfleet/agent-core'
 import { isObject, type JsonBudget, jsonBudget, parseJson } from './json.ts'
+import { type Page, pagesIn } from './pages.ts'
 import { withoutSdkWrapping } from './powershell.ts'
 import { decodeText } from './text.ts'
 import type { Finding } from './types.ts'
@@ -35,17 +36,23 @@ export function exportBudget(): ExportBudget {
  * The objects of one file: a single object, `{value: {…}}` as documentation has it, `{value: […]}` as Graph answers, the bodies of an
  * answer to `$batch`, or an array of any of these.
  */
-export function readObjects(file: ExportFile, budget: ExportBudget): { objects: GraphObject[]; findings: Finding[] } {
+export function readObjects(file: ExportFile, budget: ExportBudget): Objects & { readonly pages: readonly Page[] } {
   try {
-    return unwrap(parseJson(decodeText(file.bytes), budget), file.name, budget)
+    const root = parseJson(decodeText(file.bytes), budget)
+    return { ...unwrap(root, file.name, budget), pages: pagesIn(root, file.name) }
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
-    return { objects: [], findings: [malformed(file.name, '', error.message)] }
+    return { objects: [], findings: [malformed(file.name, '', error.message)], pages: [] }
   }
 }
 
+interface Objects {
+  readonly objects: readonly GraphObject[]
+  readonly findings: readonly Finding[]
+}
+
 /** Of elements that are no objects the first is told: a list of them has them all. */
-function unwrap(root: unknown, file: string, budget: ExportBudget): { objects: GraphObject[]; findings: Finding[] } {
+function unwrap(root: unknown, file: string, budget: ExportBudget): Objects {
   const objects: GraphObject[] = []
   let problem: Finding | undefined
   for (const { value, path, context } of answersIn(root)) {

@@ -5,7 +5,11 @@ import { readContext } from './odata.ts'
 import type { Assignment, AssignmentTarget, Finding } from './types.ts'
 
 const shape = z.object({
-  intent: z.enum(['apply', 'remove'], 'expected apply or remove').nullish(),
+  intent: z
+    .string('expected apply or remove')
+    .toLowerCase()
+    .pipe(z.enum(['apply', 'remove'], 'expected apply or remove'))
+    .nullish(),
   target: z.object(
     {
       '@odata.type': z.string('expected the type of the target'),
@@ -91,7 +95,7 @@ function targetOf(kind: string, group: string | undefined): AssignmentTarget | '
 
 function filterFindings(target: z.infer<typeof shape>['target'], file: string, path: string): Finding[] {
   const type = target.deviceAndAppManagementAssignmentFilterType ?? 'none'
-  if (type === 'none' || !target.deviceAndAppManagementAssignmentFilterId) return []
+  if (type.toLowerCase() === 'none' || !target.deviceAndAppManagementAssignmentFilterId) return []
   const message = 'assignment filters are not evaluated; the assignment is taken as if it had none'
   return [{ id: 'assignment-filter-ignored', severity: 'warning', file, path: joinPath(path, 'target'), message }]
 }

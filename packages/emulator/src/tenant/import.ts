@@ -13,6 +13,7 @@ import {
   type SidecarLink,
 } from './links.ts'
 import { readContext } from './odata.ts'
+import { missingPages, type Page } from './pages.ts'
 import { type ProfileDraft, readProfile } from './profile.ts'
 import { concernsCertificates, isKnownType, type ProfileType, profileTypeOf } from './profile-types.ts'
 import type { Assignment, Finding, Import, IntentProfile } from './types.ts'
@@ -55,11 +56,14 @@ interface Sorted {
 function sort(files: readonly ExportFile[]): Sorted {
   const sorted: Sorted = { profiles: [], assignments: [], links: [], findings: [] }
   const budget = exportBudget()
+  const pages: Page[] = []
   for (const file of files) {
-    const { objects, findings } = readObjects(file, budget)
-    sorted.findings.push(...findings)
-    for (const object of objects) sortObject(object, sorted)
+    const read = readObjects(file, budget)
+    sorted.findings.push(...read.findings)
+    for (const page of read.pages) pages.push(page)
+    for (const object of read.objects) sortObject(object, sorted)
   }
+  sorted.findings.push(...missingPages(pages))
   return sorted
 }
 

@@ -57,6 +57,7 @@ export type FindingId =
   | 'links-file-invalid'
   | 'member-unknown'
   | 'multi-factor-profile'
+  | 'page-missing'
   | 'profile-duplicate'
   | 'profile-invalid'
   | 'san-character'
