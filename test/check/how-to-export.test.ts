@@ -60,6 +60,7 @@ t.test('what it writes of the answers of Graph is an export without a lost link'
   const result = await loadExport(folder)
   t.same(Object.keys(files), ['page-1.json', 'page-2.json', 'links.json'])
   t.same(told(result), ['warning link-missing page-2.json value[2]'], 'only the profile that Graph knows no root of')
+  t.match(result.findings, [{ message: /links\.json names none for it/ }])
   t.match(result.profiles, [
     { id: 'scep-1', link: { rootProfileId: 'root-1' }, file: 'page-1.json' },
     { id: 'root-1' },

@@ -89,9 +89,10 @@ function sortTyped(object: GraphObject, typeName: string, { profiles, links, fin
     const nestedType = nested && (profileTypeOf(typeNameOf(nested) ?? '') ?? rootTypeBeside(type))
     if (nested && nestedType) profiles.push({ object: nested, type: nestedType })
   } else if (isKnownType(typeName)) findings.push(skipped(object, 'type-ignored', 'info', `${typeName} is not evaluated; it is skipped`))
-  else if (concernsCertificates(typeName))
-    findings.push(skipped(object, 'type-unknown', 'warning', `${typeName} is not a certificate type that certfleet knows; it is skipped`))
-  else findings.push(skipped(object, 'type-unknown', 'info', `${typeName} is no certificate profile; it is skipped`))
+  else {
+    const severity = concernsCertificates(typeName) ? 'warning' : 'info'
+    findings.push(skipped(object, 'type-unknown', severity, `${typeName} is not a certificate type that certfleet knows; it is skipped`))
+  }
 }
 
 /** Members that only certificate profiles have. */
@@ -169,7 +170,7 @@ function withMoreAssignments(a: GraphObject, b: GraphObject): GraphObject {
 }
 
 function linkAll(drafts: ReadonlyMap<string, Draft>, sidecar: readonly SidecarLink[]): { profiles: IntentProfile[]; findings: Finding[] } {
-  const targets = targetsOf(drafts)
+  const targets = { ...targetsOf(drafts), hasLinksFile: sidecar.length > 0 }
   const findings: Finding[] = []
   const profiles = [...drafts.values()].map(({ profile, hints }): IntentProfile => {
     if (profile.kind === 'trusted-root' || profile.kind === 'invalid') return profile
@@ -182,7 +183,7 @@ function linkAll(drafts: ReadonlyMap<string, Draft>, sidecar: readonly SidecarLi
   return { profiles, findings: [...findings, ...unused.map(unusedLink)] }
 }
 
-function targetsOf(drafts: ReadonlyMap<string, Draft>): LinkTargets {
+function targetsOf(drafts: ReadonlyMap<string, Draft>): Omit<LinkTargets, 'hasLinksFile'> {
   const byId = new Map([...drafts].map(([id, { profile }]) => [id, profile] as const))
   const rootIds = new Set([...drafts].filter(([, { type }]) => type.kind === 'trusted-root').map(([id]) => id))
   const byName = new Map<string, ProfileDraft[]>()

@@ -100,6 +100,8 @@ export interface LinkTargets {
   readonly byName: ReadonlyMap<string, readonly ProfileDraft[]>
   /** Trusted root profiles, those that are invalid included. */
   readonly rootIds: ReadonlySet<string>
+  /** The export has a `links.json`. */
+  readonly hasLinksFile: boolean
 }
 
 /**
@@ -119,7 +121,7 @@ export function resolveLink(
   if (ids.size === 1 && rootProfileId !== undefined) return { link: { rootProfileId }, findings: [] }
   const finding =
     ids.size === 0
-      ? missing(profile)
+      ? missing(profile, targets)
       : about(profile, hints[0] as RootHint, 'link-conflict', 'error', `its links name ${ids.size} different Trusted profiles`)
   return { link: { problem: finding.message }, findings: [finding] }
 }
@@ -169,11 +171,12 @@ function rootFamiliesOf({ typeName, family }: CertificateDraft): readonly Family
   return profileTypeOf(typeName)?.rootFamilies ?? [family]
 }
 
-function missing(profile: CertificateDraft): Finding {
+function missing(profile: CertificateDraft, { hasLinksFile }: LinkTargets): Finding {
   const keepsLink = ['rootCertificate', 'rootCertificateId'].some((member) =>
     hasMember(profileTypeOf(profile.typeName) as ProfileType, member),
   )
-  const message = `it names no Trusted profile: ${keepsLink ? 'a plain export loses that link' : 'Graph keeps no such link for its type'}`
+  const lost = hasLinksFile ? `and ${linksFileName} names none for it` : 'a plain export loses that link'
+  const message = `it names no Trusted profile: ${keepsLink ? lost : 'Graph keeps no such link for its type'}`
   const place = { file: profile.file, ...(profile.path === '' ? {} : { path: profile.path }), profile: profile.displayName }
   return {
     id: 'link-missing',
