@@ -37,7 +37,6 @@ export const sources = {
   'PFX-AND': 'developerload.com, "PKCS12 on Android", and ca.stable.confirm.ch/pkcs12.html: reports by users',
   GRAD: 'gradenegger.eu, articles on NDES and its events',
   KB5014754: 'Microsoft support, "Certificate-based authentication changes on Windows domain controllers", by what others write about it',
-  MEMDOCS: 'issues of github.com/MicrosoftDocs/memdocs, where admins tell what happened to them',
   INTUNEDOCS: 'issues of github.com/MicrosoftDocs/IntuneDocs, where admins tell what happened to them',
   SSCEP: 'issues of github.com/certnanny/sscep, one captured reply of NDES among them',
   SCEPY: 'issues of github.com/mosen/SCEPy',
