@@ -43,7 +43,16 @@ export { openKey } from './keys/placement.ts'
 export { softwareKeyHandle, softwareKeys } from './keys/software.ts'
 export { removeStoredKey, type StoredKey, storedKeys } from './keys/stored-keys.ts'
 export type { KeyAttestation } from './keys/tpm/attestation.ts'
-export { noLatency, swtpmLatency, type TpmLatency, type TpmLockout, type TpmVersion, windowsLockout } from './keys/tpm/facts.ts'
+export {
+  makesKey,
+  noLatency,
+  swtpmLatency,
+  type TpmLatency,
+  type TpmLockout,
+  type TpmVersion,
+  tpmKeySpecs,
+  windowsLockout,
+} from './keys/tpm/facts.ts'
 export { type TpmManufacturer, tpmManufacturer } from './keys/tpm/manufacturer.ts'
 export type { ModelledTpm, ModelledTpmOptions } from './keys/tpm/options.ts'
 export { modelledTpm } from './keys/tpm/tpm.ts'

@@ -172,7 +172,7 @@ function boundStorage(
 const nobodyAnswers: UserConsent = async () => 'waiting'
 
 /** By the profile where the OS has stores to choose from; elsewhere self-signed certificates are roots and all others intermediates. */
-function storeFor(root: TrustedRootProfile, os: Os): StoreName {
+export function storeFor(root: Pick<TrustedRootProfile, 'certificate' | 'destinationStore'>, os: Os): StoreName {
   if (treatmentOf('destinationStore', os) === 'honoured') return root.destinationStore
   return isReadableRoot(root.certificate) ? 'computer-root' : 'computer-intermediate'
 }
@@ -187,8 +187,19 @@ function isReadableRoot(der: Uint8Array): boolean {
   }
 }
 
-function requestFor(profile: ScepProfile, os: Os, behaviour: Behaviour, bindings: PlatformBindings): RequestSpec {
-  if (!behaviour.allowsHttp && bindings.allowHttp !== true) refuseHttp(profile, os)
+/** The request of a profile as a device of this OS makes it, without a device. What the OS refuses: `ERR_UNSUPPORTED`, caused by the fact. */
+export function requestOf(profile: CertificateProfile, os: Os): RequestSpec | PfxSpec {
+  const behaviour = behaviours[os.platform](os)
+  return 'scepUrls' in profile ? requestFor(profile, os, behaviour, {}) : pfxRequestFor(profile, os, behaviour)
+}
+
+function requestFor(
+  profile: ScepProfile,
+  os: Os,
+  behaviour: Behaviour,
+  { allowHttp = false }: Pick<PlatformBindings, 'allowHttp'>,
+): RequestSpec {
+  if (!behaviour.allowsHttp && !allowHttp) refuseHttp(profile, os)
   refuseRejected(profile, os)
   if (behaviour.allowsUrlQuery === false) refuseUrlQuery(profile, os)
   const keyBits = supportedKeyBits(profile.request.keySpec, os)
@@ -228,7 +239,7 @@ function refuseHttp(profile: ScepProfile, os: Os): void {
 
 function refuseUrlQuery(profile: ScepProfile, os: Os): void {
   if (profile.scepUrls.every((url) => !/[?#]/.test(url))) return
-  throw new AgentError('ERR_UNSUPPORTED', `${os.system} takes no SCEP URL with a query or a fragment, the profile names one`)
+  refuse(androidFacts.urlQuery, `${os.system} takes no SCEP URL with a query or a fragment, the profile names one`)
 }
 
 function protocolFor(profile: ScepProfile, root: Uint8Array, os: Os, behaviour: Behaviour, bindings: PlatformBindings) {

@@ -1,4 +1,4 @@
-export { behaviourOf, habitsOf, type PlatformBindings, platformAdapter } from './adapter.ts'
+export { behaviourOf, habitsOf, type PlatformBindings, platformAdapter, requestOf, storeFor } from './adapter.ts'
 export { androidFacts } from './android/facts.ts'
 export { type RemovalChange, removalChanges } from './android/removal-changes.ts'
 export { applicabilityFacts, appliesTo, whyInapplicable } from './applicability.ts'

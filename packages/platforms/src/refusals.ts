@@ -25,6 +25,7 @@ export function refuseRejected({ multiFactor, request }: ScepProfile, os: Os): v
   }
 }
 
+/** The cause is the fact. */
 export function refuse(fact: Fact, reason: string): never {
-  throw new AgentError('ERR_UNSUPPORTED', `${reason} (${fact.id})`)
+  throw new AgentError('ERR_UNSUPPORTED', `${reason} (${fact.id})`, { cause: fact })
 }

@@ -36,6 +36,7 @@ export const ruleFindings = {
   'pfx-not-imported': 'no PFX was imported for the user',
   // keys and settings
   'request-refused': 'the OS refuses what the profile asks for',
+  'url-refused': 'the OS refuses the SCEP URL of the profile',
   'key-storage-missing': 'the device lacks the key storage that the profile demands',
   'setting-ignored': 'a setting has no effect on this OS',
   // numbers and removal

@@ -10,8 +10,8 @@ export type DeviceCounts = Readonly<Partial<Record<Platform, number>>>
 /** What the devices of a platform are enrolled as. */
 export type ManagementByPlatform = Readonly<Partial<Record<Platform, ManagementMode | undefined>>>
 
-/** What certfleet's own population runs; any release that the platforms' rules are written for would do. */
-const osVersions: Readonly<Record<Platform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
+/** What devices run where nothing is said: certfleet's own population, for which any release that the platforms' rules are written for would do. */
+export const usualOsVersions: Readonly<Record<Platform, string>> = { ios: '18.1', macos: '15.1', android: '15', windows: '10.0.26100' }
 const platforms: readonly Platform[] = ['ios', 'macos', 'android', 'windows']
 const maxDevices = 1_000_000
 
@@ -112,7 +112,7 @@ function generateDevice(platform: Platform, index: number, user: User, domain: s
   const base = {
     id,
     platform,
-    osVersion: osVersions[platform],
+    osVersion: usualOsVersions[platform],
     user: user.id,
     serial: digest.slice(0, 12).toUpperCase(),
     deviceName: id.toUpperCase(),

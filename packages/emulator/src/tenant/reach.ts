@@ -4,7 +4,7 @@ import type { AssignedProfile, Intent } from './intent.ts'
 import { membershipsOf, type TargetIndex, targetsFor } from './memberships.ts'
 import { families, profileTypeOf } from './profile-types.ts'
 import type { Device, Tenant } from './tenant-types.ts'
-import type { IntentProfile } from './types.ts'
+import type { AssignmentTarget, IntentProfile } from './types.ts'
 import type { Subscriber } from './variables.ts'
 
 /** A profile and through whom it reaches a device: its user, itself or both. */
@@ -112,7 +112,7 @@ export function subscriberOf(tenant: Tenant, deviceId: string): Subscriber {
 }
 
 /** Whether profiles of that type are for devices that are managed so. */
-function isManagedFor({ family }: IntentProfile, device: Device): boolean {
+export function isManagedFor({ family }: Pick<IntentProfile, 'family'>, device: Device): boolean {
   const { modes, modeOptional } = families[family]
   if (device.management === undefined) return modeOptional
   return modes.length === 0 ? !isPhoneMode(device) : modes.includes(device.management)
@@ -121,4 +121,17 @@ function isManagedFor({ family }: IntentProfile, device: Device): boolean {
 /** Windows 10X and Windows Phone 8.1 take no desktop profiles. */
 function isPhoneMode({ management }: Device): boolean {
   return management === 'windowsPhone81' || management === 'windows10X'
+}
+
+/** Which of a device and its user a target holds, whether it is for them or excludes them. */
+export function principalsIn(
+  target: AssignmentTarget,
+  intent: Pick<Intent, 'groupIds'>,
+  tenant: Pick<Tenant, 'groups'>,
+  { device, user }: Subscriber,
+): readonly Principal[] {
+  const group = 'group' in target ? tenant.groups.get(intent.groupIds.get(target.group) ?? '') : undefined
+  const byDevice = target.kind === 'allDevices' || group?.devices.has(device.id) === true
+  const byUser = user !== undefined && (target.kind === 'allUsers' || group?.users.has(user.id) === true)
+  return [...(byDevice ? (['device'] as const) : []), ...(byUser ? (['user'] as const) : [])]
 }
