@@ -1,4 +1,11 @@
+import { type KeyProtection, type KeyStorageOption, protectionsByOption, type ScepProfile } from '@certfleet/agent-core'
+import { parseOs } from '@certfleet/platforms'
 import t from 'tap'
+import { placeKey } from '#agent-core/keys/placement.ts'
+import { keyChoiceOf } from '#emulator/check/agent-request.ts'
+import { deviceKeyStorage } from '#emulator/fleet/key-storage.ts'
+import { hardwareKinds } from '#emulator/tenant/index.ts'
+import { FakeClock } from '../fakes/clock.ts'
 import { importedPfx, type Json, pkcs, scep, trustedRoot } from '../tenant/graph.ts'
 import { type CorpusRow, corpus } from './checked.ts'
 
@@ -99,6 +106,14 @@ corpus(t, [
     phone('tpm-1.2'),
     [refused('key-size.any')],
   ),
+  row(
+    'a URL and a key that are both refused, the URL',
+    'url-refused',
+    of('windowsPhone81', 'SCEP', 'windowsPhone81', { keySize: 'size4096', scepServerUrls: [`https://ndes.example/${'a'.repeat(2028)}`] }),
+    phone('tpm-1.2'),
+    [{ code: 'ERR_PROFILE_INVALID', source: 'scep-url.honoured' }],
+  ),
+  row('a key that is refused, and no URL', 'url-refused', onIos({ keySize: 'size4096' }), ios('13.7'), []),
   row('a TPM is demanded and missing', 'key-storage-missing', onWindows({ keyStorageProvider: demandsTpm }), windows('no-tpm'), [
     { severity: 'error', code: 'ERR_KEY_STORAGE_UNAVAILABLE', source: 'windows.tpm.demanded', shown: /Windows would show/ },
   ]),
@@ -126,3 +141,27 @@ corpus(t, [
   ),
   row('a profile that no OS could refuse', 'request-refused', [trustedRoot(), importedPfx()], windows(), []),
 ])
+
+t.test('keys go where the agent puts them', async (t) => {
+  const options = Object.keys(protectionsByOption) as KeyStorageOption[]
+  for (const osVersion of ['8.1', '10.0.26100']) {
+    for (const hardware of hardwareKinds) {
+      const device = { id: 'd', platform: 'windows', osVersion, hardware } as const
+      const storage = await deviceKeyStorage(device, new FakeClock(), undefined)
+      for (const keyStorage of options) {
+        for (const bits of [1024, 2048, 4096]) {
+          const profile = { displayName: 'Scep', request: { keyStorage, keySpec: { algorithm: 'rsa', bits } } } as unknown as ScepProfile
+          const wish = { spec: profile.request.keySpec, hash: 'sha256', multiFactor: false } as const
+          const placed = await placeKey(profile, wish, storage.providers, undefined).catch((error) => error)
+          const choice = keyChoiceOf(profile, parseOs('windows', osVersion), device)
+          const said = choice.outcome === 'use' ? [choice.protection, choice.reason] : [choice.code]
+          const found: (KeyProtection | string)[] = 'protection' in placed ? [placed.protection, placed.reason] : [placed.code]
+          // A model of Passport refuses other sizes here; the OS does before.
+          if (keyStorage === 'usePassportForWorkKspOtherwiseFail' && bits !== 2048) continue
+          t.strictSame(said, found, `${keyStorage} ${bits} on Windows ${osVersion}, ${hardware}`)
+        }
+      }
+      await storage.close()
+    }
+  }
+})

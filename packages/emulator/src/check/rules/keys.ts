@@ -19,37 +19,41 @@ interface Verdict extends Pick<CheckFinding, 'severity' | 'message' | 'action' |
 
 function refusedRequests(device: CheckedDevice, context: CheckContext): readonly CheckFinding[] {
   const { scepProfiles, pfxProfiles = [] } = device.policy
-  const verdicts = verdictsFor(device, context)
+  const known = knownFor(device, context)
   const findings: CheckFinding[] = []
   for (const delivered of scepProfiles) tell(delivered)
   for (const delivered of pfxProfiles) tell(delivered)
   return findings
 
   function tell(delivered: Delivered): void {
-    const known = verdicts.get(delivered.id) ?? judge(delivered, device)
-    verdicts.set(delivered.id, known)
-    for (const verdict of known) findings.push(findingOf(verdict, delivered, device, context))
+    const told = known.get(delivered.id) ?? findingsAbout(delivered, device, context)
+    known.set(delivered.id, told)
+    for (const finding of told) findings.push({ ...finding, device: device.subscriber.device.id })
   }
 }
 
-/** By profile; the same for all devices of that release and hardware. */
-type Verdicts = Map<string, readonly Verdict[]>
+/** By profile, but for the device's id; the same for all devices of that release and hardware. */
+type Known = Map<string, readonly CheckFinding[]>
 
-const kept = new WeakMap<CheckContext, Map<string, Verdicts>>()
+const kept = new WeakMap<CheckContext, Map<string, Known>>()
 
-function verdictsFor({ os, subscriber }: CheckedDevice, context: CheckContext): Verdicts {
-  const byKind = kept.get(context) ?? new Map<string, Verdicts>()
+function knownFor({ os, subscriber }: CheckedDevice, context: CheckContext): Known {
+  const byKind = kept.get(context) ?? new Map<string, Known>()
   kept.set(context, byKind)
   const kind = `${os.system} ${os.version} ${os.management} ${subscriber.device.hardware}`
-  const verdicts = byKind.get(kind) ?? new Map<string, readonly Verdict[]>()
-  byKind.set(kind, verdicts)
-  return verdicts
+  const known = byKind.get(kind) ?? new Map<string, readonly CheckFinding[]>()
+  byKind.set(kind, known)
+  return known
 }
 
-function findingOf({ code, ...verdict }: Verdict, { id }: Delivered, device: CheckedDevice, { profiles }: CheckContext): CheckFinding {
-  const profile = profiles.get(id)
-  if (profile === undefined) throw new Error(`profile "${id}" was delivered and is not in the export`)
-  return { ...verdict, ...about(profile, device), ...(code && failure(code, profile, device)) }
+function findingsAbout(delivered: Delivered, device: CheckedDevice, { profiles }: CheckContext): readonly CheckFinding[] {
+  const profile = profiles.get(delivered.id)
+  if (profile === undefined) throw new Error(`profile "${delivered.id}" was delivered and is not in the export`)
+  return judge(delivered, device).map(({ code, ...verdict }) => ({
+    ...verdict,
+    ...about(profile),
+    ...(code && failure(code, profile, device)),
+  }))
 }
 
 /** The URL apart from the rest: a lab has another one. */
