@@ -229,8 +229,16 @@ const emulated: NonNullable<CheckReportParts['emulation']> = {
 /** What tries to be markup, to end what it stands in, or to turn the line around; and is long. */
 export const hostile = `</h2></script><script>document.documentElement.dataset.hit=1</script><img src=x onerror="document.documentElement.dataset.hit=1">"'&\u202egnp.exe\u2066\u0000\ud800${'A'.repeat(10_000)}`
 
+/** Of a profile that is taken. */
+const hostileName = hostile.replaceAll(/[\0\ud800]/g, '').slice(0, 1000)
+
 export function hostileReport(): CheckReportParts {
-  const document = scep({ id: hostile, displayName: hostile, subjectNameFormatString: `CN=${'<b>&'.repeat(40)}`, ...to(hostile) })
+  const document = scep({
+    id: 'scep-1',
+    displayName: hostileName,
+    subjectNameFormatString: `CN=${'<b>&'.repeat(40)}`,
+    ...to('devices', hostile),
+  })
   const input = inputOf(
     [trustedRoot({ displayName: hostile, ...to('devices') }), document],
     `devices:\n  - id: "<i>'dev"\n    platform: windows\n    osVersion: 10.0.26100\n    deviceName: ${JSON.stringify(hostile)}\n`,
@@ -238,8 +246,8 @@ export function hostileReport(): CheckReportParts {
   const said: CheckFinding = {
     id: 'subject-quoted',
     severity: 'error',
-    profile: hostile,
-    profileId: hostile,
+    profile: hostileName,
+    profileId: 'scep-1',
     device: "<i>'dev",
     file: hostile,
     path: hostile,
@@ -257,7 +265,7 @@ export function hostileReport(): CheckReportParts {
     { ...said, id: 'names-sent', severity: 'info' },
     { ...said, id: 'nobody-reached', device: hostile, profileId: 'none' },
   ])
-  return { ...parts, answers: [{ question: hostile, answered: 'no', missing: hostile }], emulation, scope: { device: "<i>'dev" } }
+  return { ...parts, answers: [{ question: 'What is this?', answered: 'no', missing: hostile }], emulation, scope: { device: "<i>'dev" } }
 }
 
 const platforms = Object.keys(osVersions) as (keyof typeof osVersions)[]

@@ -49,7 +49,7 @@ function of(some: number, all: number, what: string): string {
 }
 
 function checkedText({ context, profiles, devices, scope }: CheckView): string {
-  const files = counted(new Set(context.imported.profiles.map(({ file }) => file)).size, 'file')
+  const files = counted(new Set(profiles.map(({ profile }) => profile.file)).size, 'file')
   const { tenant } = context
   const whom = tenant ? ` for ${counted(devices.length, 'device')} of ${clipped(tenant.file, nameLength)}` : ''
   const only = [scope.platform && platformTexts[scope.platform], scope.device && `device ${clipped(scope.device, nameLength)}`].filter(
