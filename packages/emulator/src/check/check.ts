@@ -5,6 +5,8 @@ import type { CheckContext, CheckFinding, CheckInput, CheckScope } from './types
 
 export interface CheckResult {
   readonly context: CheckContext
+  /** Ids of the devices that were checked, in the tenant's order. */
+  readonly devices: readonly string[]
   readonly findings: readonly CheckFinding[]
 }
 
@@ -17,13 +19,14 @@ export function checkExport(input: CheckInput, scope: CheckScope = {}): CheckRes
     for (const rule of profileRules) findings.push(...rule(profile, context))
   }
   const reached = new Set<string>()
-  for (const deviceId of devicesIn(context, scope)) {
+  const devices = [...devicesIn(context, scope)]
+  for (const deviceId of devices) {
     const device = checkedDevice(context, deviceId)
     for (const { profile } of device.pairs) reached.add(profile.id)
     for (const rule of deviceRules) findings.push(...rule(device, context))
   }
   if (context.tenant && scope.device === undefined) for (const rule of tenantRules) findings.push(...rule(reached, context))
-  return { context, findings }
+  return { context, devices, findings }
 }
 
 /** Findings about no profile stay. */

@@ -111,7 +111,7 @@ async function emulating(result: CheckResult, { seed = 1, json }: CheckOptions, 
     if (!json && (done === of || done % 100 === 0)) io.err(`emulated ${done} of ${of} devices\n`)
   }
   try {
-    return await emulate(result, { seed, signal, onDevice })
+    return await emulate(result, { seed, clock: io.clock, signal, onDevice })
   } finally {
     release()
   }
