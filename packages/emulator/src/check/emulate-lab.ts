@@ -46,6 +46,7 @@ export async function openEmulationLab(
   const intent = intentOf(imported, tenant, lab)
   const [issuer] = authoritiesIn(store)
   const importFile = fileOncePerUser(lab, clock, issuer as SimulatedAuthority, () => drawKey(2048))
+  const isApple = (deviceId: string) => appleSystems.has(tenant.devices.get(deviceId)?.platform)
   const importedRevision: Lab['importedPfx']['revision'] = (...whose) => lab.importedPfx.revision(...whose)
   return {
     transport: handlerTransport(lab.handle),
@@ -55,7 +56,8 @@ export async function openEmulationLab(
     async prepare(deviceId) {
       for (const request of renderPfxRequests(intent, tenant, deviceId))
         if (request.kind === 'imported' && wasImported(request, deviceId, tenant)) await importFile(request)
-      policies.set(deviceId, renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision }))
+      const policy = renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision })
+      policies.set(deviceId, isApple(deviceId) ? withIssuer(policy, lab) : policy)
     },
     reportOf: (deviceId) => store.get('reports', deviceId)?.report,
     forget: (deviceId) => void policies.delete(deviceId),
@@ -65,6 +67,21 @@ export async function openEmulationLab(
 function intentOf(imported: CheckContext['imported'], tenant: Tenant, lab: Lab): Intent {
   const { rootCertificate: root, issuingCertificate: issuing } = lab
   return assignProfiles(retarget(imported, { root, issuing, scepUrl }).imported, tenant).intent
+}
+
+const appleSystems: ReadonlySet<string | undefined> = new Set(['ios', 'macos'])
+
+/** A PFX brings no issuers there (apple.pfx.certificates), and whether the tenant's CA has one between itself and its root nobody tells. */
+function withIssuer(policy: PolicyDocument, { issuingCertificate }: Lab): PolicyDocument {
+  if (!policy.pfxProfiles) return policy
+  const issuer: PolicyDocument['trustedRoots'][number] = {
+    id: 'emulated-issuer',
+    displayName: 'Issuer of the emulation',
+    certificate: Buffer.from(issuingCertificate).toString('base64'),
+    destinationStore: 'computer-intermediate',
+    assignedTo: ['device', 'user'],
+  }
+  return { ...policy, trustedRoots: [...policy.trustedRoots, issuer] }
 }
 
 function rsaSize(bits: number): RsaBits {

@@ -51,7 +51,7 @@ function certificateFor({ request, privateKey, issuer, validityMs }: FileImport,
   return buildCertificate({
     serialNumber: Buffer.concat([Uint8Array.of(0x40), randomBytes(15)]),
     issuer: issuing.subject,
-    subject: `CN=${request.userPrincipalName}`,
+    subject: `CN="${request.userPrincipalName.replaceAll('"', '""')}"`,
     publicKey,
     notBefore: now - dayMs,
     notAfter: now - dayMs + validityMs,
