@@ -1,0 +1,26 @@
+import { systemClock } from '@certfleet/agent-core/system'
+import fc from 'fast-check'
+import t from 'tap'
+import { sharedPrimes } from '#emulator/check/emulate-keys.ts'
+import { checkExport, type Disagreement, emulate } from '#emulator/check/index.ts'
+import { testPrimes } from '../keys-emulation/prime-pairs.ts'
+import { importOf, type SomeTenant, someTenant, tenantOf } from './tenants.ts'
+
+const env = process.env
+const numRuns = Number(env.CERTFLEET_TENANTS ?? 30)
+const seed = Number(env.CERTFLEET_SEED ?? systemClock.now() % 1_000_000_000)
+const primes = sharedPrimes({ 2048: testPrimes() })
+
+async function disagreementsOf(some: SomeTenant): Promise<readonly Disagreement[]> {
+  const result = checkExport({ imported: importOf(some), tenant: tenantOf(some), now: systemClock.now() })
+  const { disagreements } = await emulate(result, { seed: 1, clock: systemClock, signal: new AbortController().signal, primes })
+  return disagreements
+}
+
+t.test(`what the check says is what devices report, CERTFLEET_SEED=${seed}`, async () => {
+  const agrees = fc.asyncProperty(someTenant(12), async (some) => {
+    const [first] = await disagreementsOf(some)
+    if (first) throw new Error(JSON.stringify(first))
+  })
+  await fc.assert(agrees, { numRuns, seed })
+})
