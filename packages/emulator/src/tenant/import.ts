@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isConsumer, readConsumers } from './consumers.ts'
 import { type ExportFile, exportBudget, type GraphObject, readObjects } from './documents.ts'
 import { embeddedAssignments, isAssignment, standaloneAssignment } from './graph-assignments.ts'
 import { isObject } from './json.ts'
@@ -21,8 +22,8 @@ import type { Assignment, Finding, Import, IntentProfile } from './types.ts'
 /**
  * Reads the Trusted root, SCEP, PKCS and imported PFX profiles of an export, links each certificate profile to its root and collects
  * the assignments.
- * Whatever else the files hold is told and skipped. Never throws on what a file contains: see the findings. At most 4,000,000 JSON values
- * and 100,000 objects of all files are read; the file that goes past it is an error.
+ * Profiles of other kinds are kept where they use a certificate; whatever else the files hold is told and skipped. Never throws on what a file
+ * contains: see the findings. At most 4,000,000 JSON values and 100,000 objects of all files are read; the file that goes past it is an error.
  */
 export function importGraph(files: readonly ExportFile[]): Import {
   const sorted = sort(files)
@@ -31,11 +32,12 @@ export function importGraph(files: readonly ExportFile[]): Import {
   for (const { object, type } of sorted.profiles) findings.push(...addDraft(drafts, object, type))
   const linked = linkAll(drafts, sorted.links)
   const assigned = collectAssignments(drafts, sorted.assignments)
+  const consuming = readConsumers(sorted.consumers, linked.profiles)
   return {
     profiles: linked.profiles,
-    consumers: [],
+    consumers: consuming.consumers,
     assignments: assigned.assignments,
-    findings: [...findings, ...linked.findings, ...assigned.findings],
+    findings: [...findings, ...linked.findings, ...consuming.findings, ...assigned.findings],
   }
 }
 
@@ -49,12 +51,13 @@ interface Draft {
 interface Sorted {
   readonly profiles: { object: GraphObject; type: ProfileType }[]
   readonly assignments: GraphObject[]
+  readonly consumers: GraphObject[]
   readonly links: SidecarLink[]
   readonly findings: Finding[]
 }
 
 function sort(files: readonly ExportFile[]): Sorted {
-  const sorted: Sorted = { profiles: [], assignments: [], links: [], findings: [] }
+  const sorted: Sorted = { profiles: [], assignments: [], consumers: [], links: [], findings: [] }
   const budget = exportBudget()
   const pages: Page[] = []
   for (const file of files) {
@@ -80,7 +83,7 @@ function sortObject(object: GraphObject, sorted: Sorted): void {
   else sortTyped(object, typeName, sorted)
 }
 
-function sortTyped(object: GraphObject, typeName: string, { profiles, links, findings }: Sorted): void {
+function sortTyped(object: GraphObject, typeName: string, { profiles, links, consumers, findings }: Sorted): void {
   const type = profileTypeOf(typeName)
   if (type) {
     profiles.push({ object, type })
@@ -88,7 +91,8 @@ function sortTyped(object: GraphObject, typeName: string, { profiles, links, fin
     const nested = expandedRoot(object)
     const nestedType = nested && (profileTypeOf(typeNameOf(nested) ?? '') ?? rootTypeBeside(type))
     if (nested && nestedType) profiles.push({ object: nested, type: nestedType })
-  } else if (isKnownType(typeName)) findings.push(skipped(object, 'type-ignored', 'info', `${typeName} is not evaluated; it is skipped`))
+  } else if (isConsumer(object, typeName)) consumers.push(object)
+  else if (isKnownType(typeName)) findings.push(skipped(object, 'type-ignored', 'info', `${typeName} is not evaluated; it is skipped`))
   else {
     const severity = concernsCertificates(typeName) ? 'warning' : 'info'
     findings.push(skipped(object, 'type-unknown', severity, `${typeName} is not a certificate type that certfleet knows; it is skipped`))

@@ -62,18 +62,18 @@ export function readLinksFile({ file, path, members }: GraphObject): { links: Si
   return { links: [], findings }
 }
 
-/** The links that a profile's own document carries, in any of the notations that exports use. */
-export function hintsIn({ file, path, members }: GraphObject): RootHint[] {
+/** The links that a profile's own document carries under one name, in any of the notations that exports use. */
+export function hintsIn({ file, path, members }: GraphObject, link = 'rootCertificate'): RootHint[] {
   const hints: RootHint[] = []
   const add = (member: string, hint: { id?: string; name?: string }) => hints.push({ file, path: joinPath(path, member), ...hint })
-  const bind = members['rootCertificate@odata.bind']
-  if (typeof bind === 'string') add('rootCertificate@odata.bind', { id: idInUrl(bind) })
-  const reference = members['#CustomRef_rootCertificate']
-  if (typeof reference === 'string') add('#CustomRef_rootCertificate', { name: reference.split('|:|')[0] as string })
-  const expanded = members.rootCertificate
-  if (isObject(expanded)) add('rootCertificate', expandedHint(expanded))
-  const id = members.rootCertificateId
-  if (typeof id === 'string' && id !== '') add('rootCertificateId', { id })
+  const bind = members[`${link}@odata.bind`]
+  if (typeof bind === 'string') add(`${link}@odata.bind`, { id: idInUrl(bind) })
+  const reference = members[`#CustomRef_${link}`]
+  if (typeof reference === 'string') add(`#CustomRef_${link}`, { name: reference.split('|:|')[0] as string })
+  const expanded = members[link]
+  if (isObject(expanded)) add(link, expandedHint(expanded))
+  const id = members[`${link}Id`]
+  if (typeof id === 'string' && id !== '') add(`${link}Id`, { id })
   return hints
 }
 
