@@ -239,6 +239,11 @@ export const removalNotes: readonly Fact<string>[] = [
   },
 ]
 
+/** What becomes of certificates, and by which facts. */
+export interface Removal extends Pick<RemovalRow, 'device' | 'ca'> {
+  readonly factIds: readonly string[]
+}
+
 /** What becomes of certificates of a kind at an event, by the rows. An OS version or management that is not known: `ERR_UNSUPPORTED`. */
 export function removalOf(
   kind: ManagedKind,
@@ -247,17 +252,18 @@ export function removalOf(
   osVersion: string,
   overrides?: FactOverrides,
   management?: Management,
-): Pick<RemovalRow, 'device' | 'ca'> {
+): Removal {
   return rowOf(kind, event, parseOs(platform, osVersion, overrides, management))
 }
 
-function rowOf(kind: ManagedKind, event: LifecycleEvent, os: Os): RemovalRow {
-  const rows = removalFacts.filter((fact) => holds(fact, os)).map((fact) => says(fact, os))
-  const row = rows.find(({ kinds, events }) => kinds.includes(kind) && events.includes(event))
-  if (row === undefined) throw new Error(`no fact says what ${os.system} does with ${kind} when ${event}`)
-  const changes = removalChanges.filter((fact) => holds(fact, os)).map((fact) => says(fact, os))
-  const { device = row.device, ca = row.ca } = changes.find(({ events }) => events.includes(event)) ?? {}
-  return { ...row, device, ca }
+function rowOf(kind: ManagedKind, event: LifecycleEvent, os: Os): Removal {
+  const isAbout = (fact: Fact<RemovalRow>) => says(fact, os).kinds.includes(kind) && says(fact, os).events.includes(event)
+  const fact = removalFacts.find((candidate) => holds(candidate, os) && isAbout(candidate))
+  if (fact === undefined) throw new Error(`no fact says what ${os.system} does with ${kind} when ${event}`)
+  const change = removalChanges.find((candidate) => holds(candidate, os) && says(candidate, os).events.includes(event))
+  const row = says(fact, os)
+  const { device = row.device, ca = row.ca } = change ? says(change, os) : {}
+  return { device, ca, factIds: change ? [fact.id, change.id] : [fact.id] }
 }
 
 /** The rows as the agent reads them. */

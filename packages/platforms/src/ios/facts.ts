@@ -20,4 +20,14 @@ export const iosFacts = {
     confidence: 'V',
     singleLog: true,
   },
+  perUse: {
+    id: 'ios.certificate.per-use',
+    platforms: ['ios'],
+    effect:
+      'Each Wi-Fi, VPN or other profile that uses a SCEP or PKCS profile brings a certificate by it: of SCEP another one each time, of PKCS the same one; that the profile brings one by itself too is taken.',
+    value: 'one a use, and one',
+    alternatives: [],
+    source: 'M-SCEP iOS note',
+    confidence: 'I',
+  },
 } as const satisfies Record<string, Fact>
