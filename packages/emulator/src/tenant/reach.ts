@@ -112,14 +112,14 @@ export function subscriberOf(tenant: Tenant, deviceId: string): Subscriber {
 }
 
 /** Whether profiles of that type are for devices that are managed so. */
-export function isManagedFor({ family }: Pick<IntentProfile, 'family'>, device: Device): boolean {
+export function isManagedFor({ family }: Pick<IntentProfile, 'family'>, device: Pick<Device, 'management'>): boolean {
   const { modes, modeOptional } = families[family]
   if (device.management === undefined) return modeOptional
   return modes.length === 0 ? !isPhoneMode(device) : modes.includes(device.management)
 }
 
 /** Windows 10X and Windows Phone 8.1 take no desktop profiles. */
-function isPhoneMode({ management }: Device): boolean {
+function isPhoneMode({ management }: Pick<Device, 'management'>): boolean {
   return management === 'windowsPhone81' || management === 'windows10X'
 }
 
