@@ -1,3 +1,4 @@
+export { adapt } from './adapt.ts'
 export { type Agent, type AgentEvents, type AgentOptions, createAgent } from './agent.ts'
 export type { Device } from './device.ts'
 export {

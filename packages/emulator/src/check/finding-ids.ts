@@ -43,6 +43,22 @@ export const ruleFindings = {
   'certificates-duplicate': 'several profiles bring a device the same certificate',
   'certificates-multiplied': 'every profile that uses the certificate brings one of its own',
   'removal-leaves': 'something stays on the device, or stays good, once the profile is gone',
+  // what replacing an export by another does
+  'profile-added': 'the newer export has a profile that the older lacks',
+  'profile-removed': 'the newer export lacks a profile',
+  'profile-copied': 'a profile has come back under another id',
+  'type-changed': 'the profile is of another type',
+  'link-lost': 'the link to the root is lost',
+  'link-changed': 'the profile names another root',
+  'root-replaced': 'a Trusted profile holds another certificate',
+  'edit-breaks': 'devices that have a certificate fail with the edited profile',
+  'edit-mends': 'devices that failed get a certificate by the edited profile',
+  'edit-reissues': 'devices ask for a new certificate',
+  'edit-revokes': 'the certificates that are replaced are revoked',
+  'edit-harmless': 'the edit makes no device ask for anything',
+  'assignment-lost': 'devices that have the profile lose it',
+  'assignment-gained': 'devices get the profile that had it not',
+  'assignments-changed': 'the assignments differ',
 } as const satisfies Record<string, string>
 
 export type RuleFindingId = keyof typeof ruleFindings

@@ -62,7 +62,7 @@ function idInFileName({ file, path }: GraphObject): string | undefined {
 }
 
 /** A UUID that the same type and name always get (RFC 9562 5.8). */
-function idFromName(typeName: string, name: string): string {
+export function idFromName(typeName: string, name: string): string {
   const digest = createHash('sha256').update(`${typeName}\n${name}`).digest('hex')
   return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
 }

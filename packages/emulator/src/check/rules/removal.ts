@@ -1,5 +1,5 @@
 import type { ManagedKind } from '@certfleet/agent-core'
-import { type FactOverrides, removalOf } from '@certfleet/platforms'
+import { type FactOverrides, type LifecycleEvent, removalOf } from '@certfleet/platforms'
 import type { IntentProfile } from '../../tenant/index.ts'
 import { about } from '../shown.ts'
 import { type Release, releasesFor } from '../stand-in.ts'
@@ -62,8 +62,8 @@ function remaindersOf(kind: ManagedKind, releases: readonly Release[], overrides
 
 function remainderOn(kind: ManagedKind, release: Release, overrides: FactOverrides | undefined): Omit<Remainder, 'releases'> {
   const told = moments.flatMap(([event, when]) => {
-    const { text, factIds } = fateOf(kind, event, release, overrides)
-    return text === undefined ? [] : [{ when, text, factIds }]
+    const { text, isLeft, factIds } = fateOf(kind, event, release, overrides)
+    return isLeft ? [{ when, text, factIds }] : []
   })
   const [first, second] = told
   const factIds = told.flatMap((one) => one.factIds)
@@ -72,18 +72,26 @@ function remainderOn(kind: ManagedKind, release: Release, overrides: FactOverrid
   return { text: told.map(({ when, text }) => `${when}, ${text}`).join('; '), factIds }
 }
 
-/** What becomes of a certificate, in words; undefined where nothing is left to speak of. */
+/** What becomes of a certificate, in words. */
+export interface Fate {
+  readonly text: string
+  /** Something stays on the device, or stays good. */
+  readonly isLeft: boolean
+  readonly factIds: readonly string[]
+}
+
 export function fateOf(
   kind: ManagedKind,
-  event: Parameters<typeof removalOf>[1],
+  event: LifecycleEvent,
   { platform, osVersion, management }: Release,
   overrides: FactOverrides | undefined,
-): { text: string | undefined; factIds: readonly string[] } {
+): Fate {
   const { device, ca, factIds } = removalOf(kind, event, platform, osVersion, overrides, management)
-  if (kind === 'trusted-root') return { text: device === 'stays' ? 'the root stays on the device, and stays trusted' : undefined, factIds }
-  if (device === 'stays')
-    return { text: `the certificate stays on the device, ${ca === 'revoked' ? 'revoked' : 'and stays good'}`, factIds }
-  return { text: ca === 'revoked' ? undefined : 'the certificate leaves the device and is not revoked', factIds }
+  const [stays, isRevoked] = [device === 'stays', ca === 'revoked']
+  if (kind === 'trusted-root')
+    return { text: stays ? 'the root stays on the device, and stays trusted' : 'the root leaves the device', isLeft: stays, factIds }
+  if (stays) return { text: `the certificate stays on the device, ${isRevoked ? 'revoked' : 'and stays good'}`, isLeft: true, factIds }
+  return { text: `the certificate leaves the device and is ${isRevoked ? '' : 'not '}revoked`, isLeft: !isRevoked, factIds }
 }
 
 /** How devices are managed is what tells them apart, but for a platform that has one way. */
