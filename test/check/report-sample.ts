@@ -193,7 +193,8 @@ export function sampleReport({ each = 24, more = [] as readonly CheckFinding[] }
 /** Nothing but what an import says. */
 export function reportOf(input: CheckInput, more: readonly CheckFinding[] = []): CheckReportParts {
   const { context, findings: joined } = checkContext(input)
-  const result: CheckResult = { context, findings: [...input.imported.findings, ...joined, ...more] }
+  const devices = [...(input.tenant?.devices.keys() ?? [])]
+  const result: CheckResult = { context, devices, findings: [...input.imported.findings, ...joined, ...more] }
   return { result, answers: [], at: input.now }
 }
 
