@@ -35,7 +35,7 @@ function topicList(groups: readonly FindingGroup[], view: CheckView): Markup {
   const [seen, folded] = [groups.slice(0, mostSeen), groups.slice(mostSeen, mostListed)]
   const left = groups.length - mostListed
   const more = markup`<details><summary>${counted(folded.length, 'more such finding')}</summary><ul class="entries">${folded.map(entry)}</ul></details>`
-  const rest = markup`<p class="note">and ${counted(left, 'more', 'more')} on the pages of their profiles</p>`
+  const rest = markup`<p class="note">and ${left.toLocaleString('en-US')} more, on the pages of their profiles; <code>--json</code> lists them all</p>`
   return markup`<div class="topic"><h4>${topicText(finding.id)} <code>${finding.id}</code></h4><ul class="entries">${seen.map(entry)}</ul>${folded.length > 0 ? more : undefined}${left > 0 ? rest : undefined}</div>\n`
 }
 

@@ -32,7 +32,8 @@ function row(profile: ProfileView, view: CheckView): Markup {
   return markup`<tr data-platform="${platform}" data-worst="${profile.worst ?? 'none'}"><th scope="row"><a href="#${profile.anchor}">${clipped(displayName, nameLength)}</a> <span class="unit narrow">${platformTexts[platform]}</span></th>${cells}${share}<td>${itself(profile)}</td></tr>\n`
 }
 
-function reachText(profile: ProfileView, { devices }: CheckView): Markup | string {
+function reachText(profile: ProfileView, { devices, assignmentsKnown }: CheckView): Markup | string {
+  if (!assignmentsKnown) return 'in the export'
   if (devices.length === 0) return profile.targets.length > 0 ? 'assigned' : 'not assigned'
   return total(profile.counts) === 0 ? 'reaches no device' : chips(profile.counts)
 }

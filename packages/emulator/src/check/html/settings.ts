@@ -105,7 +105,7 @@ function consumers({ id }: IntentProfile, { context }: CheckView): string | unde
 }
 
 function assigned(targets: readonly AssignmentTarget[], view: CheckView): string {
-  if (targets.length === 0) return 'nobody'
+  if (targets.length === 0) return view.assignmentsKnown ? 'nobody' : 'not told by the export'
   const shown = targets.slice(0, mostNamed).map((target) => targetText(target, view))
   return `${shown.join(', ')}${targets.length > mostNamed ? ` and ${targets.length - mostNamed} more` : ''}`
 }

@@ -77,7 +77,7 @@ function findingsReason({ findings, groups }: CheckView): Markup {
   const single = findings.filter(({ severity }) => severity !== 'info').length
   const listed = count('error') + count('warning')
   const byDevice = single > listed ? ` (${single.toLocaleString('en-US')} counted device by device)` : ''
-  return markup`<a href="#findings">${counted(count('error'), 'error')} and ${counted(count('warning'), 'warning')}</a>${byDevice}, each with what to do about it.`
+  return markup`<a href="#findings">${counted(count('error'), 'error')} and ${counted(count('warning'), 'warning')}</a>${byDevice}, below with what will happen and what to do.`
 }
 
 function emulationReason({ devices, disagreements }: Emulation): Markup {
@@ -88,21 +88,33 @@ function emulationReason({ devices, disagreements }: Emulation): Markup {
 
 /** The figures that are asked for first. */
 export function tiles(view: CheckView): Markup {
-  const { fails, warned, fine } = countsOf(view.deviceOutcomes.values())
-  const broken = view.profiles.filter(({ worst }) => worst === 'error').length
-  const whole = view.devices.length
-  const unknown = view.context.tenant ? undefined : 'not known'
-  return markup`<dl class="tiles" aria-label="In short">
-${tile('Profiles', view.profiles.length, `on ${counted(view.platforms.length, 'platform')}`)}
-${tile('With errors', broken, broken === 1 ? 'profile to put right' : 'profiles to put right', broken > 0)}
-${tile('Devices', unknown ? '–' : whole, unknown ?? 'of the tenant')}
-${tile('Go without', unknown ? '–' : fails, unknown ?? 'at least one certificate', fails > 0)}
-${tile('With a warning', unknown ? '–' : warned, unknown ?? 'works, not as meant')}
-${tile('As meant', unknown ? '–' : fine, unknown ?? 'nothing found')}
-</dl>\n`
+  return markup`<dl class="tiles" aria-label="In short">${profileTiles(view)}${view.context.tenant ? deviceTiles(view) : undefined}</dl>\n`
 }
 
-function tile(name: string, value: number | string, note: string, isBad = false): Markup {
+function profileTiles({ profiles, platforms, context }: CheckView): readonly Markup[] {
+  const are = (worst: Severity) => profiles.filter((profile) => profile.worst === worst).length
+  const [broken, warned] = [are('error'), are('warning')]
+  const toMend = `${broken === 1 ? 'profile' : 'profiles'} to put right`
+  const first = [
+    tile('Profiles', profiles.length, `on ${counted(platforms.length, 'platform')}`),
+    tile('With errors', broken, toMend, broken > 0),
+  ]
+  if (context.tenant) return first
+  const rest = profiles.length - broken - warned
+  return [...first, tile('With warnings', warned, 'and no error'), tile('Without', rest, 'nothing against them')]
+}
+
+function deviceTiles({ deviceOutcomes, devices }: CheckView): readonly Markup[] {
+  const { fails, warned, fine } = countsOf(deviceOutcomes.values())
+  return [
+    tile('Devices', devices.length, 'of the tenant'),
+    tile('Go without', fails, 'at least one certificate', fails > 0),
+    tile('With a warning', warned, 'works, not as meant'),
+    tile('As meant', fine, 'nothing found'),
+  ]
+}
+
+function tile(name: string, value: number, note: string, isBad = false): Markup {
   return markup`<div class="tile${isBad ? ' bad' : ''}"><dt>${name}</dt><dd class="value">${value.toLocaleString('en-US')}</dd><dd class="note">${note}</dd></div>`
 }
 

@@ -34,6 +34,8 @@ export interface CheckView {
   readonly profiles: readonly ProfileView[]
   readonly platforms: readonly Platform[]
   readonly devices: readonly Device[]
+  /** Whether anything tells what is assigned to whom: many exports do not. */
+  readonly assignmentsKnown: boolean
   /** Each device once, by the worst that becomes of a profile on it. */
   readonly deviceOutcomes: ReadonlyMap<Device, Outcome | undefined>
   /** Without those that tell the names that each device sends: they stand with their profiles. */
@@ -76,6 +78,7 @@ export function checkView(parts: CheckReportParts): CheckView {
   return {
     ...{ context, at, scope, profiles, devices, findings, profileOf },
     platforms: platformsOf(shown, devices),
+    assignmentsKnown: context.intent !== undefined || context.imported.assignments.length > 0,
     deviceOutcomes: byDevice(devices, profiles, findings),
     groups: findingGroups(findings, profileOf),
     anchorOf: ({ id }) => anchors.get(id),
@@ -122,12 +125,15 @@ function profileByFinding(said: ReadonlyMap<IntentProfile, ProfileFindings>): Ch
   return (finding) => profiles.get(finding)
 }
 
+/** `Wi-Fi 2` before `Wi-Fi 10`. */
+const byName = new Intl.Collator('en', { numeric: true })
+
 function inOrder(profiles: readonly IntentProfile[]): readonly IntentProfile[] {
   const [kinds, platforms] = [Object.keys(kindTexts), Object.keys(platformTexts)]
   const compare = (one: IntentProfile, other: IntentProfile) =>
     kinds.indexOf(one.kind) - kinds.indexOf(other.kind) ||
     platforms.indexOf(one.platform) - platforms.indexOf(other.platform) ||
-    (one.displayName < other.displayName ? -1 : Number(one.displayName > other.displayName))
+    byName.compare(one.displayName, other.displayName)
   return [...profiles].sort(compare)
 }
 
