@@ -165,3 +165,18 @@ t.test('keys go where the agent puts them', async (t) => {
     }
   }
 })
+
+corpus(
+  t,
+  [
+    [
+      'with a key in Passport for Work',
+      passport,
+      [{ severity: 'warning', device: 'd', code: 'ERR_USER_ACTION_REQUIRED', source: 'multi-factor.honoured' }],
+    ],
+    ['with a key elsewhere', demandsTpm, []],
+  ].map(([name, keyStorageProvider, finds]) => {
+    const asked = row(name as string, 'multi-factor-needed', onWindows({ keyStorageProvider }), windows(), finds as CorpusRow['finds'])
+    return { ...asked, tenant: `${asked.tenant}multiFactor: [scep-1]\n` }
+  }),
+)

@@ -136,10 +136,20 @@ const missing = { severity: 'error', code: 'ERR_USER_ACTION_REQUIRED', device: '
 corpus(t, [
   asked(
     owner('deviceAdministrator', '10', ', userConsent: refused'),
-    [{ ...missing, message: /"Root" is installed, and has refused/ }],
+    [
+      { ...missing, profile: 'Root', message: /agree that it is installed, and has refused/ },
+      { ...missing, message: /"Root" is installed, and has refused/ },
+    ],
     'refused',
   ),
-  asked(owner('deviceAdministrator', '11', ', userConsent: waiting'), [{ ...missing, source: 'android.root.by-hand' }], 'by hand'),
+  asked(
+    owner('deviceAdministrator', '11', ', userConsent: waiting'),
+    [
+      { ...missing, profile: 'Root', source: 'android.root.by-hand' },
+      { ...missing, source: 'android.root.by-hand' },
+    ],
+    'by hand',
+  ),
   asked(owner('deviceAdministrator', '10', ', userConsent: granted'), [], 'granted'),
   asked(owner('deviceAdministrator', '10'), [], 'not said'),
   asked(owner('knox', '10', ', userConsent: refused'), [], 'never asked'),

@@ -1,4 +1,3 @@
-import type { Finding } from '../tenant/index.ts'
 import { checkContext, checkedDevice } from './context.ts'
 import { deviceRules, profileRules, tenantRules } from './rules/index.ts'
 import type { CheckContext, CheckFinding, CheckInput, CheckScope } from './types.ts'
@@ -25,12 +24,13 @@ export function checkExport(input: CheckInput, scope: CheckScope = {}): CheckRes
     for (const { profile } of device.pairs) reached.add(profile.id)
     for (const rule of deviceRules) findings.push(...rule(device, context))
   }
-  if (context.tenant && scope.device === undefined) for (const rule of tenantRules) findings.push(...rule(reached, context))
+  if (context.tenant && scope.device === undefined)
+    for (const rule of tenantRules) findings.push(...rule(reached, context).filter((finding) => isOfPlatform(finding, context, scope)))
   return { context, devices, findings }
 }
 
 /** Findings about no profile stay. */
-function isOfPlatform({ profile }: Finding, { imported }: CheckContext, { platform }: CheckScope): boolean {
+function isOfPlatform({ profile }: Pick<CheckFinding, 'profile'>, { imported }: CheckContext, { platform }: CheckScope): boolean {
   if (platform === undefined || profile === undefined) return true
   const namesakes = imported.profiles.filter(({ displayName }) => displayName === profile)
   return namesakes.length === 0 || namesakes.some((namesake) => namesake.platform === platform)

@@ -44,10 +44,10 @@ export function judgeDevice(device: CheckedDevice, findings: readonly CheckFindi
     disagreements.push({ device: id, profile: profile.displayName, profileId: profile.id, predicted, emulated: wordsOf(fate) })
   for (const { profile } of device.pairs) {
     const fate = fateOf(profile.id)
-    const errors = findings.filter(({ severity, profileId }) => severity === 'error' && profileId === profile.id)
-    const shown = errors.filter(({ id, code }) => code !== undefined && !onTheServer.has(id))
-    if (isPredicted(fate, shown))
-      for (const finding of shown) {
+    const coded = findings.filter(({ id, code, profileId }) => profileId === profile.id && code !== undefined && !onTheServer.has(id))
+    const shown = coded.filter(({ severity }) => severity === 'error')
+    if (isPredicted(fate, shown, coded))
+      for (const finding of coded) {
         // One that another keeps from showing is neither.
         if (isShownBy(fate, finding)) marks.set(finding, 'confirmed')
       }
@@ -65,8 +65,9 @@ export function judgeDevice(device: CheckedDevice, findings: readonly CheckFindi
 
 const isShownBy = (fate: Fate, { code }: CheckFinding): boolean => fate.kind === 'failed' && fate.code === code
 
-function isPredicted(fate: Fate, errors: readonly CheckFinding[]): boolean {
-  return fate.kind === 'installed' ? errors.length === 0 : errors.some((finding) => isShownBy(fate, finding))
+/** An error says that it fails so, a warning with a code that it may. */
+function isPredicted(fate: Fate, errors: readonly CheckFinding[], coded: readonly CheckFinding[]): boolean {
+  return fate.kind === 'installed' ? errors.length === 0 : coded.some((finding) => isShownBy(fate, finding))
 }
 
 function predictionOf(errors: readonly CheckFinding[]): string {

@@ -1,7 +1,6 @@
 import { type Instant, jitterShareOfWindow, type ManagedKind, renewAt, renewalWindowMs } from '@certfleet/agent-core'
 import { caFacts, holds, type LifecycleEvent, removalFacts, removalOf, renewalFacts, says, treatmentOf } from '@certfleet/platforms'
-import { endOfValidity } from '../tenant/index.ts'
-import { type IntentProfile, managementOf, osVersionOf } from '../tenant/index.ts'
+import { endOfValidity, type IntentProfile, managementOf, osVersionOf } from '../tenant/index.ts'
 import { authorityOf } from './explain-issuance.ts'
 import { type ExplainedStep, stops, told, type Walk } from './explain-walk.ts'
 import { dayText } from './words.ts'
@@ -41,8 +40,9 @@ function lifetimeOf(
     ...(validity ? [{ notAfter: endOfValidity(validity, now), why: 'the longest that the template gives' }] : []),
     ...(expiresAt === undefined ? [] : [{ notAfter: expiresAt, why: "the CA's own end" }]),
   ].filter(({ notAfter }) => Number.isFinite(notAfter))
-  const [first = { notAfter: endOfValidity(profile.validity, now), why: 'if the template gives what the profile says, which it decides alone' }] =
-    ends.toSorted((a, b) => a.notAfter - b.notAfter)
+  const [
+    first = { notAfter: endOfValidity(profile.validity, now), why: 'if the template gives what the profile says, which it decides alone' },
+  ] = ends.toSorted((a, b) => a.notAfter - b.notAfter)
   return first
 }
 

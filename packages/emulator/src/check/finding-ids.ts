@@ -38,6 +38,7 @@ export const ruleFindings = {
   'request-refused': 'the OS refuses what the profile asks for',
   'url-refused': 'the OS refuses the SCEP URL of the profile',
   'key-storage-missing': 'the device lacks the key storage that the profile demands',
+  'multi-factor-needed': 'a certificate waits for its user to prove more than one factor',
   'setting-ignored': 'a setting has no effect on this OS',
   // numbers and removal
   'certificates-duplicate': 'several profiles bring a device the same certificate',

@@ -23,7 +23,10 @@ export interface CheckFinding {
   readonly source?: string
   /** What the device itself would show, in its own terms. */
   readonly shown?: string
-  /** What the device's agent would report. Of findings about one profile on one device: it is what an emulation is held against. */
+  /**
+   * What the device's agent would report, or of a warning may. Of findings about one profile on one device: it is what an emulation is held
+   * against.
+   */
   readonly code?: AgentErrorCode
   /** Of findings that an emulation was held against. */
   readonly emulation?: 'confirmed' | 'refuted'

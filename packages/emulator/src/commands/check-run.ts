@@ -78,14 +78,29 @@ async function readInput(path: string, tenant: Tenant | undefined, { fact }: Che
   return { imported, tenant, now: io.clock.now(), overrides: fact }
 }
 
+/** Probing and emulating take their time, and can be interrupted. */
 async function tellCheck(input: CheckInput, options: CheckOptions, io: Io): Promise<ExitCode> {
+  const { signal, release } = interruptSignal(io)
+  try {
+    return await checkAndTell(input, options, io, signal)
+  } catch (error) {
+    if (!signal.aborted) throw error
+    io.err('interrupted; nothing was written\n')
+    return 130
+  } finally {
+    release()
+  }
+}
+
+async function checkAndTell(input: CheckInput, options: CheckOptions, io: Io, signal: AbortSignal): Promise<ExitCode> {
   const checked = checkExport(input, options)
-  const probed = options.probe ? await probing(input, io) : []
+  const probed = options.probe ? await probing(input, io, signal) : []
   const result: CheckResult = { ...checked, findings: [...checked.findings, ...probed] }
-  const emulation = options.emulate ? await emulating(result, options, io) : undefined
+  const emulation = options.emulate ? await emulating(result, options, io, signal) : undefined
   const told = emulation ? { ...result, findings: emulation.findings } : result
   const answers = answersOf(told.context, { probed: options.probe === true, emulated: emulation !== undefined })
-  if (options.html !== undefined) await writeReport(options.html, checkReportHtml({ result: told, answers, emulation, at: input.now }))
+  if (options.html !== undefined)
+    await writeReport(options.html, checkReportHtml({ result: told, answers, emulation, at: input.now, scope: options }))
   io.out(
     options.json
       ? `${JSON.stringify(checkJson(told, answers, emulation))}\n`
@@ -94,27 +109,20 @@ async function tellCheck(input: CheckInput, options: CheckOptions, io: Io): Prom
   return exitCodeOf(told.findings, emulation)
 }
 
-async function probing(input: CheckInput, io: Io): Promise<readonly CheckFinding[]> {
-  const { signal, release } = interruptSignal(io)
+async function probing(input: CheckInput, io: Io, signal: AbortSignal): Promise<readonly CheckFinding[]> {
   const transport = httpTransport({ clock: io.clock, timeoutMs: 10_000, allowLoopback: true })
   try {
     return await probeServers(input, transport, signal)
   } finally {
-    release()
     await transport.close()
   }
 }
 
-async function emulating(result: CheckResult, { seed = 1, json }: CheckOptions, io: Io): Promise<Emulation> {
-  const { signal, release } = interruptSignal(io)
+function emulating(result: CheckResult, { seed = 1, json }: CheckOptions, io: Io, signal: AbortSignal): Promise<Emulation> {
   const onDevice = (done: number, of: number) => {
     if (!json && (done === of || done % 100 === 0)) io.err(`emulated ${done} of ${of} devices\n`)
   }
-  try {
-    return await emulate(result, { seed, clock: io.clock, signal, onDevice })
-  } finally {
-    release()
-  }
+  return emulate(result, { seed, clock: io.clock, signal, onDevice })
 }
 
 async function writeReport(file: string, html: string): Promise<void> {
@@ -127,20 +135,23 @@ function tellExplanation(input: CheckInput, { explain: profile, device, json }: 
   return readingInput((): ExitCode => {
     const explanation = explain(checkExport(input, { device }).context, profile as string, device as string)
     io.out(json ? `${JSON.stringify(explanation)}\n` : printable(explanationText(explanation)))
-    return 0
+    return exitCodeOf(unreadableIn(input), undefined)
   })
 }
 
 function tellDiff(before: CheckInput, after: CheckInput, { json }: CheckOptions, io: Io): ExitCode {
   const findings = diffExports(before, after)
   io.out(json ? `${JSON.stringify({ findings, errors: errorsOf(findings) })}\n` : printable(diffText(findings)))
-  return exitCodeOf(findings, undefined)
+  return exitCodeOf([...unreadableIn(before), ...unreadableIn(after), ...findings], undefined)
 }
 
 const errorsOf = (findings: readonly CheckFinding[]): number => findings.filter(({ severity }) => severity === 'error').length
 
+const isUnreadable = ({ id }: CheckFinding): boolean => id === 'file-malformed' || id === 'links-file-invalid'
+const unreadableIn = ({ imported }: CheckInput): readonly CheckFinding[] => imported.findings.filter(isUnreadable)
+
 /** What could not be read was not checked: no verdict about it is worth anything. */
 function exitCodeOf(findings: readonly CheckFinding[], emulation: Emulation | undefined): ExitCode {
-  if (findings.some(({ id }) => id === 'file-malformed' || id === 'links-file-invalid')) return 2
+  if (findings.some(isUnreadable)) return 2
   return errorsOf(findings) > 0 || (emulation?.disagreements.length ?? 0) > 0 ? 1 : 0
 }

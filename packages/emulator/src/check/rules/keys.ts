@@ -85,6 +85,7 @@ function placed(profile: CertificateProfile, { keyStorage: asked }: Delivered, o
   const choice = keyChoiceOf(profile, os, device)
   const { keyStorage: demanded } = profile.request
   if (choice.outcome === 'use') {
+    if (choice.protection === 'passport' && 'multiFactor' in profile && profile.multiFactor) return [proofNeeded]
     return demanded === 'useTpmKspOtherwiseUseSoftwareKsp' && choice.protection === 'software' ? [inSoftware] : []
   }
   const { code, message } = choice
@@ -98,6 +99,16 @@ function placed(profile: CertificateProfile, { keyStorage: asked }: Delivered, o
   const source = asked === demanded ? demand.id : phoneTpm.id
   const action = 'choose a key storage that these devices have, or leave them out of the assignment'
   return [{ id: 'key-storage-missing', severity: 'error', code, message: ends(message), action, source }]
+}
+
+/** Whether the user has is in no tenant file. */
+const proofNeeded: Verdict = {
+  id: 'multi-factor-needed',
+  severity: 'warning',
+  code: 'ERR_USER_ACTION_REQUIRED',
+  message: 'its user has to have enrolled the device with multi-factor authentication; until then the device asks for no certificate',
+  action: 'have users enrol with more than one factor, or leave the profile out of multiFactor',
+  source: 'multi-factor.honoured',
 }
 
 const inSoftware: Verdict = {

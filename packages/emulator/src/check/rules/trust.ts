@@ -17,8 +17,9 @@ interface Delivered {
 
 /** What is not delivered at all is another rule's. */
 const rootOfEach: DeviceRule = (device, context) => {
-  const { scepProfiles, pfxProfiles = [] } = device.policy
+  const { trustedRoots, scepProfiles, pfxProfiles = [] } = device.policy
   const findings: CheckFinding[] = []
+  for (const { id } of trustedRoots) findings.push(...rootByHand(id, device, context))
   for (const wire of scepProfiles) findings.push(...judge(wire, device, context))
   for (const wire of pfxProfiles) findings.push(...judge(wire, device, context))
   return findings
@@ -100,6 +101,23 @@ function missingConsent({ profile, rootName, device }: Delivered): CheckFinding 
     source: consentFacts[root],
     ...failure('ERR_USER_ACTION_REQUIRED', profile, device),
   }
+}
+
+/** The root itself, where its user has not let it in. */
+function rootByHand(rootId: string, device: CheckedDevice, { profiles }: CheckContext): readonly CheckFinding[] {
+  const { userConsent = 'granted' } = device.subscriber.device
+  const profile = userConsent === 'granted' ? undefined : profiles.get(rootId)
+  const { root } = installationOf(device.os)
+  if (profile === undefined || root === 'silent') return []
+  return [
+    {
+      ...{ id: 'user-action-missing', severity: 'error', ...about(profile, device) },
+      message: `its user has to agree that it is installed, and has ${userConsent === 'refused' ? 'refused' : 'not answered'}`,
+      action: root === 'by-hand' ? 'have the user install it by hand' : 'have the user agree',
+      source: consentFacts[root],
+      ...failure('ERR_USER_ACTION_REQUIRED', profile, device),
+    },
+  ]
 }
 
 /** By who installs the root; where that is silent, the certificate is not. */
