@@ -3,8 +3,8 @@ import { platformAdapter } from '@certfleet/platforms'
 import fc from 'fast-check'
 import t from 'tap'
 import type { RuleFindingId } from '#emulator/check/finding-ids.ts'
-import { type CheckFinding, diffExports } from '#emulator/check/index.ts'
-import { assignProfiles, managementOf, osVersionOf, renderPolicy, type Tenant } from '#emulator/tenant/index.ts'
+import { type CheckFinding, type CheckInput, diffExports } from '#emulator/check/index.ts'
+import { assignProfiles, type Device, type Import, managementOf, osVersionOf, renderPolicy, type Tenant } from '#emulator/tenant/index.ts'
 import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { bindings } from '../platforms/device.ts'
 import { bindTo, importedPfx, type Json, pkcs, scep, trustedRoot } from '../tenant/graph.ts'
@@ -386,15 +386,15 @@ function mapValues<T>(change: (all: readonly unknown[]) => T): Record<string, T>
   return Object.fromEntries(Object.entries(values).map(([name, all]) => [name, change(all)]))
 }
 
+const fleetTenant = inputOf([], fleet).tenant as Tenant
+
 /** The policy of a device as its agent takes it. */
-function policyOn(deviceId: string, documents: readonly Json[]) {
-  const { imported, tenant } = inputOf(documents, fleet) as { imported: ReturnType<typeof inputOf>['imported']; tenant: Tenant }
-  const device = tenant.devices.get(deviceId) as NonNullable<ReturnType<Tenant['devices']['get']>>
+function policyOn(device: Device, imported: Import) {
   const management = managementOf(device)
   const adapter = platformAdapter(device.platform, bindings({ osVersion: osVersionOf(device), ...(management && { management }) }))
-  const { intent } = assignProfiles(imported, tenant)
-  const document = renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision: (_upn, purpose) => purpose })
-  return { policy: adapt(parsePolicy(Buffer.from(JSON.stringify(document)), deviceId), adapter), lifecycle: adapter.lifecycle }
+  const { intent } = assignProfiles(imported, fleetTenant)
+  const document = renderPolicy(intent, fleetTenant, device.id, { revision: 1, importedRevision: (_upn, purpose) => purpose })
+  return { policy: adapt(parsePolicy(Buffer.from(JSON.stringify(document)), device.id), adapter), lifecycle: adapter.lifecycle }
 }
 
 function installed({ trustedRoots, scepProfiles, pfxProfiles }: DevicePolicy): DeviceState {
@@ -413,25 +413,30 @@ function installed({ trustedRoots, scepProfiles, pfxProfiles }: DevicePolicy): D
 }
 
 /** What the planner itself has a device do that has the certificate of the old policy. */
-function enrolsAgain(deviceId: string, before: readonly Json[], after: readonly Json[]): boolean {
-  const old = policyOn(deviceId, before)
-  const { policy, lifecycle } = policyOn(deviceId, after)
+function enrolsAgain(device: Device, before: Import, after: Import): boolean {
+  const old = policyOn(device, before)
+  const { policy, lifecycle } = policyOn(device, after)
   const state = installed(old.policy)
   const { actions } = planActions(policy, state, 0, lifecycle)
   return state.identities.size > 0 && actions.some(({ kind }) => kind === 'enroll' || kind === 'renew' || kind === 'import')
 }
 
 t.test('devices are said to ask again exactly where the planner has them do so', async (t) => {
-  const devices = [...(inputOf([], fleet).tenant as Tenant).devices.keys()]
   const seen = { reissued: 0, not: 0 }
   fc.assert(
     fc.property(edit, ({ kind, given, member, value }) => {
-      const [before, after] = [documentsOf(kind, given), documentsOf(kind, { ...given, [member]: value })]
-      const told = diff(before, after, fleet).find(({ id, profileId }) => id === 'edit-reissues' && profileId === 'it')
-      const names = /devices? \(([^)]*)\)/.exec(told?.message ?? '')?.[1]?.split(', ') ?? []
-      const expected = devices.filter((device) => enrolsAgain(device, before, after))
-      seen[expected.length > 0 ? 'reissued' : 'not']++
-      if (names.join() !== expected.join()) throw new Error(`said ${names.join()}, the planner ${expected.join()}`)
+      const [before, after] = [given, { ...given, [member]: value }].map(
+        (members): CheckInput => ({
+          ...inputOf(documentsOf(kind, members)),
+          tenant: fleetTenant,
+        }),
+      ) as [CheckInput, CheckInput]
+      const told = diffExports(before, after).find(({ id, profileId }) => id === 'edit-reissues' && profileId === 'it')
+      const names = /devices? \(([^)]*)\)/.exec(told?.message ?? '')?.[1] ?? ''
+      const expected = [...fleetTenant.devices.values()].filter((device) => enrolsAgain(device, before.imported, after.imported))
+      const planned = expected.map(({ id }) => id).join(', ')
+      seen[planned === '' ? 'not' : 'reissued']++
+      if (names !== planned) throw new Error(`said ${names}, the planner ${planned}`)
     }),
     { numRuns: 150 },
   )

@@ -21,60 +21,54 @@ export const unknownRootId = 'unknown root'
 
 /** What becomes of one device's certificate when its profile is edited. */
 export type Effect =
-  | { readonly kind: 'none' }
   | { readonly kind: 'mended' }
   | { readonly kind: 'broken'; readonly why: string }
   /** The device asks for another certificate, or has another PFX delivered. */
   | { readonly kind: 'reissued'; readonly reason: Reason }
 
-/** One profile of a device as it is delivered, with its root; what cannot be delivered is not there. */
-export interface Delivered {
-  readonly document: PolicyDocument
-  /** Equal texts, equal requests. */
-  readonly text: string
-  readonly failure: string | undefined
-}
-
-/** Cuts one profile out of a device's policy. */
-export function deliveredOf(policy: PolicyDocument, profileId: string): Delivered {
-  const isIt = ({ id }: { id: string }) => id === profileId
-  const scepProfiles = policy.scepProfiles.filter(isIt)
-  const pfxProfiles = (policy.pfxProfiles ?? []).filter(isIt)
-  const [{ rootProfileId } = { rootProfileId: '' }] = [...scepProfiles, ...pfxProfiles]
-  const trustedRoots = policy.trustedRoots.filter(({ id }) => id === rootProfileId)
-  const document = {
-    schemaVersion: 1 as const,
-    revision: 1,
-    deviceId: policy.deviceId,
-    trustedRoots,
-    scepProfiles,
-    pfxProfiles,
-    failedProfiles: [],
-  }
-  return { document, text: JSON.stringify(document), failure: policy.failedProfiles.find(isIt)?.message }
-}
-
-/** Asks the agent's planner what a device that has the certificate of `before` does once it is told `after`. */
-export function effectOf(before: Delivered, after: Delivered, device: Device, overrides: FactOverrides | undefined): Effect {
-  if (before.text === after.text) return { kind: 'none' }
+/** Asks the agent's planner what a device that has the certificates of `before` does once it is told `after`. What is not there: nothing. */
+export function effectsOn(
+  device: Device,
+  [before, after]: readonly [before: PolicyDocument, after: PolicyDocument],
+  overrides: FactOverrides | undefined,
+): ReadonlyMap<string, Effect> {
+  const changed = changedIds(before, after)
+  // Nearly all devices of most edits end here; to read a policy is dear.
+  if (changed.length === 0) return new Map()
   const adapter = adapterOf(device, overrides)
-  const [old, now] = [before, after].map(({ document }) => policyOf(document, adapter)) as [DevicePolicy, DevicePolicy]
-  const { lifecycle } = adapter
-  const wasInstalled = firstAction(old, nothingInstalled, lifecycle)?.kind === 'asks'
-  const fresh = firstAction(now, nothingInstalled, lifecycle)
-  if (fresh?.kind !== 'asks') {
-    if (!wasInstalled) return { kind: 'none' }
-    return { kind: 'broken', why: after.failure ?? (fresh?.kind === 'fails' ? fresh.why : 'it is not delivered any more') }
-  }
-  if (!wasInstalled) return { kind: 'mended' }
-  const next = firstAction(now, installedBy(old), lifecycle)
-  return next?.kind === 'asks' ? { kind: 'reissued', reason: next.reason } : { kind: 'none' }
+  const [old, now] = [before, after].map((document) => policyOf(document, adapter)) as [DevicePolicy, DevicePolicy]
+  const had = stepsOf(old, nothingInstalled, adapter)
+  const fresh = stepsOf(now, nothingInstalled, adapter)
+  const next = stepsOf(now, installedBy(old, had), adapter)
+  const effects = changed.map((id) => [id, effectOf(had.get(id), fresh.get(id), next.get(id))] as const)
+  return new Map(effects.flatMap(([id, effect]) => (effect ? [[id, effect]] : [])))
+}
+
+/** `had`, `fresh`: on a device that has nothing, by the old and the new policy. `next`: by the new one on a device that has the old one's. */
+function effectOf(had: Step | undefined, fresh: Step | undefined, next: Step | undefined): Effect | undefined {
+  const isInstalled = had?.kind === 'asks'
+  if (fresh?.kind !== 'asks') return isInstalled ? { kind: 'broken', why: fresh?.why ?? 'it is not for this OS' } : undefined
+  if (!isInstalled) return { kind: 'mended' }
+  return next?.kind === 'asks' ? { kind: 'reissued', reason: next.reason } : undefined
+}
+
+/** The certificate profiles that are delivered otherwise, fail now or failed before. */
+function changedIds(before: PolicyDocument, after: PolicyDocument): readonly string[] {
+  const [old, now] = [textsOf(before), textsOf(after)]
+  return [...new Set([...old.keys(), ...now.keys()])].filter((id) => old.get(id) !== now.get(id))
+}
+
+/** Equal texts, equal requests. */
+function textsOf({ trustedRoots, scepProfiles, pfxProfiles = [] }: PolicyDocument): ReadonlyMap<string, string> {
+  const roots = new Map(trustedRoots.map((root) => [root.id, JSON.stringify(root)]))
+  return new Map(
+    [...scepProfiles, ...pfxProfiles].map((profile) => [profile.id, JSON.stringify(profile) + roots.get(profile.rootProfileId)]),
+  )
 }
 
 function policyOf(document: PolicyDocument, adapter: PlatformAdapter): DevicePolicy {
   const policy = parsePolicy(Buffer.from(JSON.stringify(document)))
-  const isUnknown = [...policy.scepProfiles, ...policy.pfxProfiles].some(({ rootProfileId }) => rootProfileId === unknownRootId)
-  return adapt(isUnknown ? { ...policy, trustedRoots: [unknownRoot] } : policy, adapter)
+  return adapt({ ...policy, trustedRoots: [...policy.trustedRoots, unknownRoot] }, adapter)
 }
 
 const unknownRoot: TrustedRootProfile = {
@@ -102,8 +96,9 @@ const nothingInstalled: DeviceState = {
 }
 
 /** The device on the day on which it got what the policy says. */
-function installedBy({ trustedRoots, scepProfiles, pfxProfiles }: DevicePolicy): DeviceState {
-  const identities = [...scepProfiles, ...pfxProfiles].map(({ id, principal, request }) => {
+function installedBy({ trustedRoots, scepProfiles, pfxProfiles }: DevicePolicy, had: ReadonlyMap<string, Step>): DeviceState {
+  const installed = [...scepProfiles, ...pfxProfiles].filter(({ id }) => had.get(id)?.kind === 'asks')
+  const identities = installed.map(({ id, principal, request }) => {
     const facts = { profileId: id, principal, keyLabel: id, keyUsable: true, requested: request, renewalJitterMs: 0 }
     return [identityKey(principal, id), { ...facts, notBefore: issuedAt, notAfter: expiresAt }] as const
   })
@@ -117,14 +112,15 @@ function installedBy({ trustedRoots, scepProfiles, pfxProfiles }: DevicePolicy):
 
 type Step = { readonly kind: 'asks'; readonly reason: Reason } | { readonly kind: 'fails'; readonly why: string }
 
-/** What the planner has the device do for its one profile, if anything. */
-function firstAction(policy: DevicePolicy, state: DeviceState, lifecycle: PlatformAdapter['lifecycle']): Step | undefined {
-  const { actions } = planActions(policy, state, issuedAt, lifecycle)
-  for (const action of actions) {
-    if (action.kind === 'fail') return { kind: 'fails', why: action.message }
-    if (action.kind === 'enroll' || action.kind === 'renew' || action.kind === 'import') return { kind: 'asks', reason: action.reason }
+/** What the planner has the device do, by profile. */
+function stepsOf(policy: DevicePolicy, state: DeviceState, { lifecycle }: PlatformAdapter): ReadonlyMap<string, Step> {
+  const steps = new Map<string, Step>()
+  for (const action of planActions(policy, state, issuedAt, lifecycle).actions) {
+    if (action.kind === 'fail') steps.set(action.profile.id, { kind: 'fails', why: action.message })
+    if (action.kind === 'enroll' || action.kind === 'renew' || action.kind === 'import')
+      steps.set(action.profile.id, { kind: 'asks', reason: action.reason })
   }
-  return undefined
+  return steps
 }
 
 const asSourced: FactOverrides = new Map()

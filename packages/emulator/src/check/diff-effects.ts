@@ -10,7 +10,7 @@ import {
   subscriberOf,
   type Tenant,
 } from '../tenant/index.ts'
-import { deliveredOf, type Effect, effectOf, unknownRootId } from './diff-device.ts'
+import { type Effect, effectsOn, unknownRootId } from './diff-device.ts'
 import type { MatchedProfile, ProfileMatch } from './diff-match.ts'
 import { standInTenant } from './stand-in.ts'
 import type { CheckInput } from './types.ts'
@@ -21,7 +21,7 @@ export interface Affected {
   readonly kept: Device[]
   readonly lost: Device[]
   readonly gained: Device[]
-  readonly effects: { readonly device: Device; readonly effect: Exclude<Effect, { kind: 'none' }> }[]
+  readonly effects: { readonly device: Device; readonly effect: Effect }[]
 }
 
 /** By the profile's id; in the older export where it is in both and no copy. */
@@ -50,24 +50,16 @@ function compareOn(
 ): void {
   const [had, has] = [old, now].map((intent) => reaching(intent, tenant, device)) as [Set<string>, Set<string>]
   if (had.size === 0 && has.size === 0) return
-  const [policy, next] = [old, now].map((intent) => rendered(intent, tenant, device)) as [PolicyDocument, PolicyDocument]
+  const policies = [old, now].map((intent) => rendered(intent, tenant, device)) as [PolicyDocument, PolicyDocument]
+  const effects = effectsOn(device, policies, overrides)
   for (const id of had) if (!has.has(id)) effectsFor(id).lost.push(device)
   for (const id of has) {
-    if (!had.has(id)) effectsFor(id).gained.push(device)
-    else compareProfile(id, device, [policy, next], effectsFor(id), overrides)
+    const affected = effectsFor(id)
+    if (!had.has(id)) affected.gained.push(device)
+    else affected.kept.push(device)
+    const effect = had.has(id) && effects.get(id)
+    if (effect) affected.effects.push({ device, effect })
   }
-}
-
-function compareProfile(
-  id: string,
-  device: Device,
-  [policy, next]: readonly [PolicyDocument, PolicyDocument],
-  affected: Affected,
-  overrides: CheckInput['overrides'],
-): void {
-  affected.kept.push(device)
-  const effect = effectOf(deliveredOf(policy, id), deliveredOf(next, id), device, overrides)
-  if (effect.kind !== 'none') affected.effects.push({ device, effect })
 }
 
 function reaching(intent: Intent, tenant: Tenant, { id }: Device): Set<string> {
