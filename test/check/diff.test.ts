@@ -215,7 +215,7 @@ rows([
     before: [trustedRoot()],
     after: [trustedRoot(), scep()],
     tenant,
-    finds: [{ id: 'profile-added', severity: 'info', message: /2 devices \(pc-1, pc-2\) get it/ }],
+    finds: [{ id: 'profile-added', severity: 'info', message: /it reaches 2 devices \(pc-1, pc-2\)$/ }],
   },
   {
     name: 'a copy',
@@ -286,9 +286,9 @@ rows([
       {
         id: 'assignment-lost',
         severity: 'warning',
-        message: /^1 device \(pc-1\) lose it. 1 device \(pc-1\): the certificate leaves the device and is revoked$/,
+        message: /^it no longer reaches 1 device \(pc-1\): the certificate leaves the device and is revoked$/,
       },
-      { id: 'assignment-gained', severity: 'info', message: /^1 device \(pc-2\)/ },
+      { id: 'assignment-gained', severity: 'info', message: 'it reaches 1 device (pc-2) more' },
     ],
   },
   {
@@ -308,6 +308,16 @@ rows([
     ],
   },
 ])
+
+t.test('what many devices have in common is told once, with a few of them by name', async (t) => {
+  const devices = ['a', 'b', 'c', 'd', 'e'].map((id) => `  - { id: ${id}, platform: windows, osVersion: "11", user: ${id} }`)
+  const users = ['a', 'b', 'c', 'd', 'e'].map((id) => `  - { id: ${id}, upn: ${id}@contoso.example, userName: ${id} }`)
+  const many = `assign: all\nusers:\n${users.join('\n')}\ndevices:\n${devices.join('\n')}\n`
+  const { before, after } = edits({ ...subject, certificateStore: 'user' })
+  const found = diff(before, after, many)
+  t.match(found, [{ id: 'edit-breaks', message: /5 devices \(a, b, c, 2 more\): / }])
+  t.equal(found.length, 1)
+})
 
 t.test('a file that cannot be read is told', async (t) => {
   const found = diffExports(inputOf([]), inputOf(['{' as unknown as Json]))

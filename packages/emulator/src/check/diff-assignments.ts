@@ -12,12 +12,12 @@ export function assignmentFindings({ before, after }: MatchedProfile, { lost, ga
   const findings: CheckFinding[] = []
   if (lost.length > 0) {
     const { text, source } = fatesText(before, lost, comparison.context, comparison.after.overrides)
-    const message = `${devicesText(lost, comparison.context)} lose it. ${text}`
+    const message = `it no longer reaches ${text}`
     const action = 'see whether they are meant to; an export that was made without assignments looks the same'
     findings.push({ id: 'assignment-lost', severity: 'warning', ...about(after), message, action, source })
   }
   if (gained.length > 0) {
-    const message = `${devicesText(gained, comparison.context)} get it that had it not`
+    const message = `it reaches ${devicesText(gained, comparison.context)} more`
     findings.push({ id: 'assignment-gained', severity: 'info', ...about(after), message, source: 'profile.targets' })
   }
   return findings

@@ -69,7 +69,7 @@ function revokes({ before, after }: MatchedProfile, reissued: readonly Of<'reiss
       severity: 'warning',
       ...about(after),
       message: `the old certificate of ${each(revoked, context)} is revoked`,
-      action: 'nothing that knows the old certificate may go on asking for it: pinned certificates, S/MIME signatures, mapped accounts',
+      action: 'change first whatever knows the old certificate itself: pinned certificates, accounts mapped by its serial number',
       source: [...factIds].join('; '),
     },
   ]
@@ -78,7 +78,7 @@ function revokes({ before, after }: MatchedProfile, reissued: readonly Of<'reiss
 function breaks({ after }: MatchedProfile, broken: readonly Of<'broken'>[], context: EditContext): CheckFinding[] {
   const byWhy = new Map<string, [Of<'broken'>, ...Of<'broken'>[]]>()
   for (const one of broken) {
-    const alike = [one.device.id, one.device.user ?? ''].reduce((why, id) => (id === '' ? why : why.replaceAll(id, '…')), one.effect.why)
+    const alike = alikeText(one)
     const known = byWhy.get(alike)
     if (known) known.push(one)
     else byWhy.set(alike, [one])
@@ -97,6 +97,11 @@ function breaks({ after }: MatchedProfile, broken: readonly Of<'broken'>[], cont
       source: profileFacts.editedMembers.id,
     }
   })
+}
+
+/** Without who it is: what ails many devices alike is told once. */
+function alikeText({ device, effect }: Of<'broken'>): string {
+  return effect.why.replaceAll(`"${device.id}"`, '').replaceAll(`"${device.user}"`, '')
 }
 
 function mends({ after }: MatchedProfile, mended: readonly Of<'mended'>[], context: EditContext): CheckFinding[] {

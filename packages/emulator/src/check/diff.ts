@@ -115,7 +115,7 @@ function added(profile: IntentProfile, { effects, context }: Comparison): CheckF
     ? 'whoever it is assigned to gets it'
     : gained.length === 0
       ? 'it reaches no device'
-      : `${devicesText(gained, context)} get it`
+      : `it reaches ${devicesText(gained, context)}`
   return { id: 'profile-added', severity: 'info', ...about(profile), message: `it is new: ${whom}`, source: 'profile.targets' }
 }
 
