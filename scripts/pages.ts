@@ -1,4 +1,5 @@
 import { factsPage } from '@certfleet/platforms'
+import { checkPage } from './check-page.ts'
 import { conformancePage } from './conformance-page.ts'
 import { errorsPage } from './errors-page.ts'
 import { keyStoragePage } from './key-storage-page.ts'
@@ -9,6 +10,7 @@ import { scenarioPage, scenarioSchemaFile } from './scenario-page.ts'
 
 /** The generated pages by their path from the root; `npm run docs` writes them, and a test holds them current. */
 export const pages: Readonly<Record<string, () => string>> = {
+  'docs/check.md': checkPage,
   'docs/conformance.md': conformancePage,
   'docs/errors.md': errorsPage,
   'docs/key-storage.md': keyStoragePage,

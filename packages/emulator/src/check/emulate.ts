@@ -65,7 +65,7 @@ export async function emulate(result: CheckResult, options: EmulateOptions): Pro
     findings: findings.map((finding) => withMark(finding, marks.get(finding))),
     disagreements,
     devices: devices.length,
-    notEmulated: findings.filter((finding) => isOfPair(finding) && !marks.has(finding)).length,
+    notEmulated: findings.filter((finding) => finding.severity === 'error' && isOfPair(finding) && !marks.has(finding)).length,
   }
 }
 
@@ -110,13 +110,12 @@ function unmeasured(clock: Clock): Pick<FleetOptions, 'startedAt' | 'sinceStartM
 const nothing = () => {}
 const unread: Meter = { step: nothing, error: nothing, started: nothing, completed: nothing, connected: nothing, pending: nothing }
 
-const isOfPair = ({ severity, device, profileId }: CheckFinding): boolean =>
-  severity === 'error' && device !== undefined && profileId !== undefined
+const isOfPair = ({ device, profileId }: CheckFinding): boolean => device !== undefined && profileId !== undefined
 
 function findingsByDevice(findings: readonly CheckFinding[]): ReadonlyMap<string, readonly CheckFinding[]> {
   const byDevice = new Map<string, CheckFinding[]>()
   for (const finding of findings) {
-    if (finding.device === undefined || !isOfPair(finding)) continue
+    if (finding.device === undefined || finding.code === undefined || !isOfPair(finding)) continue
     const known = byDevice.get(finding.device)
     if (known) known.push(finding)
     else byDevice.set(finding.device, [finding])
