@@ -4,7 +4,7 @@ import t from 'tap'
 import { sharedPrimes } from '#emulator/check/emulate-keys.ts'
 import { checkExport, type Disagreement, emulate } from '#emulator/check/index.ts'
 import { testPrimes } from '../keys-emulation/prime-pairs.ts'
-import { importOf, type SomeTenant, someTenant, tenantOf } from './tenants.ts'
+import { inputOf, type SomeTenant, someTenant } from './tenants.ts'
 
 const env = process.env
 const numRuns = Number(env.CERTFLEET_TENANTS ?? 30)
@@ -12,7 +12,7 @@ const seed = Number(env.CERTFLEET_SEED ?? systemClock.now() % 1_000_000_000)
 const primes = sharedPrimes({ 2048: testPrimes() })
 
 async function disagreementsOf(some: SomeTenant): Promise<readonly Disagreement[]> {
-  const result = checkExport({ imported: importOf(some), tenant: tenantOf(some), now: systemClock.now() })
+  const result = checkExport(inputOf(some, systemClock.now()))
   const { disagreements } = await emulate(result, { seed: 1, clock: systemClock, signal: new AbortController().signal, primes })
   return disagreements
 }

@@ -1,6 +1,10 @@
+import type { Instant, KeyHandle } from '@certfleet/agent-core'
+import { factOverrides } from '@certfleet/platforms'
 import fc from 'fast-check'
+import type { CheckInput } from '#emulator/check/index.ts'
 import { type IntendedPurpose, type Platform, parseTenant, type Tenant } from '#emulator/tenant/index.ts'
 import { type ProfileType, profileTypes } from '#emulator/tenant/profile-types.ts'
+import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { bindTo, imported, importedPfx, type Json, pkcs, scep, trustedRoot } from '../tenant/graph.ts'
 
 /** A whole tenant as chance has it, and as small as a failure leaves it. */
@@ -10,11 +14,15 @@ export interface SomeTenant {
   readonly tenant: Json
   /** By user id; absent: not known. */
   readonly importedPfx?: Readonly<Record<string, readonly IntendedPurpose[]>>
+  /** What is taken in place of facts. */
+  readonly facts: Readonly<Record<string, unknown>>
 }
 
-export const importOf = ({ documents }: SomeTenant) => imported(...documents)
+export function inputOf(some: SomeTenant, now: Instant): CheckInput {
+  return { imported: imported(...some.documents), tenant: tenantOf(some), now, overrides: factOverrides(some.facts) }
+}
 
-export function tenantOf({ tenant, importedPfx }: SomeTenant): Tenant {
+function tenantOf({ tenant, importedPfx }: SomeTenant): Tenant {
   const read = parseTenant(Buffer.from(JSON.stringify(tenant)), 'tenant.yaml')
   if (importedPfx === undefined) return read
   return { ...read, importedPfx: new Map(Object.entries(importedPfx).map(([user, purposes]) => [user, new Set(purposes)])) }
@@ -34,6 +42,16 @@ const managements = {
   android: ['knox', 'deviceAdministrator', 'workProfile', 'deviceOwner', 'aosp'],
   windows: ['managed', 'windowsPhone81', 'windows10X'],
 } as const satisfies Record<Platform, readonly string[]>
+
+/** Those that decide whether a profile gets onto a device. */
+const otherFacts: readonly (readonly [string, unknown])[] = [
+  ['apple.pfx-applies', 'off'],
+  ['android.trust.one-kind', 'off'],
+  ['key-storage.android-ignored', { setting: 'keyStorage', treatment: 'honoured' }],
+  ['hash.apple-negotiated', { setting: 'hash', treatment: 'honoured' }],
+  ['ios.trust.manual-before', 'by-user'],
+  ['android.pfx.legacy', 'off'],
+]
 
 const userIds = ['u0', 'u1', 'u2'] as const
 const purposes = ['unassigned', 'smimeEncryption', 'smimeSigning', 'vpn', 'wifi'] as const satisfies readonly IntendedPurpose[]
@@ -207,9 +225,24 @@ function membersOf({ kind }: ProfileType): fc.Arbitrary<(more: Json) => Json> {
   return members.map((chosen) => (more) => known(builder({ ...chosen, ...more })))
 }
 
+const at = { notBefore: 0, notAfter: 1_000_000_000_000 }
+const [rootKey, otherKey] = (await Promise.all(['root', 'other'].map(testKey))) as [KeyHandle, KeyHandle]
+const issuer = { subject: 'CN=Other root', key: rootKey }
+const [otherRoot, intermediate, leaf, expiredRoot] = (
+  await Promise.all([
+    testCertificate({ ...issuer, ca: true }),
+    testCertificate({ subject: 'CN=Intermediate', key: otherKey, issuer, ca: true }),
+    testCertificate({ subject: 'CN=Leaf', key: otherKey, issuer }),
+    testCertificate({ subject: 'CN=Expired root', key: rootKey, ca: true, ...at }),
+  ])
+).map((der) => Buffer.from(der).toString('base64'))
+
 const rootMembers = fc.record({
   destinationStore: mostly(undefined, 'computerCertStoreRoot', 'computerCertStoreIntermediate', 'userCertStoreIntermediate'),
-  trustedRootCertificate: rarely(undefined, 'bm90aGluZw=='),
+  trustedRootCertificate: fc.oneof(
+    rarely<string | undefined>(undefined, 'bm90aGluZw=='),
+    fc.constantFrom(intermediate, otherRoot, leaf, expiredRoot),
+  ),
 })
 
 const targets = fc.oneof(
@@ -242,21 +275,36 @@ function familyOf(root: ProfileType, index: number): fc.Arbitrary<readonly SomeP
       type: fc.constant(type),
       build: membersOf(type),
       targets: assigned,
+      name: rarely('', '"é\u2028, ', 'x'.repeat(900)),
       link: rarely<string | undefined>(rootId, undefined, 'root-0', 'nobody'),
     }),
   )
+  const beside = { members: rootMembers, targets: assigned }
   return fc
-    .record({ members: rootMembers, targets: assigned, certificates: fc.array(certificate, { minLength: 1, maxLength: 4 }) })
+    .record({ ...beside, besides: sometimes(fc.record(beside)), certificates: fc.array(certificate, { minLength: 1, maxLength: 4 }) })
     .map((made) => [
       {
         document: trustedRoot({ ...typed(root), id: rootId, displayName: `Root ${index}`, ...known(made.members) }),
         targets: made.targets,
       },
-      ...made.certificates.map(({ type, build, targets, link }, i) => ({
+      ...(made.besides
+        ? [
+            {
+              document: trustedRoot({
+                ...typed(root),
+                id: `${rootId}-beside`,
+                displayName: `Beside ${index}`,
+                ...known(made.besides.members),
+              }),
+              targets: made.besides.targets,
+            },
+          ]
+        : []),
+      ...made.certificates.map(({ type, build, targets, link, name }, i) => ({
         document: build({
           ...typed(type),
           id: `${type.kind}-${index}-${i}`,
-          displayName: `${type.kind} ${index} ${i}`,
+          displayName: `${name}${type.kind} ${index} ${i}`,
           'rootCertificate@odata.bind': link && bindTo(link),
         }),
         targets,
@@ -282,15 +330,19 @@ export function someTenant(maxDevices: number): fc.Arbitrary<SomeTenant> {
       .record({
         families: fc.tuple(...chosen.map(familyOf)),
         users: fc.tuple(...userIds.map(user)),
-        devices: fc.array(fc.record({ device, inGroup: fc.boolean() }), { minLength: 1, maxLength: maxDevices }),
+        devices: fc.array(fc.record({ device, inGroup: fc.boolean(), id: rarely('d', 'd é/"%, ') }), {
+          minLength: 1,
+          maxLength: maxDevices,
+        }),
         usersInGroup: fc.subarray([...userIds]),
         everywhere: fc.boolean(),
         multiFactor: fc.boolean(),
+        facts: rarely<readonly (readonly [string, unknown])[]>([], ...otherFacts.map((fact) => [fact])),
         pfx: sometimes(fc.record({ u0: fc.subarray([...purposes]), u2: fc.subarray([...purposes]) })),
       })
       .map((made): SomeTenant => {
         const profiles = made.families.flat()
-        const devices = made.devices.map(({ device }, i) => ({ id: `d${i}`, ...device }))
+        const devices = made.devices.map(({ device, id }, i) => ({ id: `${id}${i}`, ...device }))
         const members = devices.filter((_, i) => made.devices[i]?.inGroup).map(({ id }) => id)
         return {
           documents: profiles.map(({ document }) => document),
@@ -310,6 +362,7 @@ export function someTenant(maxDevices: number): fc.Arbitrary<SomeTenant> {
             }),
           },
           ...(made.pfx && { importedPfx: made.pfx }),
+          facts: Object.fromEntries(made.facts),
         }
       })
   })
