@@ -4,6 +4,7 @@ import type { EmulateOptions } from '#emulator/check/emulate.ts'
 import { keysOf, sharedPrimes } from '#emulator/check/emulate-keys.ts'
 import { type CheckFinding, type CheckResult, type CheckScope, checkExport, emulate } from '#emulator/check/index.ts'
 import type { IntendedPurpose, Tenant } from '#emulator/tenant/index.ts'
+import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { testPrimes } from '../keys-emulation/prime-pairs.ts'
 import { importedPfx, type Json, pkcs, scep, trustedRoot } from '../tenant/graph.ts'
 import { inputOf } from './checked.ts'
@@ -47,6 +48,11 @@ const finding = (members: Partial<CheckFinding>): CheckFinding => ({
   message: 'so it is',
   ...members,
 })
+
+async function leaf(): Promise<string> {
+  const der = await testCertificate({ subject: 'CN=Leaf', key: await testKey('leaf') })
+  return Buffer.from(der).toString('base64')
+}
 
 const rootForUsers = `assignments: [{ profile: root-1, allUsers: true }, { profile: scep-1, allDevices: true }]\n${jane}${pc()}`
 const notDeployed = finding({ code: 'ERR_ROOT_NOT_DEPLOYED' })
@@ -114,6 +120,12 @@ t.test('a finding is held against what the device reports', async (t) => {
       tenant: `${everywhere}devices: [{ id: pc-1, platform: android, osVersion: 11, management: deviceAdministrator, userConsent: refused }]`,
       findings: [finding({ profileId: 'root-1', code: 'ERR_USER_ACTION_REQUIRED' })],
       marks: ['confirmed'],
+    },
+    {
+      name: 'a certificate that no store takes as a root stays, for the device to refuse',
+      documents: [trustedRoot({ trustedRootCertificate: await leaf() }), scep()],
+      findings: [finding({ profileId: 'root-1', code: 'ERR_CERTIFICATE_REFUSED' }), finding({ code: 'ERR_ROOT_NOT_INSTALLED' })],
+      marks: ['confirmed', 'confirmed'],
     },
     {
       name: 'a TPM makes no keys of 4096 bits',

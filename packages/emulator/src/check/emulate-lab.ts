@@ -1,11 +1,23 @@
 import { type KeyObject, randomBytes } from 'node:crypto'
 import { AgentError, type Clock, handlerTransport, type PolicyDocument, type Report, type Transport } from '@certfleet/agent-core'
+import { behaviourOf, type Os, parseOs } from '@certfleet/platforms'
 import { isRsaSize } from '../keys/device-keys.ts'
 import type { RsaBits } from '../keys/index.ts'
 import { createLab, type Lab, memoryLabStore } from '../lab/index.ts'
 import { authoritiesIn, type SimulatedAuthority } from '../simulate/authorities.ts'
 import { fileImporter, type ImportedRequest } from '../simulate/imports.ts'
-import { assignProfiles, type Intent, renderPfxRequests, renderPolicy, retarget, type Tenant } from '../tenant/index.ts'
+import {
+  assignProfiles,
+  type Intent,
+  managementOf,
+  osVersionOf,
+  renderPfxRequests,
+  renderPolicy,
+  retarget,
+  type Tenant,
+} from '../tenant/index.ts'
+import type { Device } from '../tenant/types.ts'
+import { keptRoots } from './emulate-roots.ts'
 import type { CheckContext } from './types.ts'
 
 /** The service side of an emulation: the profiles of the export, pointed at a CA of its own. */
@@ -34,6 +46,7 @@ export async function openEmulationLab(
   clock: Clock,
   drawKey: (bits: RsaBits) => Promise<KeyObject>,
 ): Promise<EmulationLab> {
+  const osOf = (deviceId: string) => osOfDevice(tenant.devices.get(deviceId) as Device, overrides)
   const store = memoryLabStore()
   const registrationToken = randomBytes(32).toString('base64url')
   const policies = new Map<string, PolicyDocument>()
@@ -46,7 +59,7 @@ export async function openEmulationLab(
   const intent = intentOf(imported, tenant, lab)
   const [issuer] = authoritiesIn(store)
   const importFile = fileOncePerUser(lab, clock, issuer as SimulatedAuthority, () => drawKey(2048))
-  const isApple = (deviceId: string) => appleSystems.has(tenant.devices.get(deviceId)?.platform)
+  const rootsFor = keptRoots(assignProfiles(imported, tenant).intent, tenant, osOf)
   const importedRevision: Lab['importedPfx']['revision'] = (...whose) => lab.importedPfx.revision(...whose)
   return {
     transport: handlerTransport(lab.handle),
@@ -57,7 +70,7 @@ export async function openEmulationLab(
       for (const request of renderPfxRequests(intent, tenant, deviceId))
         if (request.kind === 'imported' && wasImported(request, deviceId, tenant)) await importFile(request)
       const policy = renderPolicy(intent, tenant, deviceId, { revision: 1, importedRevision })
-      policies.set(deviceId, isApple(deviceId) ? withIssuer(policy, lab) : policy)
+      policies.set(deviceId, withIssuer(await rootsFor(deviceId, policy), osOf(deviceId), lab))
     },
     reportOf: (deviceId) => store.get('reports', deviceId)?.report,
     forget: (deviceId) => void policies.delete(deviceId),
@@ -69,11 +82,13 @@ function intentOf(imported: CheckContext['imported'], tenant: Tenant, lab: Lab):
   return assignProfiles(retarget(imported, { root, issuing, scepUrl }).imported, tenant).intent
 }
 
-const appleSystems: ReadonlySet<string | undefined> = new Set(['ios', 'macos'])
+function osOfDevice(device: Device, overrides: CheckContext['overrides']): Os {
+  return parseOs(device.platform, osVersionOf(device), overrides, managementOf(device))
+}
 
-/** A PFX brings no issuers there (apple.pfx.certificates), and whether the tenant's CA has one between itself and its root nobody tells. */
-function withIssuer(policy: PolicyDocument, { issuingCertificate }: Lab): PolicyDocument {
-  if (!policy.pfxProfiles) return policy
+/** Where a PFX brings no issuers they are trusted by themselves; whether the tenant's CA has one beside its root nobody tells. */
+function withIssuer(policy: PolicyDocument, { platform, version, overrides }: Os, { issuingCertificate }: Lab): PolicyDocument {
+  if (!policy.pfxProfiles || behaviourOf(platform, version, overrides).pfx.maxCertificates === undefined) return policy
   const issuer: PolicyDocument['trustedRoots'][number] = {
     id: 'emulated-issuer',
     displayName: 'Issuer of the emulation',
