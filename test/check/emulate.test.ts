@@ -141,7 +141,8 @@ t.test('a finding is held against what the device reports', async (t) => {
       marks: ['confirmed'],
     },
     {
-      name: 'keys go into a Passport',
+      name: 'keys go into a Passport whose user has proved every factor',
+      tenant: `${everywhere}multiFactor: [scep-1]\n${jane}${pc()}`,
       documents: [trustedRoot(), scep({ keyStorageProvider: 'usePassportForWorkKspOtherwiseFail' })],
     },
     { name: 'a profile is not for the release', tenant: everywhere + jane + pc().replace('10.0.26100', '8.0') },

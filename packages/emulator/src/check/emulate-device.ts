@@ -23,14 +23,15 @@ import type { RsaBits } from '../keys/index.ts'
 type DrawKey = (bits: RsaBits) => Promise<KeyObject>
 
 /** What one device keeps while it is emulated: in memory, with the storages of keys that its OS and hardware have, and their limits. */
-export function emulatedStorage(spec: DeviceSpec, clock: Clock, drawKey: DrawKey): DeviceStorage {
+export async function emulatedStorage(spec: DeviceSpec, clock: Clock, drawKey: DrawKey): Promise<DeviceStorage> {
   const software = drawnKeys('emulated keys', drawKey)
   let registered: Registration | undefined
+  const storages = protectionsOf(spec).map(async (protection) => {
+    if (protection === 'tpm') return tpmOf(spec, clock, drawKey)
+    return protection === 'passport' ? passportOf(spec, clock) : software
+  })
   return {
-    keyStorageProviders: protectionsOf(spec).map((protection) => {
-      if (protection === 'tpm') return tpmOf(spec, clock, drawKey)
-      return protection === 'passport' ? passportOf(spec, clock) : software
-    }),
+    keyStorageProviders: await Promise.all(storages),
     managementKeys: () => software,
     certificateStores: memoryStores(),
     identities: memoryIdentities(),
@@ -56,7 +57,9 @@ function tpmOf({ hardware }: DeviceSpec, clock: Clock, drawKey: DrawKey): KeySto
 /** No secret: what it keeps ends with the device. */
 const pin = '000000'
 
-/** Of a user who sets a PIN at once, and gives it whenever asked. */
-function passportOf({ id }: DeviceSpec, clock: Clock): KeyStorageProvider {
-  return modelledPassport({ clock, user: id, containerName: 'certfleet', pin, onGesture: async () => ({ pin }) })
+/** Of a user who has proved every factor, sets a PIN at once and gives it whenever asked: no tenant says otherwise. */
+async function passportOf({ id }: DeviceSpec, clock: Clock): Promise<KeyStorageProvider> {
+  const passport = modelledPassport({ clock, user: id, containerName: 'certfleet', pin, onGesture: async () => ({ pin }) })
+  await passport.proveMultiFactor()
+  return passport
 }
