@@ -240,8 +240,8 @@ const [otherRoot, intermediate, leaf, expiredRoot] = (
 const rootMembers = fc.record({
   destinationStore: mostly(undefined, 'computerCertStoreRoot', 'computerCertStoreIntermediate', 'userCertStoreIntermediate'),
   trustedRootCertificate: fc.oneof(
-    rarely<string | undefined>(undefined, 'bm90aGluZw=='),
-    fc.constantFrom(intermediate, otherRoot, leaf, expiredRoot),
+    { weight: 6, arbitrary: rarely<string | undefined>(undefined, 'bm90aGluZw==') },
+    { weight: 1, arbitrary: fc.constantFrom(intermediate, otherRoot, leaf, expiredRoot) },
   ),
 })
 
