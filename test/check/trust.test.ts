@@ -161,6 +161,7 @@ const client = await testCertificate({ subject: 'CN=Client', key: await testKey(
 const holding = (certificate: Uint8Array, members: Json = {}) =>
   trustedRoot({ trustedRootCertificate: Buffer.from(certificate).toString('base64'), ...both, ...members })
 const refused = { severity: 'error', profile: 'Scep', device: 'd1', code: 'ERR_ROOT_NOT_INSTALLED' }
+const refusedItself = { ...refused, profile: 'Root', code: 'ERR_CERTIFICATE_REFUSED' }
 
 corpus(t, [
   {
@@ -168,14 +169,14 @@ corpus(t, [
     documents: [holding(issuing, { destinationStore: 'computerCertStoreRoot' }), scep(both)],
     tenant: windows,
     id: 'root-refused',
-    finds: [{ ...refused, source: 'windows.store.root-self-signed', message: /it is not self-signed/ }],
+    finds: [refusedItself, { ...refused, source: 'windows.store.root-self-signed', message: /it is not self-signed/ }],
   },
   {
     name: 'the certificate of a client',
     documents: [holding(client), scep(both)],
     tenant: windows,
     id: 'root-refused',
-    finds: [{ ...refused, source: 'profile.root-kind', message: /it is not a CA certificate/ }],
+    finds: [refusedItself, { ...refused, source: 'profile.root-kind', message: /it is not a CA certificate/ }],
   },
   {
     name: 'an intermediate for a store of intermediates',
@@ -193,7 +194,7 @@ corpus(t, [
     ],
     tenant: windows,
     id: 'root-refused',
-    finds: [],
+    finds: [refusedItself],
   },
   {
     name: 'a SCEP profile that links an intermediate',

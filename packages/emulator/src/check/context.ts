@@ -17,7 +17,12 @@ export function checkContext(input: CheckInput): { context: CheckContext; findin
   const { imported, tenant } = input
   const joined = tenant && assignProfiles(imported, tenant)
   const profiles = new Map(imported.profiles.map((profile) => [profile.id, profile]))
-  const context = { ...input, profiles, consumers: consumersOf(imported.consumers), ...(joined && { intent: joined.intent }) }
+  const context = {
+    ...input,
+    profiles,
+    consumers: consumersOf(imported.consumers),
+    ...(joined && { intent: { ...joined.intent, overrides: input.overrides } }),
+  }
   return { context, findings: joined?.findings ?? [] }
 }
 

@@ -16,7 +16,7 @@ import {
   retarget,
   type Tenant,
 } from '../tenant/index.ts'
-import type { Device } from '../tenant/types.ts'
+import type { Device } from '../tenant/tenant-types.ts'
 import { keptRoots } from './emulate-roots.ts'
 import type { CheckContext } from './types.ts'
 
@@ -56,10 +56,10 @@ export async function openEmulationLab(
     pfxRequestsFor: (deviceId) => renderPfxRequests(intent, tenant, deviceId),
     makeKey: async (bits) => drawKey(rsaSize(bits)),
   })
-  const intent = intentOf(imported, tenant, lab)
+  const intent = { ...pointedAt(lab, imported, tenant), overrides }
   const [issuer] = authoritiesIn(store)
   const importFile = fileOncePerUser(lab, clock, issuer as SimulatedAuthority, () => drawKey(2048))
-  const rootsFor = keptRoots(assignProfiles(imported, tenant).intent, tenant, osOf)
+  const rootsFor = keptRoots({ ...assignProfiles(imported, tenant).intent, overrides }, tenant, osOf)
   const importedRevision: Lab['importedPfx']['revision'] = (...whose) => lab.importedPfx.revision(...whose)
   return {
     transport: handlerTransport(lab.handle),
@@ -77,8 +77,11 @@ export async function openEmulationLab(
   }
 }
 
-function intentOf(imported: CheckContext['imported'], tenant: Tenant, lab: Lab): Intent {
-  const { rootCertificate: root, issuingCertificate: issuing } = lab
+function pointedAt(
+  { rootCertificate: root, issuingCertificate: issuing }: Lab,
+  imported: CheckContext['imported'],
+  tenant: Tenant,
+): Intent {
   return assignProfiles(retarget(imported, { root, issuing, scepUrl }).imported, tenant).intent
 }
 

@@ -75,7 +75,7 @@ export async function startEmbeddedLab(orders: LabOrders, clock: Clock, inProces
     registrationToken,
     ...reach,
     async deliver(imported) {
-      const { intent } = assignProfiles(imported, tenant)
+      const intent = { ...assignProfiles(imported, tenant).intent, overrides }
       policyFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPolicy(intent, tenant, deviceId, { revision: 1 }) : undefined)
       pfxRequestsFor = (deviceId) => (tenant.devices.has(deviceId) ? renderPfxRequests(intent, tenant, deviceId) : [])
     },

@@ -1,3 +1,4 @@
+import type { FactOverrides } from '@certfleet/platforms'
 import type { Tenant } from './tenant-types.ts'
 import type { Assignment, AssignmentTarget, Finding, Import, IntentProfile, Platform } from './types.ts'
 
@@ -15,6 +16,8 @@ export interface Intent {
   readonly groupIds: ReadonlyMap<string, string>
   /** Ids of the profiles that require multi-factor authentication. */
   readonly multiFactor: ReadonlySet<string>
+  /** What decides for which OS a profile is. Default: every fact as sourced. */
+  readonly overrides?: FactOverrides | undefined
 }
 
 /**

@@ -40,7 +40,7 @@ function reachOf(intent: Intent, tenant: Tenant, { device, user }: Subscriber): 
 }
 
 function findReach(intent: Intent, tenant: Tenant, subscriber: Subscriber): Reach {
-  const applies = applicability(subscriber.device)
+  const applies = applicability(subscriber.device, intent)
   const reaching: ReachedBy[] = []
   const beyond: InapplicableProfile[] = []
   for (const one of reached(intent, tenant, subscriber)) {
@@ -52,8 +52,8 @@ function findReach(intent: Intent, tenant: Tenant, subscriber: Subscriber): Reac
 }
 
 /** By the type alone: what is wrong with a profile does not matter where it is for nobody. */
-function applicability(device: Device): (profile: IntentProfile) => Inapplicable | undefined {
-  const os = parseOs(device.platform, osVersionOf(device))
+function applicability(device: Device, { overrides }: Intent): (profile: IntentProfile) => Inapplicable | undefined {
+  const os = parseOs(device.platform, osVersionOf(device), overrides)
   const known = new Map<ProfileType, Inapplicable | undefined>()
   return ({ typeName }) => {
     const kind = profileTypeOf(typeName)?.kind

@@ -17,9 +17,8 @@ interface Delivered {
 
 /** What is not delivered at all is another rule's. */
 const rootOfEach: DeviceRule = (device, context) => {
-  const { trustedRoots, scepProfiles, pfxProfiles = [] } = device.policy
+  const { scepProfiles, pfxProfiles = [] } = device.policy
   const findings: CheckFinding[] = []
-  for (const { id } of trustedRoots) findings.push(...rootByHand(id, device, context))
   for (const wire of scepProfiles) findings.push(...judge(wire, device, context))
   for (const wire of pfxProfiles) findings.push(...judge(wire, device, context))
   return findings
@@ -103,28 +102,45 @@ function missingConsent({ profile, rootName, device }: Delivered): CheckFinding 
   }
 }
 
-/** The root itself, where its user has not let it in. */
-function rootByHand(rootId: string, device: CheckedDevice, { profiles }: CheckContext): readonly CheckFinding[] {
-  const { userConsent = 'granted' } = device.subscriber.device
-  const profile = userConsent === 'granted' ? undefined : profiles.get(rootId)
-  const { root } = installationOf(device.os)
-  if (profile === undefined || root === 'silent') return []
-  return [
-    {
-      ...{ id: 'user-action-missing', severity: 'error', ...about(profile, device) },
-      message: `its user has to agree that it is installed, and has ${userConsent === 'refused' ? 'refused' : 'not answered'}`,
-      action: root === 'by-hand' ? 'have the user install it by hand' : 'have the user agree',
-      source: consentFacts[root],
-      ...failure('ERR_USER_ACTION_REQUIRED', profile, device),
-    },
-  ]
-}
-
 /** By who installs the root; where that is silent, the certificate is not. */
 const consentFacts = { 'by-hand': 'android.root.by-hand', prompt: 'android.root.prompt', silent: 'android.identity.prompt' } as const
 
 /** By profile: every device is sent the same few, and none of them changes. */
 const refusals = new WeakMap<IntentProfile, string>()
+
+/** A root is a profile of its own, whether a certificate needs it or not. */
+const rootItself: DeviceRule = (device, context) => {
+  const findings: CheckFinding[] = []
+  for (const root of device.policy.trustedRoots) {
+    const profile = context.profiles.get(root.id)
+    const found = profile && notTaken(profile, root, device, context)
+    if (found) findings.push(found)
+  }
+  return findings
+}
+
+function notTaken(profile: IntentProfile, root: WireRoot, device: CheckedDevice, context: CheckContext): CheckFinding | undefined {
+  const { userConsent = 'granted' } = device.subscriber.device
+  const { root: installed } = installationOf(device.os)
+  if (userConsent !== 'granted' && installed !== 'silent') {
+    return {
+      ...{ id: 'user-action-missing', severity: 'error', ...about(profile, device) },
+      message: `its user has to agree that it is installed, and has ${userConsent === 'refused' ? 'refused' : 'not answered'}`,
+      action: installed === 'by-hand' ? 'have the user install it by hand under the name of the profile' : 'have the user agree',
+      source: consentFacts[installed],
+      ...failure('ERR_USER_ACTION_REQUIRED', profile, device),
+    }
+  }
+  const refusal = refusalOf(root, context)
+  if (refusal === '') return undefined
+  return {
+    ...{ id: 'root-refused', severity: 'error', ...about(profile, device) },
+    message: `it is not installed: ${refusal}`,
+    action: 'change the certificate or the destination store of the profile',
+    source: root.destinationStore === 'computer-root' ? 'windows.store.root-self-signed' : 'profile.root-kind',
+    ...failure('ERR_CERTIFICATE_REFUSED', profile, device),
+  }
+}
 
 /** Why the store that a root is for does not take it; empty where it does. */
 function refusalOf({ id, certificate, destinationStore }: WireRoot, { profiles }: CheckContext): string {
@@ -175,4 +191,4 @@ const linksTheRoot: ProfileRule = (profile, { profiles }) => {
 
 export const profileRules: readonly ProfileRule[] = [linksTheRoot]
 
-export const deviceRules: readonly DeviceRule[] = [rootOfEach]
+export const deviceRules: readonly DeviceRule[] = [rootItself, rootOfEach]
