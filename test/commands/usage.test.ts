@@ -32,7 +32,7 @@ t.test('bad usage ends with 2 and says what was expected', async (t) => {
     ['too much concurrency', ['run', '--concurrency', '1025'], /--concurrency.*whole number from 1 to 1024/],
     ['an empty seed', ['run', '--seed', ''], /--seed.*whole number or up to 64/],
     ['two scenarios', ['run', 'a.yaml', 'b.yaml'], /too many arguments/],
-    ['no path to check', ['check'], /missing required argument 'path'/],
+    ['no path to check', ['check'], /expected the path of an export/],
     ['no URL', ['enroll', '--subject', 'CN=a', '--out', 'x'], /no SCEP URL; give it with --url, or .* --from/],
     ['no subject', ['enroll', '--url', 'http://a/', '--out', 'x'], /no subject; give it with --subject, or .* --from/],
     ['a profile of no file', [...enroll, '--profile', 'wifi'], /--profile .*--from/],

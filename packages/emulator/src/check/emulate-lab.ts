@@ -41,11 +41,15 @@ const scepUrl = `${url}/certsrv/mscep/mscep.dll`
 const dayMs = 86_400_000
 const importedValidityMs = 365 * dayMs
 
+/** The ground of a check that has a tenant. */
+export type TenantContext = CheckContext & { readonly tenant: Tenant; readonly intent: Intent }
+
 export async function openEmulationLab(
-  { imported, tenant, overrides }: CheckContext & { readonly tenant: Tenant },
+  context: TenantContext,
   clock: Clock,
   drawKey: (bits: RsaBits) => Promise<KeyObject>,
 ): Promise<EmulationLab> {
+  const { tenant, overrides } = context
   const osOf = (deviceId: string) => osOfDevice(tenant.devices.get(deviceId) as Device, overrides)
   const store = memoryLabStore()
   const registrationToken = randomBytes(32).toString('base64url')
@@ -56,10 +60,10 @@ export async function openEmulationLab(
     pfxRequestsFor: (deviceId) => renderPfxRequests(intent, tenant, deviceId),
     makeKey: async (bits) => drawKey(rsaSize(bits)),
   })
-  const intent = { ...pointedAt(lab, imported, tenant), overrides }
+  const intent = retargeted(context, lab)
   const [issuer] = authoritiesIn(store)
   const importFile = fileOncePerUser(lab, clock, issuer as SimulatedAuthority, () => drawKey(2048))
-  const rootsFor = keptRoots({ ...assignProfiles(imported, tenant).intent, overrides }, tenant, osOf)
+  const rootsFor = keptRoots(context.intent, tenant, osOf)
   const importedRevision: Lab['importedPfx']['revision'] = (...whose) => lab.importedPfx.revision(...whose)
   return {
     transport: handlerTransport(lab.handle),
@@ -77,12 +81,10 @@ export async function openEmulationLab(
   }
 }
 
-function pointedAt(
-  { rootCertificate: root, issuingCertificate: issuing }: Lab,
-  imported: CheckContext['imported'],
-  tenant: Tenant,
-): Intent {
-  return assignProfiles(retarget(imported, { root, issuing, scepUrl }).imported, tenant).intent
+function retargeted({ imported, tenant, intent }: TenantContext, lab: Lab): Intent {
+  const { rootCertificate: root, issuingCertificate: issuing } = lab
+  const pointed = retarget(imported, { root, issuing, scepUrl }).imported
+  return { ...intent, byPlatform: assignProfiles(pointed, tenant).intent.byPlatform }
 }
 
 function osOfDevice(device: Device, overrides: CheckContext['overrides']): Os {

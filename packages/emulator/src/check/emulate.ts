@@ -5,13 +5,12 @@ import { type FleetDevice, type FleetOptions, runFleet } from '../fleet/run.ts'
 import { policyServiceTarget } from '../fleet/target/policy-service.ts'
 import type { Meter } from '../measure/types.ts'
 import type { Seed } from '../scenario/schema.ts'
-import type { Tenant } from '../tenant/index.ts'
 import type { CheckResult } from './check.ts'
 import { checkedDevice } from './context.ts'
 import { emulatedStorage } from './emulate-device.ts'
 import { type Disagreement, judgeDevice } from './emulate-judge.ts'
 import { keysOf, type SharedPrimes, sharedPrimes } from './emulate-keys.ts'
-import { type EmulationLab, openEmulationLab } from './emulate-lab.ts'
+import { type EmulationLab, openEmulationLab, type TenantContext } from './emulate-lab.ts'
 import type { CheckFinding } from './types.ts'
 
 export type { Disagreement } from './emulate-judge.ts'
@@ -47,14 +46,14 @@ const concurrency = 8
  */
 export async function emulate(result: CheckResult, options: EmulateOptions): Promise<Emulation> {
   const { context, devices, findings } = result
-  const { tenant } = context
-  if (!tenant) throw new Error('without a tenant there is no device to emulate')
+  const { tenant, intent } = context
+  if (!tenant || !intent) throw new Error('without a tenant there is no device to emulate')
   if (devices.length > maxDevices) throw tooMany(devices.length)
   const aboutDevice = findingsByDevice(findings)
   const marks = new Map<CheckFinding, 'confirmed' | 'refuted'>()
   const disagreements: Disagreement[] = []
   let done = 0
-  await runDevices({ ...result, context: { ...context, tenant } }, options, (outcome, report) => {
+  await runDevices({ ...result, context: { ...context, tenant, intent } }, options, (outcome, report) => {
     const { deviceId } = outcome
     const judged = judgeDevice(checkedDevice(context, deviceId), aboutDevice.get(deviceId) ?? [], { outcome, report })
     for (const [finding, mark] of judged.marks) marks.set(finding, mark)
@@ -69,7 +68,7 @@ export async function emulate(result: CheckResult, options: EmulateOptions): Pro
   }
 }
 
-type OfTenant = CheckResult & { readonly context: { readonly tenant: Tenant } }
+type OfTenant = CheckResult & { readonly context: TenantContext }
 type OnEnd = (outcome: DeviceOutcome, report: ReturnType<EmulationLab['reportOf']>) => void
 
 async function runDevices({ context, devices: ids }: OfTenant, options: EmulateOptions, onEnd: OnEnd): Promise<void> {
