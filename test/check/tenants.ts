@@ -8,7 +8,7 @@ import { testCertificate, testKey } from '../fakes/certificates.ts'
 import { bindTo, imported, importedPfx, type Json, pkcs, scep, trustedRoot } from '../tenant/graph.ts'
 
 /** A whole tenant as chance has it, and as small as a failure leaves it. */
-export interface SomeTenant {
+export interface SomeTenant extends fc.WithToStringMethod {
   readonly documents: readonly Json[]
   /** What a tenant file says. */
   readonly tenant: Json
@@ -363,9 +363,17 @@ export function someTenant(maxDevices: number): fc.Arbitrary<SomeTenant> {
           },
           ...(made.pfx && { importedPfx: made.pfx }),
           facts: Object.fromEntries(made.facts),
+          [fc.toStringMethod]() {
+            return JSON.stringify(this, withoutCertificates)
+          },
         }
       })
   })
+}
+
+/** They are long, and few. */
+function withoutCertificates(member: string, value: unknown): unknown {
+  return member === 'trustedRootCertificate' ? `…${String(value).slice(-16)}` : value
 }
 
 const isPassport = ({ keyStorageProvider, scepServerUrls }: Json): boolean =>
