@@ -54,6 +54,11 @@ async function leaf(): Promise<string> {
   return Buffer.from(der).toString('base64')
 }
 
+async function intermediate(): Promise<string> {
+  const [key, issuer] = [await testKey('leaf'), { subject: 'CN=Root', key: await testKey('root') }]
+  return Buffer.from(await testCertificate({ subject: 'CN=Intermediate', key, issuer, ca: true })).toString('base64')
+}
+
 const rootForUsers = `assignments: [{ profile: root-1, allUsers: true }, { profile: scep-1, allDevices: true }]\n${jane}${pc()}`
 const notDeployed = finding({ code: 'ERR_ROOT_NOT_DEPLOYED' })
 const unresolved = finding({ code: 'ERR_VARIABLE_UNRESOLVED' })
@@ -126,6 +131,17 @@ t.test('a finding is held against what the device reports', async (t) => {
       documents: [trustedRoot({ trustedRootCertificate: await leaf() }), scep()],
       findings: [finding({ profileId: 'root-1', code: 'ERR_CERTIFICATE_REFUSED' }), finding({ code: 'ERR_ROOT_NOT_INSTALLED' })],
       marks: ['confirmed', 'confirmed'],
+    },
+    {
+      name: 'unless it comes to another store, too, and is there',
+      documents: [
+        trustedRoot({ trustedRootCertificate: await intermediate(), destinationStore: 'computerCertStoreRoot' }),
+        trustedRoot({ trustedRootCertificate: await intermediate(), id: 'root-2', displayName: 'Beside' }),
+        scep(),
+      ],
+      findings: [finding({ profileId: 'root-1', code: 'ERR_CERTIFICATE_REFUSED' })],
+      marks: [undefined],
+      notEmulated: 1,
     },
     {
       name: 'a TPM makes no keys of 4096 bits',

@@ -44,7 +44,7 @@ export function judgeDevice(device: CheckedDevice, findings: readonly CheckFindi
     disagreements.push({ device: id, profile: profile.displayName, profileId: profile.id, predicted, emulated: wordsOf(fate) })
   for (const { profile } of device.pairs) {
     const fate = fateOf(profile.id)
-    const coded = findings.filter(({ id, code, profileId }) => profileId === profile.id && code !== undefined && !onTheServer.has(id))
+    const coded = findings.filter((finding) => finding.profileId === profile.id && canBeShown(finding, device, findings))
     const shown = coded.filter(({ severity }) => severity === 'error')
     if (isPredicted(fate, shown, coded))
       for (const finding of coded) {
@@ -61,6 +61,15 @@ export function judgeDevice(device: CheckedDevice, findings: readonly CheckFindi
     if (fate.kind !== 'not-applicable') disagree(profile, 'it is not for the OS version of the device', fate)
   }
   return { disagreements, marks }
+}
+
+/** A root whose certificate comes by another profile too is in the lab's place twice: no store has anything against it. */
+function canBeShown({ id, code, profileId }: CheckFinding, { policy }: CheckedDevice, findings: readonly CheckFinding[]): boolean {
+  if (code === undefined || onTheServer.has(id)) return false
+  if (code !== 'ERR_CERTIFICATE_REFUSED') return true
+  const refused = new Set(findings.flatMap((other) => (other.code === code ? [other.profileId] : [])))
+  const certificate = policy.trustedRoots.find((root) => root.id === profileId)?.certificate
+  return policy.trustedRoots.every((other) => other.certificate !== certificate || refused.has(other.id))
 }
 
 const isShownBy = (fate: Fate, { code }: CheckFinding): boolean => fate.kind === 'failed' && fate.code === code

@@ -17,6 +17,10 @@ export function keptRoots(asExported: Intent, tenant: Tenant, osOf: (deviceId: s
       known.set(`${store} ${root.id}`, refusing)
       if (await refusing) refused.set(root.id, root)
     }
+    // Whoever has the certificate by another profile goes on with it.
+    const isThere = ({ certificate }: WireRoot) =>
+      exported.trustedRoots.some((other) => other.certificate === certificate && !refused.has(other.id))
+    for (const root of [...refused.values()].filter(isThere)) refused.delete(root.id)
     return { ...policy, trustedRoots: policy.trustedRoots.map((root) => refused.get(root.id) ?? root) }
   }
 }

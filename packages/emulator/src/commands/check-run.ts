@@ -96,7 +96,7 @@ async function checkAndTell(input: CheckInput, options: CheckOptions, io: Io, si
   const checked = checkExport(input, options)
   const probed = options.probe ? await probing(input, io, signal) : []
   const result: CheckResult = { ...checked, findings: [...checked.findings, ...probed] }
-  const emulation = options.emulate ? await emulating(result, options, io, signal) : undefined
+  const emulation = options.emulate ? await readingInput(() => emulating(result, options, io, signal)) : undefined
   const told = emulation ? { ...result, findings: emulation.findings } : result
   const answers = answersOf(told.context, { probed: options.probe === true, emulated: emulation !== undefined })
   if (options.html !== undefined)
