@@ -326,6 +326,7 @@ corpus(t, [
   },
 ])
 
+const manyNames = (count: number) => Array.from({ length: count }, (_, i): [string, string] => ['domainNameService', `d${i}.example`])
 const unwritable = { severity: 'error', device: 'd1', code: 'ERR_PROFILE_INVALID', source: 'subject.characters' } as const
 
 corpus(t, [
@@ -378,6 +379,18 @@ corpus(t, [
     id: 'name-unwritable',
     finds: [],
   },
+  ...(
+    [
+      ['256 alternative names', names(...manyNames(256)), []],
+      ['257 alternative names', names(...manyNames(257)), [/at most 256 alternative names are taken, and these are 257$/]],
+
+      ['an alternative name of 2,048 characters', names(uri(`urn:${'x'.repeat(2044)}`)), []],
+      ['an alternative name of 2,049', names(uri(`urn:${'x'.repeat(2045)}`)), [/at most 2048 characters, this one 2049$/]],
+    ] as const
+  ).map(([name, members, messages]) => ({
+    ...{ name, documents: with10(members), tenant: tenant(), id: 'name-unwritable' as const },
+    finds: messages.map((message) => ({ ...unwritable, message })),
+  })),
   {
     name: 'PKCS: the device hears only that there is none',
     documents: [trustedRoot(), pkcs(names(email))],

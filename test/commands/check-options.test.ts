@@ -43,6 +43,11 @@ t.test('--platform leaves the others out', async (t) => {
   t.strictSame([...new Set(profiles)], ['Android work profile Wi-Fi user'])
 })
 
+t.test('an export of nothing is told as that', async (t) => {
+  const folder = t.testdir({ 'x.json': '{"value":[]}' })
+  t.match(await command(['check', folder]), { exitCode: 0, stdout: /^nothing of it is a certificate profile; .*\n0 profiles/ })
+})
+
 t.test('--diff tells what an edit does', async (t) => {
   const profile = JSON.parse(readFileSync(join(exampleProfiles, 'ios-wifi-user.json'), 'utf8'))
   const [before, after] = ['2048', '4096'].map((bits) =>

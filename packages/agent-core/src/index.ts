@@ -83,6 +83,7 @@ export { filePolicyCache, memoryPolicyCache } from './policy/cache.ts'
 export { maxPolicyBytes, maxPolicyProfiles, type PolicyDocument, parsePolicy, policySchemaVersion } from './policy/document.ts'
 export { type ManagementIdentity, managementIdentity, managementKeyLabel } from './policy/management.ts'
 export { connectPush, type PushChannel, type PushOptions } from './policy/push.ts'
+export { nameLimits } from './policy/schema.ts'
 export {
   type PolicyClientOptions,
   type PolicyService,

@@ -44,7 +44,13 @@ const dottedOid = z
   .max(256)
   .regex(/^([01]\.[1-3]?\d|2\.(0|[1-9]\d*))(\.(0|[1-9]\d*))*$/, 'expected a dotted OID')
 
-export const subjectAltNameSchema = z.object({ type: z.enum(['email', 'upn', 'dns', 'uri']), value: z.string().min(1).max(2048) })
+/** Of one request. More is a malformed profile. */
+export const nameLimits = { altNames: 256, altNameCharacters: 2048 } as const
+
+export const subjectAltNameSchema = z.object({
+  type: z.enum(['email', 'upn', 'dns', 'uri']),
+  value: z.string().min(1).max(nameLimits.altNameCharacters),
+})
 
 export const keyStorageSchema = z.enum([
   'useTpmKspOtherwiseUseSoftwareKsp',
@@ -70,7 +76,7 @@ export const scepProfileSchema = z.object({
   /** S24. */
   renewalThresholdPercent: z.int().min(1).max(99),
   subject: z.string().max(4096),
-  subjectAltNames: z.array(subjectAltNameSchema).max(256),
+  subjectAltNames: z.array(subjectAltNameSchema).max(nameLimits.altNames),
   keyBits: z.literal([1024, 2048, 3072, 4096]),
   keyStorage: keyStorageSchema,
   keyUsages: z.array(keyUsageSchema).max(2),

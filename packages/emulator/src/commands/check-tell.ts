@@ -35,6 +35,7 @@ export function checkText(
   const hidden = result.findings.length - shown.length
   return [
     ...profiles.map(({ kind, platform, displayName, file }) => `${kind}  ${platform}  "${displayName}"  ${file}\n`),
+    profiles.length === 0 ? nothingRead : '',
     findingsText(shown),
     hidden > 0 ? `names  what ${hidden} requests say exactly: --json, --html, or --device ID\n` : '',
     openText(answers),
@@ -42,6 +43,8 @@ export function checkText(
     `${profiles.length} profiles, ${countsText(result.findings)}\n`,
   ].join('')
 }
+
+const nothingRead = 'nothing of it is a certificate profile; --how-to-export prints a script that exports them\n'
 
 export function diffText(findings: readonly CheckFinding[]): string {
   return `${findingsText(findings)}${countsText(findings)}\n`

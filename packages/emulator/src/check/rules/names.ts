@@ -1,4 +1,4 @@
-import { AgentError, type SubjectAltName } from '@certfleet/agent-core'
+import { AgentError, nameLimits, type SubjectAltName } from '@certfleet/agent-core'
 import { encodeName, encodeSubjectAltNames, parseDistinguishedName, quoteNameValue } from '@certfleet/agent-core/pki'
 import { androidFacts, profileFacts, variableFacts } from '@certfleet/platforms'
 import type { IntentProfile, PkcsIntent, ScepIntent } from '../../tenant/index.ts'
@@ -49,7 +49,7 @@ function delivered(device: CheckedDevice, { profiles }: CheckContext): readonly 
 }
 
 function tell(profile: Named, names: Names, device: CheckedDevice, findings: CheckFinding[]): void {
-  const problem = whyUnwritable(names)
+  const problem = whyUnwritable(names) ?? (profile.kind === 'scep' ? whyTooLong(names) : undefined)
   if (problem !== undefined) {
     findings.push(unwritable(profile, names, problem, device))
     return
@@ -91,10 +91,20 @@ function whyUnwritable({ subject, subjectAltNames }: Names): string | undefined 
   }
 }
 
+/** What an agent does not take in a policy; a connector is asked otherwise. */
+function whyTooLong({ subjectAltNames }: Names): string | undefined {
+  const { altNames, altNameCharacters } = nameLimits
+  if (subjectAltNames.length > altNames) return `at most ${altNames} alternative names are taken, and these are ${subjectAltNames.length}`
+  const long = subjectAltNames.find(({ value }) => value.length > altNameCharacters)
+  return long && `an alternative name has at most ${altNameCharacters} characters, this one ${long.value.length}`
+}
+
 /** Of a length that no limit comes near to. */
 function isPlain(text: string): boolean {
   return /^[\x20-\x7e]{1,1024}$/.test(text)
 }
+
+const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 400)}…` : text)
 
 /** A device writes the request of a SCEP profile itself; for PKCS it hears only that there is no file. */
 function unwritable(profile: Named, names: Names, problem: string, device: CheckedDevice): CheckFinding {
@@ -102,7 +112,7 @@ function unwritable(profile: Named, names: Names, problem: string, device: Check
     id: 'name-unwritable',
     severity: 'error',
     ...about(profile, device),
-    message: `no request can be written for ${namesText(names)}: ${problem}`,
+    message: `no request can be written for ${shortened(namesText(names))}: ${problem}`,
     action: 'leave out the variable, or change its value in the directory',
     source: profileFacts.nameCharacters.id,
     ...failure(profile.kind === 'scep' ? 'ERR_PROFILE_INVALID' : 'ERR_PFX_UNAVAILABLE', profile, device),
