@@ -41,9 +41,22 @@ t.test('SCEP, PKCS #12 and trusted roots on four platforms end as the example sa
   })
 })
 
-t.test('nothing is wrong with its files', async (t) => {
-  const { exitCode, stdout } = await command(['check', join(example, 'graph'), '--tenant', join(example, 'tenant.yaml'), '--json'])
-  t.match({ exitCode, ...JSON.parse(stdout) }, { exitCode: 0, findings: [], errors: 0 })
+t.test('the check foretells the one certificate that no device gets, and the emulation confirms it', async (t) => {
+  const { exitCode, stdout } = await command([
+    'check',
+    join(example, 'graph'),
+    '--tenant',
+    join(example, 'tenant.yaml'),
+    '--emulate',
+    '--json',
+  ])
+  const { findings, errors, emulation } = JSON.parse(stdout)
+  t.match({ exitCode, errors }, { exitCode: 1, errors: 1 })
+  t.match(
+    findings.filter(({ severity }: { severity: string }) => severity === 'error'),
+    [{ id: 'root-not-assigned', profile: 'Windows VPN (PKCS #12)', device: 'windows-jane', emulation: 'confirmed' }],
+  )
+  t.match(emulation, { disagreements: [], notEmulated: 0 })
 })
 
 t.test('its scenario names the same', async (t) => {
