@@ -69,6 +69,10 @@ export function prepareLoad(run: LoadRun): PreparedLoad {
         return
       case 'devices':
         for (const device of news.devices) onDevice(device)
+        return
+      case 'taken':
+      case 'parked':
+      case 'repeated':
     }
   }
 

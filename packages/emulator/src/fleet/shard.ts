@@ -15,6 +15,8 @@ import { openFleetState } from './fleet-state.ts'
 import { closeKeyStorage, type FleetKeyStorage, openToken } from './key-storage.ts'
 import type { DeviceOutcome } from './outcome.ts'
 import { deviceFolders } from './output.ts'
+import type { ShardKeeping } from './queue/keeping.ts'
+import type { StepCounts } from './queue/shard-queue.ts'
 import { type FleetDevice, type FleetOptions, runFleet } from './run.ts'
 import { maxSharedConnections } from './sizing.ts'
 import { openTarget, type PolicyOrigin, type TargetSettings, targetTransport } from './target/settings.ts'
@@ -63,6 +65,24 @@ export type ShardNews =
   | { readonly kind: 'devices'; readonly devices: readonly DeviceNews[] }
   /** How many of each the scenario's faults were. */
   | { readonly kind: 'faults'; readonly faults: Readonly<Record<InjectedFault, number>> }
+  /** A worker has begun with the shard. */
+  | Taken
+  /** Nobody has it until the run is resumed. */
+  | { readonly kind: 'parked'; readonly atMs: number }
+  /** Steps that devices made again since their shard was taken over; not measured a second time. */
+  | { readonly kind: 'repeated'; readonly steps: StepCounts }
+
+export interface Taken {
+  readonly kind: 'taken'
+  /** Since the start of the run. */
+  readonly atMs: number
+  readonly worker: string
+  readonly epoch: number
+  /** The one before lost it, and did not park it. */
+  readonly isTakeover: boolean
+  /** Devices that were under way, or due before. */
+  readonly devicesDelayed: number
+}
 
 /** A device that has ended. */
 export interface DeviceNews {
@@ -70,6 +90,8 @@ export interface DeviceNews {
   readonly outcome: DeviceOutcome
   /** Absent where it never began. */
   readonly findings?: DeviceFindings | undefined
+  /** It was delayed as its shard was taken over: no rate is claimed by it. */
+  readonly isDelayed?: true | undefined
 }
 
 export interface ShardPorts {
@@ -79,6 +101,10 @@ export interface ShardPorts {
   tell(news: ShardNews): void
   /** Called once everything is at hand; resolves with when the run began, once all shards are as far. */
   begin(): Promise<Instant>
+  /** Keeps devices for other processes. Default: they are this one's alone. */
+  readonly keeping?: ShardKeeping | undefined
+  /** From then on no device begins, and those under way come to their end; a stay is over. */
+  readonly leave?: AbortSignal | undefined
   readonly signal: AbortSignal
 }
 

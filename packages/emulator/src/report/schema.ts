@@ -72,6 +72,26 @@ export const crashSchema = z.strictObject({
   devicesRestarted: count.describe('Those that it had not brought to their end.'),
 })
 
+export const queueSchema = z.strictObject({
+  id: z.string().describe('Of the run, for `certfleet stop` and `certfleet resume`.'),
+  shards: count,
+  attempts: count.describe('How often a shard was taken: once each, where nothing went wrong.'),
+  takeovers: z
+    .array(
+      z.strictObject({
+        shard: count,
+        atMs: ms.describe('Since the start of the run.'),
+        worker: z.string().describe('Who took it over.'),
+        devicesDelayed: count,
+      }),
+    )
+    .describe('Shards whose worker was lost, and which went on elsewhere from their last checkpoint.'),
+  resumes: count.describe('How often a parked shard was taken up again.'),
+  devicesDelayed: count.describe('Devices that a takeover delayed: in every count, and left out of `enrollmentsPerSecond`.'),
+  repeated: z.partialRecord(z.enum(steps), count).describe('Steps that devices made again after a takeover; measured once.'),
+  workers: z.array(z.strictObject({ name: z.string(), host: z.string(), node: z.string(), shards: count })),
+})
+
 /** All platforms together, and each. */
 const rowsPerStep = 5
 
@@ -120,6 +140,7 @@ export const loadResultsSchema = z.strictObject({
     .describe('Processes of the fleet that ended before their work did; the figures around these moments are not those of a steady run.'),
   faults: z.strictObject({ lostRequests: count, lostAnswers: count, delayed: count }).describe("How often the scenario's faults happened."),
   devicesLost: count.describe('Devices that were given up after their workers had crashed too often.'),
+  queue: queueSchema.optional().describe('Of a run over several machines.'),
 })
 
 /** The whole document. */
@@ -134,6 +155,7 @@ export type BinResult = z.infer<typeof binSchema>
 export type ProcessResult = z.infer<typeof processSchema>
 export type InvariantResult = z.infer<typeof invariantSchema>
 export type ThresholdResult = z.infer<typeof thresholdSchema>
+export type QueueResult = z.infer<typeof queueSchema>
 export type CrashResult = z.infer<typeof crashSchema>
 export type LoadResults = z.infer<typeof loadResultsSchema>
 export type Results = z.infer<typeof resultsSchema>
