@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import {
   createAgent,
@@ -332,6 +333,18 @@ t.test('a challenge may be 16,384 characters long', async (t) => {
   await end()
 })
 
+t.test('it serves the address that is asked for, and warns where others reach it', async (t) => {
+  const own = Object.values(networkInterfaces()).flat()
+  const outside = own.find((one) => one && !one.internal && one.family === 'IPv4')?.address
+  for (const [host, warning] of [['127.0.0.2', false], ...(outside === undefined ? [] : [[outside, true] as const])] as const) {
+    const { announced, terminal, end } = await lab(t, ['--host', host])
+    const { mscepAdmin: _, validationApi: __, ...urls } = announced
+    for (const url of Object.values(urls).filter((value) => URL.canParse(value))) t.equal(new URL(url).hostname, host)
+    t.equal(/^warning: whoever reaches that address .* private network alone$/m.test(terminal.stderr()), warning, host)
+    await end()
+  }
+})
+
 t.test('bad input ends with 2', async (t) => {
   const folder = t.testdir({ file: '', 'empty.txt': '\n', 'bad.yaml': 'users: 3' })
   const taken = createServer().listen(0, '127.0.0.1')
@@ -341,6 +354,12 @@ t.test('bad input ends with 2', async (t) => {
   const rows: [string, string[], RegExp][] = [
     ['a port that is taken', ['--port', String(port)], /--port \d+: cannot be served \(EADDRINUSE\)/],
     ['a port that is none', ['--port', '65536'], /whole number from 0 to 65535/],
+    ['an address of nobody here', ['--host', '192.0.2.1'], /--host 192\.0\.2\.1: no address of this machine \(EADDRNOTAVAIL\); name/m],
+    ['a name', ['--host', 'localhost'], /Expected an IP address of this machine/],
+    ['all addresses', ['--host', '0.0.0.0'], /It stands for all addresses/],
+    ['all of IPv6', ['--host', '0:0::0'], /It stands for all addresses/],
+    ['all of both', ['--host', '::ffff:0.0.0.0'], /It stands for all addresses/],
+    ['an address with its interface', ['--host', 'fe80::1%lo'], /Expected an IP address of this machine/],
     ['a state folder that is a file', ['--state', join(folder, 'file')], /--state .*cannot be used/],
     ['an empty challenge', ['--challenge', ''], /--challenge is empty/],
     ['an empty challenge file', ['--challenge-file', join(folder, 'empty.txt')], /its first line is empty/],

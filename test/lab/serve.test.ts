@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { connectPush, httpTransport, registerDevice } from '@certfleet/agent-core'
 import { systemClock, systemJitter } from '@certfleet/agent-core/system'
 import { type Lab, type ServedLab, serveLab } from '@certfleet/emulator/lab'
@@ -12,6 +13,8 @@ async function serve(t: Test, lab: Lab): Promise<ServedLab> {
   t.teardown(() => served.close())
   return served
 }
+
+const hasIpv6 = () => Object.values(networkInterfaces()).some((own) => own?.some(({ address }) => address === '::1'))
 
 const upgrade = (url: string, headers: Record<string, string>) =>
   new Promise<number>((resolve, reject) => {
@@ -148,4 +151,24 @@ t.test('a port that is taken is said', async (t) => {
   const { lab } = await startLab()
   const { url } = await serve(t, lab)
   await t.rejects(serveLab(lab, { port: Number(new URL(url).port) }), { code: 'EADDRINUSE' })
+})
+
+t.test('it serves the address that is asked for, and no other', async (t) => {
+  const { lab } = await startLab()
+  const served = await serveLab(lab, { host: '127.0.0.2' })
+  t.teardown(() => served.close())
+  const { hostname, port } = new URL(served.url)
+  t.equal(hostname, '127.0.0.2')
+  t.match(served.policyUrl, `http://127.0.0.2:${port}/`)
+  t.match(await request(served.policyUrl), { statusCode: 401 })
+  await t.rejects(request(served.policyUrl.replace(hostname, '127.0.0.1')), { code: 'ECONNREFUSED' })
+  await t.rejects(serveLab(lab, { host: '192.0.2.1' }), { code: 'EADDRNOTAVAIL' })
+})
+
+t.test('an IPv6 address stands in brackets', { skip: !hasIpv6() && 'this machine has no ::1' }, async (t) => {
+  const { lab } = await startLab()
+  const served = await serveLab(lab, { host: '::1' })
+  t.teardown(() => served.close())
+  t.match(served.url, /^http:\/\/\[::1\]:\d+$/)
+  t.match(await request(served.policyUrl), { statusCode: 401 })
 })

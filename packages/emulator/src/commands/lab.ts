@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
+import { isOnThisMachine } from '../keys/target.ts'
 import {
   type AdminFiles,
   adminPolicies,
@@ -23,11 +24,12 @@ import { type ExitCode, type Io, interruptSignal } from './io.ts'
 import { readLabCa, setRegistry } from './lab-ca.ts'
 import { logLine, withLog } from './lab-log.ts'
 import { type LabState, openLabState } from './lab-state.ts'
-import { type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
+import { addressOption, type LegacyOptions, seedOption, wholeNumber, withLegacy } from './options.ts'
 import { readTenant } from './tenant-input.ts'
 
 interface LabCommandOptions extends LegacyOptions, FactOptions {
   readonly port: number
+  readonly host: string
   readonly state?: string
   readonly challenge?: string
   readonly challengeFile?: string
@@ -50,6 +52,7 @@ const examples = `
 Examples:
   $ certfleet lab --port 8085 --state lab-state
   $ certfleet lab --port 8085 --challenge secret
+  $ certfleet lab --host 10.0.0.5 --port 8085
   $ certfleet lab --profiles export/ --tenant tenant.yaml
   $ certfleet lab --validation-api --scep-url https://scep.example.com/scep --root root.pem
   $ certfleet lab --templates templates.yaml
@@ -61,7 +64,7 @@ and --validation-api their URLs and credentials too. Events go to stderr, one a 
 The profiles (default: the example tenant's) get the lab's root and URL; a device that the tenant does not know gets what
 all devices and users of its platform get. With --scep-url and --root they get those: devices enrol at somebody else's server, and the lab
 is the service that it asks. --state keeps CA, certificates, registrations and credentials in a folder, mode 700.
-Serves 127.0.0.1 only, until SIGINT or SIGTERM.
+Serves 127.0.0.1 until SIGINT or SIGTERM. Another --host is for a private network alone: tokens and challenges go over it in the clear.
 
 A file of --templates, read at the start; a template needs its name and validityDays, registry values name templates by the key usage
 of the request:
@@ -83,8 +86,9 @@ of the request:
 export function defineLab(program: Command, io: Io, end: (code: ExitCode) => void): void {
   const command = program
     .command('lab')
-    .description('Serve CA, NDES, policy service and report inbox on loopback, for agents and SCEP clients of any make')
+    .description('Serve CA, NDES, policy service and report inbox, for agents and SCEP clients of any make')
     .option('--port <n>', 'port; 0 is any that is free', wholeNumber(0, 65_535), 0)
+    .option('--host <address>', 'address of this machine to serve on, on a private network', addressOption, '127.0.0.1')
     .option('--state <dir>', 'folder that keeps the lab over a restart (default: memory)')
     .option('--challenge <static>', "take every request with this challenge too, beside the lab's own one-time challenges")
     .option('--challenge-file <file>', 'file whose first line is that challenge')
@@ -147,7 +151,8 @@ async function lab(options: LabCommandOptions, io: Io): Promise<ExitCode> {
     })
     await setEndDateFlag(service, options.attributeEndDate ?? false)
     await setRegistry(service, registry)
-    const served = await serveLab(service, { port: options.port }).catch((error: NodeJS.ErrnoException) => refusePort(options.port, error))
+    const served = await serveLab(service, options).catch((error: NodeJS.ErrnoException) => refuseAddress(options, error))
+    if (!isOnThisMachine(served.url)) io.err(networkWarning)
     const own = { root: service.rootCertificate, issuing: service.issuingCertificate, scepUrl: served.scepUrl }
     const pointed = retarget(imported, { ...(foreign ?? own), templateNames: templates.map(({ name }) => name) })
     for (const line of overriddenLines(overriddenFacts(overrides))) io.err(printable(`${line}\n`))
@@ -237,7 +242,11 @@ function announcement({ caFingerprint }: Lab, { url, scepUrl, policyUrl }: Serve
   }
 }
 
-function refusePort(port: number, { code, message }: NodeJS.ErrnoException): never {
+const networkWarning =
+  'warning: whoever reaches that address can reach the lab, over plain http, and its CA is for tests: use it on a private network alone\n'
+
+function refuseAddress({ host, port }: LabCommandOptions, { code, message }: NodeJS.ErrnoException): never {
+  if (code === 'EADDRNOTAVAIL') throw new InputError(`--host ${host}: no address of this machine (EADDRNOTAVAIL); name one that it has`)
   throw new InputError(`--port ${port}: cannot be served (${code ?? message}); name another, or 0 for any that is free`)
 }
 

@@ -1,3 +1,4 @@
+import { isIP, isIPv6 } from 'node:net'
 import { AgentError } from '@certfleet/agent-core'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InputError } from '../scenario/input-error.ts'
@@ -22,6 +23,17 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
     return value
   }
 }
+
+/** Reads an IP address that URLs can name: one that stands for all addresses says to nobody where to connect to. */
+export function addressOption(text: string): string {
+  const url = `http://${isIPv6(text) ? `[${text}]` : text}`
+  if (isIP(text) === 0 || !URL.canParse(url)) throw new InvalidArgumentError('Expected an IP address of this machine, such as 10.0.0.5.')
+  if (wildcards.includes(new URL(url).hostname))
+    throw new InvalidArgumentError('It stands for all addresses, and others cannot connect to it; name the one that they reach.')
+  return text
+}
+
+const wildcards: readonly string[] = ['0.0.0.0', '[::]', '[::ffff:0:0]']
 
 export function seedOption(text: string): Seed {
   const seed = parseSeed(text)

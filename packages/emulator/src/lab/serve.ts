@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, isIPv6 } from 'node:net'
 import { AgentError, type HttpRequest, type HttpResponse } from '@certfleet/agent-core'
 import type { WebSocketServer } from 'ws'
 import { empty } from './http.ts'
@@ -14,9 +14,11 @@ import { tlsServerOptions } from './tls/server-options.ts'
 export interface ServeOptions {
   /** Default 0: any that is free. */
   readonly port?: number | undefined
+  /** An IP address of this machine, not one that stands for all of them: the lab's URLs have it. Default 127.0.0.1. */
+  readonly host?: string | undefined
   /** Told of what a handler threw, which the client sees as 500. Default: an AgentError is a warning of the process, a bug ends it. */
   readonly onError?: ((error: unknown) => void) | undefined
-  /** Serves TLS with it, under its public name, which has to lead to loopback. Default: plain HTTP. */
+  /** Serves TLS with it, under its public name, which has to lead to `host`. Default: plain HTTP. */
   readonly tls?: TlsIdentity | undefined
   readonly limits?: Partial<ServeLimits> | undefined
 }
@@ -38,7 +40,7 @@ export interface ServeLimits {
 }
 
 export interface ServedLab {
-  /** `http://127.0.0.1:<port>`, or `https://<public name>:<port>`. */
+  /** `http://<host>:<port>`, or `https://<public name>:<port>`. */
   readonly url: string
   readonly scepUrl: string
   readonly policyUrl: string
@@ -60,8 +62,11 @@ const defaultLimits: ServeLimits = {
   stallTimeoutMs: 60_000,
 }
 
-/** Serves a lab on loopback: HTTP/1.1 with keep-alive, and the push channel as WebSocket, all of it within {@link ServeLimits}. */
-export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls, limits }: ServeOptions = {}): Promise<ServedLab> {
+/** Serves a lab on one address: HTTP/1.1 with keep-alive, and the push channel as WebSocket, all of it within {@link ServeLimits}. */
+export async function serveLab(
+  lab: Lab,
+  { port = 0, host = '127.0.0.1', onError = warnOrEnd, tls, limits }: ServeOptions = {},
+): Promise<ServedLab> {
   const { maxConnections, maxPushConnections, maxHeldBytes, stallTimeoutMs, ...timeouts } = { ...defaultLimits, ...limits }
   const options = nodeOptions(timeouts)
   const budget = octetBudget(maxHeldBytes)
@@ -71,9 +76,9 @@ export async function serveLab(lab: Lab, { port = 0, onError = warnOrEnd, tls, l
   server.maxConnections = maxConnections
   server.timeout = stallTimeoutMs
   const sockets = servePush(lab, server, maxPushConnections)
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
   const { port: taken } = server.address() as AddressInfo
-  const url = tls ? `https://${tls.publicName}:${taken}` : `http://127.0.0.1:${taken}`
+  const url = tls ? `https://${tls.publicName}:${taken}` : `http://${isIPv6(host) ? `[${host}]` : host}:${taken}`
   let closing: Promise<void> | undefined
   return {
     url,
