@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { renderHtml } from '@certfleet/emulator/fleet'
 import t from 'tap'
 import { jsonMarkup, markup } from '#emulator/report/html/markup.ts'
-import { emptyReport, hostile, hostileReport, loadReport } from './sample.ts'
+import { emptyReport, hostile, hostileReport, loadReport, machinesReport } from './sample.ts'
 
 t.test('markup escapes what is filled in, and nothing else', async (t) => {
   const rows: [string, { html: string }, string][] = [
@@ -69,6 +69,20 @@ t.test('verdict, figures and what to do are there without script', async (t) => 
   t.match(good, /id="errors">Errors<\/h2><p class="none">None\./)
   t.match(good, 'It kept up: the figures are of the server.')
   t.notMatch(good.replace(/<s(tyle|cript)>[\s\S]*?<\/s/g, ''), 'was the limit')
+})
+
+t.test('a run over several machines has a part of its own', async (t) => {
+  const html = renderHtml(machinesReport())
+  for (const said of [
+    'Run <code>b3kq7x2m</code>: 40 shards, taken 46 times by 3 workers on 2 machines.',
+    '<th scope="row">south-1</th><td>south</td><td>v20.19.0</td><td class="figure">15</td>',
+    '<th scope="row">1:05</th><td class="figure">7</td><td>north-2</td><td class="figure">31</td>',
+    '<li>made again after a takeover, and measured once: 9 policy, 4 PKIOperation</li>',
+    '1 shard taken over from a lost worker',
+  ])
+    t.ok(html.includes(said), said)
+  t.strictSame(dataOf(html).crashSeconds, [65.2, 84.3], 'the plots mark it')
+  t.notMatch(renderHtml(loadReport()), 'id="machines"')
 })
 
 t.test('a run of nothing, and of one bin', async (t) => {

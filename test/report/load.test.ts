@@ -4,7 +4,7 @@ import t from 'tap'
 import * as quantity from '#emulator/report/quantity.ts'
 import { measuredText, reasonsOf } from '#emulator/report/verdict.ts'
 import { missing } from '../interop/peers.ts'
-import { emptyReport, hostile, hostileReport, loadReport } from './sample.ts'
+import { emptyReport, hostile, hostileReport, loadReport, machinesReport } from './sample.ts'
 
 t.test('numbers have three digits and the unit that needs the fewest', async (t) => {
   const { durationText, spanText, momentText, numberText, rateText, shareText, bytesText, countText } = quantity
@@ -103,6 +103,36 @@ t.test('for people: what a load test adds stands after the table of the run, and
   t.match(renderResults({ ...emptyReport, ...nothing }), /\n\nINTERRUPTED\n {2}stopped after/)
 })
 
+const carried = '40 shards, taken 46 times by 3 workers on 2 machines'
+
+t.test('a run over several machines tells who carried it, what was taken over and what was made again', async (t) => {
+  const text = renderResults(machinesReport())
+  t.ok(
+    text.includes(`
+run b3kq7x2m: ${carried}
+  taken over: shard 7 at 1:05, by north-2; 31 devices delayed
+  31 devices delayed by takeovers: in every count, and left out of enrolments a second
+  made again after a takeover, and measured once: 9 policy, 4 PKIOperation
+  parked and taken up again: 5 shards
+`),
+    text,
+  )
+  t.ok(reasonsOf(machinesReport()).includes('1 shard taken over from a lost worker'))
+  const { queue, ...report } = machinesReport()
+  const steady = {
+    ...queue,
+    shards: 1,
+    attempts: 1,
+    takeovers: [],
+    resumes: 0,
+    devicesDelayed: 0,
+    repeated: {},
+    workers: queue.workers.slice(2),
+  }
+  t.match(renderResults({ ...report, queue: steady }), '\nrun b3kq7x2m: 1 shard, taken 1 time by 1 worker on 1 machine\n\n')
+  t.notMatch(renderResults(report), 'shard')
+})
+
 t.test('JUnit: a case a threshold, an invariant, a platform, and the run', { skip: missing(['xmllint'], 'libxml2-utils') }, async (t) => {
   const reader = (xml: string) => (expression: string) =>
     execFileSync('xmllint', ['--xpath', expression, '-'], { input: xml, encoding: 'utf8' }).trimEnd()
@@ -113,6 +143,10 @@ t.test('JUnit: a case a threshold, an invariant, a platform, and the run', { ski
   t.equal(read('string(//testcase[@name="failed.rate < 0.1%"]/failure/@message)'), 'measured: 0.41 %')
   t.equal(read('string(//testsuite[@name="invariants"]/testcase[4]/skipped/@message)'), 'no device was removed in this run')
   t.match(read('string(//testsuite[@name="invariants"]/testcase[2]/failure)'), /^serial 4f1c/)
+  t.equal(read('count(//testcase[@name="without a takeover"])'), '0')
+  const machines = reader(loadJunit(machinesReport()))
+  const takeover = 'string(//testcase[@name="without a takeover"]/skipped/@message)'
+  t.equal(machines(takeover), `shards taken over from lost workers: 1; run b3kq7x2m: ${carried}`)
   t.equal(read('string(//testcase[@name="windows"]/failure/@message)'), '29 failed on 2,500 devices: 29 ERR_HTTP_STATUS')
   t.equal(read('count(//testcase[@name="ios"]/*)'), '0')
   t.equal(

@@ -1,7 +1,7 @@
 import type { LoadResults, RunResults } from '@certfleet/emulator/fleet'
 import { fleetPlatforms } from '@certfleet/emulator/fleet'
 import { maxBins } from '#emulator/measure/types.ts'
-import type { BinResult, Latency, StepResult } from '#emulator/report/schema.ts'
+import type { BinResult, Latency, QueueResult, StepResult } from '#emulator/report/schema.ts'
 
 export type Report = RunResults & LoadResults
 
@@ -141,6 +141,25 @@ export function loadReport(bins = 150): Report {
   }
 }
 
+/** The same over two machines, of which one lost a worker and the whole was stopped once. */
+export function machinesReport(): Report & { queue: QueueResult } {
+  const queue = {
+    id: 'b3kq7x2m',
+    shards: 40,
+    attempts: 46,
+    takeovers: [{ shard: 7, atMs: 65_200, worker: 'north-2', devicesDelayed: 31 }],
+    resumes: 5,
+    devicesDelayed: 31,
+    repeated: { PKIOperation: 4, connect: 0, policy: 9 },
+    workers: [
+      { name: 'north-1', host: 'north', node: 'v22.14.0', shards: 15 },
+      { name: 'north-2', host: 'north', node: 'v22.14.0', shards: 16 },
+      { name: 'south-1', host: 'south', node: 'v20.19.0', shards: 15 },
+    ],
+  }
+  return { ...loadReport(), queue }
+}
+
 /** Of all devices, how many are due by then: a ramp to a fifth of the run, then a plateau. */
 function dueBy(part: number): number {
   if (part <= 0) return 0
@@ -255,5 +274,11 @@ export function hostileReport(): Report {
     invariants: [{ name: hostile, checked: 1, violations: 2, found: [hostile], note: hostile }],
     thresholds: [{ threshold: hostile, value: 1, passed: false }],
     crashes: [{ worker: hostile, atMs: 1000, why: hostile, devicesRestarted: 1 }],
+    queue: {
+      ...machinesReport().queue,
+      id: hostile,
+      takeovers: [{ shard: 7, atMs: 65_200, worker: hostile, devicesDelayed: 31 }],
+      workers: [{ name: hostile, host: hostile, node: hostile, shards: 1 }],
+    },
   }
 }

@@ -5,10 +5,10 @@ import t from 'tap'
 import { exampleProfiles } from '../commands/example.ts'
 import { command } from '../commands/terminal.ts'
 import { root } from '../tooling/root.ts'
-import { emptyReport, hostileReport, loadReport } from './sample.ts'
+import { emptyReport, hostileReport, loadReport, machinesReport } from './sample.ts'
 
 t.test('the samples are results', async (t) => {
-  for (const report of [emptyReport, loadReport(), loadReport(480), hostileReport()]) {
+  for (const report of [emptyReport, loadReport(), loadReport(480), hostileReport(), machinesReport()]) {
     // The codes of a hostile report are none of ours.
     t.strictSame(resultsSchema.parse(JSON.parse(JSON.stringify(report))), JSON.parse(JSON.stringify(report)))
   }

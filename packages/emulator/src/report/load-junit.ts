@@ -1,13 +1,14 @@
 import { fleetPlatforms } from '../scenario/schema.ts'
 import { type JunitCase, junitXml } from './junit.ts'
 import { countText } from './quantity.ts'
+import { queueLines } from './queue.ts'
 import type { RunResults } from './results.ts'
 import type { LoadResults } from './schema.ts'
 import { measuredText } from './verdict.ts'
 
 type Report = RunResults & LoadResults
 
-/** A load test as CI shows it: a case a threshold, an invariant and a platform, one for a run that was interrupted, and one where processes of it crashed. */
+/** A load test as CI shows it: a case a threshold, an invariant and a platform, one for a run that was interrupted, and one each where processes of it crashed or were lost with their shards. */
 export function loadJunit(results: Report): string {
   const cases = [
     ...thresholdCases(results),
@@ -15,6 +16,7 @@ export function loadJunit(results: Report): string {
     ...platformCases(results),
     ...runCases(results),
     ...crashCases(results),
+    ...takeoverCases(results),
   ]
   const { marking } = results.run
   return junitXml(marking === null ? 'certfleet run' : `certfleet run, keys: ${marking}`, cases)
@@ -68,4 +70,12 @@ function crashCases({ crashes, devicesLost }: Report): JunitCase[] {
   const source = crashes.map(({ worker, why }) => `${worker} ${why}`).join('\n')
   const reason = `${countText(crashes.length)} processes of the fleet crashed, and ${countText(devicesLost)} devices were given up`
   return [{ suite: 'run', name: 'without a crash', status: devicesLost > 0 ? 'failed' : 'skipped', reason, source }]
+}
+
+/** As with crashes: the whole came to its end, elsewhere. */
+function takeoverCases({ queue }: Report): JunitCase[] {
+  if (!queue || queue.takeovers.length === 0) return []
+  const [told = '', ...source] = queueLines(queue)
+  const reason = `shards taken over from lost workers: ${countText(queue.takeovers.length)}; ${told}`
+  return [{ suite: 'run', name: 'without a takeover', status: 'skipped', reason, source: source.map((line) => line.trim()).join('\n') }]
 }

@@ -1,4 +1,5 @@
 import { countText, durationText, momentText } from './quantity.ts'
+import { queueLines } from './queue.ts'
 import type { RunResults } from './results.ts'
 import type { LoadResults } from './schema.ts'
 import { textTable } from './text-table.ts'
@@ -16,6 +17,7 @@ export function loadLines(results: Report): string[] {
     ...stepLines(results),
     ...errorLines(results),
     ...crashLines(results),
+    ...machineLines(results),
     ...thresholdLines(results),
     ...invariantLines(results),
     ...generatorLines(results),
@@ -48,6 +50,10 @@ function crashLines({ crashes, devicesLost }: Report): string[] {
     return `crashed: ${worker} at ${momentText(atMs)}, ${why}; ${countText(devicesRestarted)} devices restarted`
   })
   return told.length + lost.length === 0 ? [] : ['', ...told, ...lost]
+}
+
+function machineLines({ queue }: Report): string[] {
+  return queue ? ['', ...queueLines(queue)] : []
 }
 
 function thresholdLines({ thresholds }: Report): string[] {

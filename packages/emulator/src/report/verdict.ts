@@ -33,10 +33,12 @@ function violated({ invariants }: LoadResults): string[] {
   return broken.map(({ name, violations }) => `invariant violated: ${name} (${countText(violations)} times)`)
 }
 
-function lost({ devicesLost, crashes }: LoadResults): string[] {
+function lost({ devicesLost, crashes, queue }: LoadResults): string[] {
   const crashed = crashes.length > 0 ? [`${counted(crashes.length, 'process', 'processes')} of the fleet crashed`] : []
   const gone = devicesLost > 0 ? [`${counted(devicesLost, 'device')} given up after their processes had crashed too often`] : []
-  return [...crashed, ...gone]
+  const takeovers = queue?.takeovers.length ?? 0
+  const elsewhere = takeovers > 0 ? [`${counted(takeovers, 'shard')} taken over from a lost worker`] : []
+  return [...crashed, ...elsewhere, ...gone]
 }
 
 function undone({ outcomes: { installed, failed, pending, waitingForUser } }: RunResults): string[] {

@@ -7,6 +7,7 @@ import { errorTable } from './errors.ts'
 import { fleetTable, generatorTable, limitedBox } from './fleet.ts'
 import { type Markup, markup } from './markup.ts'
 import { plotData, plots } from './plots.ts'
+import { machines } from './queue.ts'
 import { stepTable } from './steps.ts'
 import { banner, crashes, invariants, runFacts, thresholds, tiles } from './summary.ts'
 
@@ -40,7 +41,7 @@ function page(results: RunResults & LoadResults, { style, script }: { style: str
 </head>
 <body>
 ${banner(results)}<main>
-${limited}${tiles(results)}${checks(results)}${plots(results)}${stepTable(results)}${errorTable(results)}${crashes(results)}${fleetTable(results)}${generatorTable(results)}${runFacts(results)}</main>
+${limited}${tiles(results)}${checks(results)}${plots(results)}${stepTable(results)}${errorTable(results)}${crashes(results)}${machines(results)}${fleetTable(results)}${generatorTable(results)}${runFacts(results)}</main>
 ${plotData(results)}<script>${trusted(script)}</script>
 </body>
 </html>

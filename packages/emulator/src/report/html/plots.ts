@@ -17,7 +17,7 @@ interface PlotData {
   readonly crashSeconds: readonly number[]
 }
 
-export function plotData({ timeline: { binMs, bins }, crashes }: Report): Markup {
+export function plotData({ timeline: { binMs, bins }, crashes, queue }: Report): Markup {
   const rate = (count: (bin: BinResult) => number) => bins.map((bin) => rounded((count(bin) * 1000) / binMs))
   const platforms = fleetPlatforms.filter((platform) => bins.some((bin) => bin.platforms[platform] !== undefined))
   const data: PlotData = {
@@ -36,7 +36,7 @@ export function plotData({ timeline: { binMs, bins }, crashes }: Report): Markup
       all: percentiles(bins.map(({ latency }) => latency)),
       ...Object.fromEntries(platforms.map((platform) => [platform, percentiles(bins.map((bin) => bin.platforms[platform] ?? null))])),
     },
-    crashSeconds: crashes.map(({ atMs }) => atMs / 1000),
+    crashSeconds: [...crashes, ...(queue?.takeovers ?? [])].map(({ atMs }) => atMs / 1000).sort((a, b) => a - b),
   }
   return markup`<script type="application/json" id="plot-data">${jsonMarkup(data)}</script>\n`
 }
