@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { AgentError } from '@certfleet/agent-core'
 import { Command, CommanderError } from 'commander'
+import { packageVersion } from '../package-version.ts'
 import { whoCanFix } from '../report/advice.ts'
 import { InputError } from '../scenario/input-error.ts'
 import { defineAdmin } from './admin.ts'
@@ -59,10 +59,6 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
   ]
   for (const define of defined) define(program, io, end)
   return program
-}
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 }
 
 function explain(error: unknown, json: boolean, io: Io): ExitCode {

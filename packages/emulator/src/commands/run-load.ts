@@ -88,7 +88,7 @@ async function runToEnd(command: LoadCommand, endings: Endings, io: Io): Promise
   const resumed = state?.countDevices() ?? 0
   for (const output of outputs) if (service.root) await output.begin(service.root)
   const shards = await shardsFor(command, { ...sizes, service, devices, keys: prepared.keys }, io)
-  const run: Omit<LoadRun, 'onDevice' | 'onCrash'> = {
+  const run: Omit<LoadRun, 'onDevice' | 'onCrash' | 'onWarning'> = {
     shards,
     inProcesses: workers > 0,
     lab: service.lab,

@@ -29,7 +29,7 @@ export interface Watched {
 type Results = RunResults & LoadResults
 
 /** Runs a load with everything that shows it while it runs: the view on the terminal, Prometheus, and the log. */
-export async function watchLoad(run: Omit<LoadRun, 'onDevice' | 'onCrash'>, watched: Watched, io: Io): Promise<Results> {
+export async function watchLoad(run: Omit<LoadRun, 'onDevice' | 'onCrash' | 'onWarning'>, watched: Watched, io: Io): Promise<Results> {
   const { options } = watched
   const warnings: string[] = []
   const log = await openedLog(options, io, warnings)
@@ -39,6 +39,10 @@ export async function watchLoad(run: Omit<LoadRun, 'onDevice' | 'onCrash'>, watc
     onCrash({ worker, why, devicesRestarted }) {
       warnings.push(`${worker} ${why}; ${devicesRestarted} devices begin anew`)
       log?.write({ event: 'worker-crashed', worker, why, devicesRestarted })
+    },
+    onWarning(message) {
+      warnings.push(message)
+      log?.write({ event: 'warning', message })
     },
   }
   const load = prepareLoad(whole)
@@ -107,7 +111,7 @@ function liveFacts(run: LoadRun, { scenario }: Watched, load: PreparedLoad, warn
       ...(due.length > 0 && { lastDueMs: due.at(-1) as number }),
       latency: latency ?? undefined,
       workers: processes.map((process) => ({ ...process, state: stateOf(process.name, load) })),
-      warnings: [...warnings, ...numbers.warnings],
+      warnings: [...warnings, ...(run.source?.remarks() ?? []), ...numbers.warnings],
     }
   }
 }

@@ -17,6 +17,9 @@ export interface Histogram {
 
 const longestUs = 3_600_000_000
 
+/** In words: what two histograms need to have in common to be added up. */
+export const histogramShape = 'microseconds to 1 h, 3 significant digits'
+
 export const emptyHistogram = (): Histogram => ({ counts: new Map(), total: 0, sumUs: 0 })
 
 /** Below 0 counts as 0, above an hour as an hour. */

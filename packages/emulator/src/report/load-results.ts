@@ -17,8 +17,8 @@ export interface LoadFacts {
 
 /** The whole of `results.json`. */
 export function wholeResults({ seed, run, outcome, overrides, thresholds }: LoadFacts): RunResults & LoadResults {
-  const { startedAt, fleet, numbers, invariants, crashes, lost, faults } = outcome
-  const results = resultsOf(seed, fleet, numbers.steps, overrides)
+  const { startedAt, fleet, numbers, invariants, crashes, lost, faults, delayed, queue } = outcome
+  const results = resultsOf(seed, fleet, numbers.steps, overrides, delayed)
   const load = { ...numbers, invariants: [...invariants], crashes: [...crashes], devicesLost: lost.length }
   const judged = judge(thresholdsOf(thresholds), { run: results, load })
   const hasPassed = judged.every(({ passed }) => passed)
@@ -27,9 +27,11 @@ export function wholeResults({ seed, run, outcome, overrides, thresholds }: Load
     version: 1,
     startedAt: new Date(startedAt).toISOString(),
     verdict: fleet.interrupted ? 'interrupted' : hasPassed ? 'passed' : 'failed',
-    run,
+    // How many carried a run over several machines is known at its end.
+    run: queue ? { ...run, workers: queue.workers.length } : run,
     ...load,
     thresholds: judged,
     faults,
+    ...(queue && { queue }),
   }
 }

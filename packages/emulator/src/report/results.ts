@@ -59,7 +59,7 @@ export interface RunResults extends KeyResults, Overridden {
     readonly notApplicable: number
   }
   readonly failuresByCode: FailuresByCode
-  /** Certificates installed over the duration of the whole run. */
+  /** Certificates installed over the duration of the whole run, without those of devices that a takeover delayed. */
   readonly enrollmentsPerSecond: number
   readonly latencyMs: LatencyMs
   /** Platforms that had a device. */
@@ -81,12 +81,13 @@ export interface InapplicableToDevice extends Inapplicable {
 
 export type FailureOfDevice = OfDevice & DeviceFailure
 
-/** `steps`: what was measured. */
+/** `steps`: what was measured. `delayed`: ids of devices that a takeover delayed, by which no rate is claimed. */
 export function resultsOf(
   seed: Seed,
   { devices, durationMs, interrupted }: FleetOutcome,
   steps: readonly StepResult[],
   overrides?: FactOverrides,
+  delayed: ReadonlySet<string> = new Set(),
 ): RunResults {
   const total = platformResults(devices, latencyOf(steps, 'all'))
   const waitingForUser = devices.flatMap((device) => ofDevice(device, device.waitingForUser))
@@ -108,7 +109,7 @@ export function resultsOf(
       notApplicable: notApplicable.length,
     },
     failuresByCode: total.failuresByCode,
-    enrollmentsPerSecond: perSecond(total.certificatesInstalled, durationMs),
+    enrollmentsPerSecond: perSecond(certificatesOf(devices.filter(({ deviceId }) => !delayed.has(deviceId))), durationMs),
     latencyMs: total.latencyMs,
     keys: total.keys,
     keyStorageReasons: total.keyStorageReasons,
@@ -128,6 +129,9 @@ export function resultsOf(
     notApplicable,
   }
 }
+
+const certificatesOf = (devices: readonly DeviceOutcome[]): number =>
+  devices.reduce((sum, { certificatesInstalled }) => sum + certificatesInstalled, 0)
 
 function ofDevice<T extends object>({ deviceId: device, platform }: DeviceOutcome, told: readonly T[]): (OfDevice & T)[] {
   return told.map((one) => ({ device, platform, ...one }))
