@@ -1,0 +1,258 @@
+import type { Clock, Instant } from '@certfleet/agent-core'
+import type { KeptDevice } from './keeping.ts'
+import {
+  LeaseLost,
+  type MergeLease,
+  type OwnOrders,
+  type RunStatus,
+  type RunSubmission,
+  type ShardChange,
+  type ShardLease,
+  type ShardQueue,
+  type ShardRecord,
+  type ShardState,
+  type WorkerFacts,
+} from './shard-queue.ts'
+
+export interface MemoryQueueOptions {
+  readonly clock: Clock
+  /** For how long a holder that is not heard of keeps what it holds. Default: for good. */
+  readonly leaseMs?: number | undefined
+}
+
+export interface MemoryQueue extends ShardQueue {
+  /** The same queue for holders of another clock: they are heard of by theirs. */
+  connect(clock: Clock): ShardQueue
+}
+
+/** The queue of one process: it ends with it. What is given and what is got are copies, as where a queue is elsewhere. */
+export function memoryQueue({ clock, leaseMs = Number.POSITIVE_INFINITY }: MemoryQueueOptions): MemoryQueue {
+  const queue: Queue = { clock, leaseMs, runs: new Map(), waiters: new Set() }
+  return { ...connection(queue, clock), connect: (holder) => connection(queue, holder) }
+}
+
+interface Queue extends Required<Pick<MemoryQueueOptions, 'clock'>> {
+  readonly leaseMs: number
+  readonly runs: Map<string, Run>
+  /** Called whenever something has changed. */
+  readonly waiters: Set<() => void>
+}
+
+interface Run extends RunSubmission {
+  isStopped: boolean
+  startedAt: Instant | undefined
+  readonly places: readonly Place[]
+  readonly workers: Map<string, WorkerFacts>
+  merge: 'open' | 'held' | 'done'
+}
+
+/** Where a shard of a run stands. */
+interface Place {
+  state: ShardState
+  epoch: number
+  worker?: string
+  hasBegun: boolean
+  readonly records: ShardRecord[]
+  readonly devices: Map<number, KeptDevice>
+  /** Of its holder, if it has one. */
+  stop?: AbortController
+}
+
+function connection(queue: Queue, holder: Clock): ShardQueue {
+  const { runs } = queue
+  const change = (id: string, what: (run: Run) => void) => {
+    const run = runs.get(id)
+    if (run) what(run)
+    changed(queue)
+  }
+  return {
+    async submit(run) {
+      if (!runs.has(run.manifest.id)) runs.set(run.manifest.id, newRun(run))
+      changed(queue)
+    },
+    take: (worker, signal) => when(queue, signal, () => takeNext(queue, holder, worker)),
+    status: async (id) => statusOf(runs.get(id)),
+    runs: async () => [...runs.keys()],
+    records: async (id, after) => structuredClone(runs.get(id)?.places.map(({ records }, shard) => records.slice(after[shard] ?? 0)) ?? []),
+    takeMerge: (id, signal) => when(queue, signal, () => takeMerge(queue, holder, runs.get(id))),
+    stop: async (id) => change(id, stopRun),
+    resume: async (id) => change(id, resumeRun),
+    async forget(id) {
+      runs.delete(id)
+      changed(queue)
+    },
+    async close() {},
+  }
+}
+
+const newRun = (run: RunSubmission): Run => ({
+  ...structuredClone(run),
+  isStopped: false,
+  startedAt: undefined,
+  places: run.shards.map(() => ({ state: 'waiting', epoch: 0, hasBegun: false, records: [], devices: new Map() })),
+  workers: new Map(),
+  merge: 'open',
+})
+
+function statusOf(run: Run | undefined): RunStatus | undefined {
+  if (!run) return undefined
+  const { manifest, isStopped, startedAt, places, workers } = run
+  const shards = places.map(({ state, epoch, worker }) => ({ state, epoch, worker }))
+  return { manifest, isStopped, startedAt, shards, workers: [...workers.values()] }
+}
+
+function stopRun(run: Run): void {
+  run.isStopped = true
+  for (const { stop } of run.places) stop?.abort(new Error('the run is to stop'))
+}
+
+function resumeRun(run: Run): void {
+  run.isStopped = false
+  for (const place of run.places) if (place.state === 'parked') place.state = 'waiting'
+}
+
+function takeNext(queue: Queue, holder: Clock, worker: WorkerFacts): ShardLease | undefined {
+  for (const run of queue.runs.values()) {
+    const shard = run.isStopped ? -1 : run.places.findIndex(({ state }) => state === 'waiting')
+    if (shard >= 0) return lend(queue, holder, run, shard, worker)
+  }
+  return undefined
+}
+
+function lend(queue: Queue, holder: Clock, run: Run, shard: number, worker: WorkerFacts): ShardLease {
+  const place = run.places[shard] as Place
+  const lost = new AbortController()
+  const stop = new AbortController()
+  Object.assign(place, { state: 'active', epoch: place.epoch + 1, worker: worker.name, stop })
+  run.workers.set(worker.name, worker)
+  const endHold = hold(queue, holder, () => {
+    lost.abort(new LeaseLost())
+    place.state = 'waiting'
+    changed(queue)
+  })
+  const { manifest, shared, shards } = run
+  const { epoch, records, devices } = place
+  return {
+    ...structuredClone({ manifest, orders: { ...shared, ...(shards[shard] as OwnOrders) }, shard, epoch, records, devices }),
+    lost: lost.signal,
+    stop: stop.signal,
+    ...changesOf(queue, run, place, endHold),
+  }
+}
+
+/** What the holder of a place can do, while it is that. */
+function changesOf(queue: Queue, run: Run, place: Place, endHold: () => void): Omit<ShardLease, keyof Lent> {
+  const { epoch, stop } = place
+  const assertHeld = () => {
+    const isHeld = place.epoch === epoch && place.state === 'active' && queue.runs.get(run.manifest.id) === run
+    if (!isHeld) throw new LeaseLost()
+  }
+  const leave = (state: ShardState) => {
+    assertHeld()
+    endHold()
+    place.state = state
+    changed(queue)
+  }
+  return {
+    begin(signal) {
+      place.hasBegun = true
+      changed(queue)
+      return when(queue, signal, () => begunAt(run, queue.clock))
+    },
+    async save(change) {
+      assertHeld()
+      write(place, structuredClone(change))
+      changed(queue)
+    },
+    complete: async () => leave('through'),
+    // Where the run goes on again by then, nobody would resume it later.
+    park: async () => leave(stop?.signal.aborted && !run.isStopped ? 'waiting' : 'parked'),
+    release: async () => leave('waiting'),
+  }
+}
+
+type Lent = Pick<ShardLease, 'manifest' | 'orders' | 'shard' | 'epoch' | 'records' | 'devices' | 'lost' | 'stop'>
+
+function begunAt(run: Run, clock: Clock): Instant | undefined {
+  if (!run.manifest.beginsTogether || run.places.every(({ hasBegun }) => hasBegun)) run.startedAt ??= clock.now()
+  return run.startedAt
+}
+
+function write({ records, devices }: Place, change: ShardChange): void {
+  if (change.record) records.push(change.record)
+  for (const [index, device] of change.devices ?? []) {
+    if (device) devices.set(index, device)
+    else devices.delete(index)
+  }
+}
+
+function takeMerge(queue: Queue, holder: Clock, run: Run | undefined): MergeLease | undefined {
+  if (run?.merge !== 'open' || run.places.some(({ state }) => state !== 'through')) return undefined
+  run.merge = 'held'
+  let isLost = false
+  const endHold = hold(queue, holder, () => {
+    isLost = true
+    run.merge = 'open'
+    changed(queue)
+  })
+  return {
+    async complete() {
+      if (isLost) throw new LeaseLost()
+      endHold()
+      run.merge = 'done'
+    },
+  }
+}
+
+const held = 'what was held is given back'
+
+/** Hears of the holder by its clock, and judges by the queue's whether it was heard of in time; the result ends that. */
+function hold({ clock, leaseMs }: Queue, holder: Clock, expired: () => void): () => void {
+  const over = new AbortController()
+  const end = () => over.abort(held)
+  let heardAt = clock.now()
+  const hear = async () => {
+    for (;;) {
+      await holder.sleep(leaseMs / 3, over.signal)
+      heardAt = clock.now()
+    }
+  }
+  const judge = async () => {
+    for (let leftMs = leaseMs; leftMs > 0; leftMs = heardAt + leaseMs - clock.now()) await clock.sleep(leftMs, over.signal)
+    end()
+    expired()
+  }
+  const unlessOver = (error: unknown) => {
+    if (!over.signal.aborted) throw error
+  }
+  if (Number.isFinite(leaseMs)) for (const work of [hear, judge]) work().catch(unlessOver)
+  return end
+}
+
+function changed({ waiters }: Queue): void {
+  for (const look of [...waiters]) look()
+}
+
+/** What `find` finds, as soon as it finds anything. Rejects with the signal's reason. */
+async function when<T>({ waiters }: Queue, signal: AbortSignal, find: () => T | undefined): Promise<T> {
+  signal.throwIfAborted()
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      waiters.delete(look)
+      signal.removeEventListener('abort', abort)
+    }
+    const abort = () => {
+      end()
+      reject(signal.reason)
+    }
+    const look = () => {
+      const found = find()
+      if (found === undefined) return
+      end()
+      resolve(found)
+    }
+    signal.addEventListener('abort', abort)
+    waiters.add(look)
+    look()
+  })
+}
