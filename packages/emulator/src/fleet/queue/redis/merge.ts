@@ -1,0 +1,52 @@
+import type { Clock } from '@certfleet/agent-core'
+import type { MergeLease } from '../shard-queue.ts'
+import type { Counter, Jobs, TakenJob } from './jobs.ts'
+import type { RedisLink } from './link.ts'
+import { noSuchRun, type Runs } from './runs.ts'
+import { pollMs } from './take.ts'
+
+export interface MergePorts {
+  readonly link: RedisLink
+  readonly jobs: Jobs
+  readonly runs: Runs
+  readonly clock: Clock
+  readonly leaseMs: number
+}
+
+/** `ERR_STATE_INVALID` once there is no such run. */
+export async function takeMergeOf(run: string, signal: AbortSignal, ports: MergePorts): Promise<MergeLease> {
+  signal.throwIfAborted()
+  const found = await ports.runs.open(run)
+  if (!found) throw noSuchRun(run)
+  const counter = ports.jobs.merges(found.keys)
+  try {
+    for (;;) {
+      const taken = await counter.next(signal)
+      if (taken) return mergeLease(taken, counter, ports)
+      await ports.clock.sleep(pollMs, signal)
+      if (!(await ports.runs.open(run))) throw noSuchRun(run)
+    }
+  } catch (error) {
+    await counter.close()
+    throw error
+  }
+}
+
+function mergeLease({ job, token }: TakenJob, counter: Counter<unknown>, { link, clock, leaseMs }: MergePorts): MergeLease {
+  const over = new AbortController()
+  async function hold(): Promise<void> {
+    while (!over.signal.aborted) {
+      await clock.sleep(leaseMs / 3, over.signal)
+      await link.wait(job.extendLock(token, leaseMs), over.signal)
+    }
+  }
+  // Nobody waits for it: where it is lost, another adds up too, and finds the same.
+  hold().catch(() => {})
+  return {
+    async complete() {
+      over.abort()
+      await link.wait(job.moveToCompleted(null, token, false))
+      await counter.close()
+    },
+  }
+}

@@ -1,0 +1,140 @@
+import { AgentError } from '@certfleet/agent-core'
+import type {
+  OwnOrders,
+  RunManifest,
+  RunStatus,
+  RunSubmission,
+  ShardRecord,
+  ShardState,
+  ShardStatus,
+  SharedOrders,
+  WorkerFacts,
+} from '../shard-queue.ts'
+import { type RunKeys, runKeys, runsKey } from './key-names.ts'
+import type { RedisLink } from './link.ts'
+import type { RedisTime } from './redis-time.ts'
+import { type RunSeal, runSeal } from './seal.ts'
+
+/** A run whose manifest is the one that was sealed. */
+export interface OpenRun {
+  readonly keys: RunKeys
+  readonly manifest: RunManifest
+  readonly seal: RunSeal
+  readonly text: Buffer
+}
+
+export interface RunsPorts {
+  readonly link: RedisLink
+  readonly time: RedisTime
+  readonly sealingKey: Uint8Array
+}
+
+/** What there is of runs, apart from who takes their shards. */
+export interface Runs {
+  /** False: it is there already. */
+  register(run: RunSubmission): Promise<boolean>
+  registered(run: string): Promise<void>
+  /** Undefined: no such run. `ERR_STATE_INVALID` where it was sealed with another key. */
+  open(run: string): Promise<OpenRun | undefined>
+  shared(run: OpenRun): Promise<SharedOrders>
+  status(run: string): Promise<RunStatus | undefined>
+  all(): Promise<readonly string[]>
+  records(run: string, after: readonly number[]): Promise<readonly (readonly ShardRecord[])[]>
+}
+
+export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
+  const opened = new Map<string, OpenRun>()
+  let lastShared: { readonly of: OpenRun; readonly orders: SharedOrders } | undefined
+
+  async function open(run: string): Promise<OpenRun | undefined> {
+    const keys = runKeys(run)
+    const [text, proof] = await link.wait(link.client.hmgetBuffer(keys.run, 'manifest', 'proof'))
+    const known = opened.get(run)
+    if (!text || !proof) return undefined
+    if (known?.text.equals(text)) return known
+    const seal = runSeal(sealingKey, run, text)
+    seal.open({ kind: 'run' }, proof)
+    const fresh: OpenRun = { keys, manifest: JSON.parse(text.toString()), seal, text }
+    opened.set(run, fresh)
+    return fresh
+  }
+
+  async function register({ manifest, shared, shards }: RunSubmission): Promise<boolean> {
+    const keys = runKeys(manifest.id)
+    const text = Buffer.from(JSON.stringify(manifest))
+    const seal = runSeal(sealingKey, manifest.id, text)
+    const sealed = [seal.seal({ kind: 'shared' }, shared), seal.seal({ kind: 'run' }, null)]
+    if ((await link.run('register', [keys.run, runsKey], [manifest.id, text, ...sealed])) === 0) return false
+    for (const [shard, own] of shards.entries()) {
+      await link.wait(link.client.hset(keys.orders, String(shard), seal.seal({ kind: 'orders', shard }, own satisfies OwnOrders)))
+    }
+    return true
+  }
+
+  async function shared(run: OpenRun): Promise<SharedOrders> {
+    if (lastShared?.of === run) return lastShared.orders
+    const sealed = await link.wait(link.client.hgetBuffer(run.keys.run, 'shared'))
+    const orders = run.seal.open({ kind: 'shared' }, sealed ?? undefined) as SharedOrders
+    lastShared = { of: run, orders }
+    return orders
+  }
+
+  async function status(run: string): Promise<RunStatus | undefined> {
+    const found = await open(run)
+    if (!found) return undefined
+    const { manifest, keys } = found
+    const shardKeys = Array.from({ length: manifest.shards }, (_, shard) => keys.shard(shard))
+    const answer = await link.run(
+      'status',
+      [keys.run, keys.workers],
+      shardKeys.flatMap(({ shard, lock }) => [shard, lock]),
+    )
+    const [[stopped, startedAt], workers, shards] = answer as StatusAnswer
+    return {
+      manifest,
+      isStopped: stopped !== null,
+      startedAt: startedAt === null ? undefined : await time.local(startedAt.toString()),
+      shards: shards.map(shardStatus),
+      workers: workers.map((facts): WorkerFacts => JSON.parse(facts.toString())),
+    }
+  }
+
+  async function records(run: string, after: readonly number[]): Promise<readonly (readonly ShardRecord[])[]> {
+    const found = await open(run)
+    if (!found) throw noSuchRun(run)
+    const { keys, seal } = found
+    const of = async (shard: number, from: number) => {
+      const sealed = await link.wait(link.client.lrangeBuffer(keys.shard(shard).records, from, -1))
+      return sealed.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord)
+    }
+    return Promise.all(after.map((from, shard) => of(shard, from)))
+  }
+
+  return {
+    register,
+    registered: async (run) => void (await link.wait(link.client.hset(runKeys(run).run, 'submitted', '1'))),
+    open,
+    shared,
+    status,
+    all: () => link.wait(link.client.zrange(runsKey, '0', '-1')),
+    records,
+  }
+}
+
+type StatusAnswer = readonly [
+  readonly [Buffer | null, Buffer | null],
+  readonly Buffer[],
+  readonly (readonly [state: Buffer | null, epoch: Buffer | null, worker: Buffer | null, isLocked: number])[],
+]
+
+function shardStatus([said, epoch, worker, isLocked]: StatusAnswer[2][number]): ShardStatus {
+  const state = (said?.toString() ?? 'waiting') as ShardState
+  return {
+    // Not heard of for longer than its lease: it waits for BullMQ to see it.
+    state: state === 'active' && isLocked === 0 ? 'waiting' : state,
+    epoch: Number(epoch?.toString() ?? 0),
+    worker: worker?.toString(),
+  }
+}
+
+export const noSuchRun = (run: string): AgentError => new AgentError('ERR_STATE_INVALID', `the queue has no run "${run}"`)

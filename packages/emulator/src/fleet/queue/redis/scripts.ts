@@ -1,0 +1,142 @@
+/**
+ * Each one step of Redis: all of it or nothing. The epoch of a shard decides who has it; BullMQ's lists and locks, who may take it.
+ * Keys are made of others within them, which a cluster would not have.
+ */
+export interface Script {
+  readonly keys: number
+  readonly lua: string
+}
+
+/**
+ * The lock is made ours again where it had expired and nobody came. A job that is in neither list was finished, or is not there; then,
+ * and where another has the lock, false.
+ */
+const reclaim = `
+local function reclaim(wait, active, stalled, lock, job, token, lease)
+  local held = redis.call('GET', lock)
+  if held and held ~= token then return false end
+  if not held then
+    if redis.call('LREM', wait, 0, job) + redis.call('LREM', active, 0, job) == 0 then return false end
+    redis.call('LPUSH', active, job)
+  end
+  redis.call('SET', lock, token, 'PX', lease)
+  redis.call('SREM', stalled, job)
+  return true
+end
+`
+
+const time = `
+local function now()
+  local at = redis.call('TIME')
+  return at[1] .. string.format('%06d', at[2])
+end
+`
+
+export const scripts = {
+  /** run, runs | id, manifest, shared, shards → 1; 0: it is there, with all of its jobs. */
+  register: {
+    keys: 2,
+    lua: `${time}
+if redis.call('HEXISTS', KEYS[1], 'submitted') == 1 then return 0 end
+redis.call('ZADD', KEYS[2], 'NX', now(), ARGV[1])
+redis.call('HSET', KEYS[1], 'manifest', ARGV[2], 'shared', ARGV[3], 'proof', ARGV[4], 'taken', 0, 'resumes', 0)
+return 1`,
+  },
+  /** run, shard, orders, records, devices, workers, lock | token, worker, facts, number → what it is, and what there is of it. */
+  take: {
+    keys: 7,
+    lua: `
+if redis.call('GET', KEYS[7]) ~= ARGV[1] then return {'lost'} end
+local run = redis.call('HMGET', KEYS[1], 'manifest', 'stopped')
+if not run[1] then return {'forgotten'} end
+local state = redis.call('HGET', KEYS[2], 'state')
+if state == 'through' then return {'through'} end
+if run[2] or state == 'parked' then
+  redis.call('HSET', KEYS[2], 'state', 'parked')
+  return {'parked'}
+end
+local epoch = redis.call('HINCRBY', KEYS[2], 'epoch', 1)
+if epoch == 1 then redis.call('HINCRBY', KEYS[1], 'taken', 1) end
+redis.call('HSET', KEYS[2], 'state', 'active', 'worker', ARGV[2], 'saved', 0)
+redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
+return {'taken', epoch, redis.call('HGET', KEYS[3], ARGV[4]), redis.call('LRANGE', KEYS[4], 0, -1), redis.call('HGETALL', KEYS[5])}`,
+  },
+  /**
+   * shard, records, devices | epoch, number of the save, how many records, the records, then index and device in turn ('': none)
+   * → 1; 0: another has it. One that comes a second time, as its answer was lost, changes nothing.
+   */
+  save: {
+    keys: 3,
+    lua: `
+local held = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'saved')
+if held[1] ~= ARGV[1] or held[2] ~= 'active' then return 0 end
+if tonumber(ARGV[2]) <= tonumber(held[3]) then return 1 end
+redis.call('HSET', KEYS[1], 'saved', ARGV[2])
+local records = tonumber(ARGV[3])
+for i = 4, 3 + records do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+for i = 4 + records, #ARGV, 2 do
+  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[i]) else redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+end
+return 1`,
+  },
+  /** run, shard, wait, active, stalled, lock | epoch, job, token, lease → 0: another has it; 1; 2: and the run is to stop. */
+  hold: {
+    keys: 6,
+    lua: `${reclaim}
+local held = redis.call('HMGET', KEYS[2], 'epoch', 'state')
+if held[1] ~= ARGV[1] or held[2] ~= 'active' then return 0 end
+if not reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
+return redis.call('HEXISTS', KEYS[1], 'stopped') + 1`,
+  },
+  /** run, shard, wait, active, stalled, lock | epoch, job, token, lease, state → 0: another has it; else 1 or 2, where its job is ours, and how often the run was resumed. */
+  settle: {
+    keys: 6,
+    lua: `${reclaim}
+local held = redis.call('HMGET', KEYS[2], 'epoch', 'state')
+if held[1] ~= ARGV[1] or (held[2] ~= 'active' and held[2] ~= ARGV[5]) then return {0} end
+redis.call('HSET', KEYS[2], 'state', ARGV[5])
+local isOurs = reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4])
+return {isOurs and 2 or 1, redis.call('HGET', KEYS[1], 'resumes')}`,
+  },
+  /** run, shard | epoch, shards that must have been taken → 0: another has it; else when the run began, or nothing. */
+  begin: {
+    keys: 2,
+    lua: `${time}
+if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], 'taken')) < tonumber(ARGV[2]) then return false end
+redis.call('HSETNX', KEYS[1], 'startedAt', now())
+return redis.call('HGET', KEYS[1], 'startedAt')`,
+  },
+  /** run, workers | shards → what of the run, its workers, and four of each shard: state, epoch, worker, locked. Shard and lock follow as keys. */
+  status: {
+    keys: 2,
+    lua: `
+local shards = {}
+for i = 1, #ARGV, 2 do
+  local shard = redis.call('HMGET', ARGV[i], 'state', 'epoch', 'worker')
+  shard[4] = redis.call('EXISTS', ARGV[i + 1])
+  shards[#shards + 1] = shard
+end
+return {redis.call('HMGET', KEYS[1], 'stopped', 'startedAt'), redis.call('HVALS', KEYS[2]), shards}`,
+  },
+  /** run → whether there is one. */
+  stop: { keys: 1, lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSET', KEYS[1], 'stopped', 1) + 1` },
+  /** run | shards, as keys → -1: no such run; else the numbers of those that were parked. */
+  resume: {
+    keys: 1,
+    lua: `
+if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+redis.call('HDEL', KEYS[1], 'stopped')
+redis.call('HINCRBY', KEYS[1], 'resumes', 1)
+local parked = {}
+for i, shard in ipairs(ARGV) do
+  if redis.call('HGET', shard, 'state') == 'parked' then
+    redis.call('HSET', shard, 'state', 'waiting')
+    parked[#parked + 1] = i - 1
+  end
+end
+return parked`,
+  },
+} as const satisfies Record<string, Script>
+
+export type ScriptName = keyof typeof scripts

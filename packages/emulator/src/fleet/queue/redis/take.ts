@@ -1,0 +1,86 @@
+import type { KeptDevice } from '../keeping.ts'
+import type { OwnOrders, ShardLease, ShardRecord, WorkerFacts } from '../shard-queue.ts'
+import { isOfJob, type Jobs, type ShardJob, type TakenJob } from './jobs.ts'
+import type { OpenRun, Runs } from './runs.ts'
+import { type LeasePorts, parkedUntil, shardLease } from './shard-lease.ts'
+
+export const pollMs = 250
+
+export interface TakePorts extends LeasePorts {
+  readonly jobs: Jobs
+  readonly runs: Runs
+}
+
+export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports: TakePorts): Promise<ShardLease> {
+  for (;;) {
+    signal.throwIfAborted()
+    const taken = await ports.jobs.shards().next(signal)
+    if (!taken) {
+      await ports.clock.sleep(pollMs, signal)
+      continue
+    }
+    const lease = await leaseOf(taken, worker, ports).catch(async (error: unknown) => {
+      await moved(ports, () => taken.job.moveToWait(taken.token))
+      throw error
+    })
+    if (!lease) continue
+    if (!signal.aborted) return lease
+    await lease.release()
+  }
+}
+
+/** Undefined where the job is none for anybody now; it is put where it belongs. */
+async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: TakePorts): Promise<ShardLease | undefined> {
+  const { link, runs } = ports
+  const { job, token } = taken
+  const { run: name, shard } = job.data
+  const run = await runs.open(name)
+  // The orders are opened before the shard is taken: who has another key leaves no trace.
+  const shared = run && (await runs.shared(run))
+  if (!run || !shared) return settled(ports, () => job.moveToCompleted(null, token, false))
+  const keys = run.keys.shard(shard)
+  const names = [run.keys.run, keys.shard, run.keys.orders, keys.records, keys.devices, run.keys.workers, keys.lock]
+  const answer = (await link.run('take', names, [token, worker.name, JSON.stringify(worker), shard])) as TakeAnswer
+  switch (answer[0].toString()) {
+    case 'taken': {
+      const [, epoch, own, records, devices] = answer as Taken
+      return shardLease({ ...opened(run, shard, own, records, devices), shared, shard, epoch, job, token, keys: run.keys }, ports)
+    }
+    case 'parked':
+      return settled(ports, () => job.moveToDelayed(parkedUntil, token))
+    case 'lost':
+      return undefined
+    default:
+      return settled(ports, () => job.moveToCompleted(null, token, false))
+  }
+}
+
+type Taken = readonly [Buffer, epoch: number, own: Buffer, records: readonly Buffer[], devices: readonly Buffer[]]
+type TakeAnswer = Taken | readonly [Buffer]
+
+function opened({ manifest, seal }: OpenRun, shard: number, own: Buffer, records: readonly Buffer[], devices: readonly Buffer[]) {
+  const kept = new Map<number, KeptDevice>()
+  for (let i = 0; i < devices.length; i += 2) {
+    const index = Number(devices[i]?.toString())
+    kept.set(index, seal.open({ kind: 'device', shard, index }, devices[i + 1]) as KeptDevice)
+  }
+  return {
+    manifest,
+    seal,
+    own: seal.open({ kind: 'orders', shard }, own) as OwnOrders,
+    records: records.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord),
+    devices: kept,
+  }
+}
+
+async function settled(ports: TakePorts, move: () => Promise<unknown>): Promise<undefined> {
+  await moved(ports, move)
+  return undefined
+}
+
+/** Where the lock ran out in between, the next finds the same. */
+async function moved({ link }: TakePorts, move: () => Promise<unknown>): Promise<void> {
+  await link.wait(move()).catch((error: unknown) => {
+    if (!isOfJob(error)) throw error
+  })
+}
