@@ -90,7 +90,8 @@ export function bullJobs(bull: typeof Bull, link: RedisLink, leaseMs: number): J
     async promote(keys, shards) {
       for (const shard of shards) {
         const job = await link.wait(shardQueue().getJob(keys.shard(shard).job))
-        await promoted(job, link)
+        // One that is not parked yet finds out itself.
+        if (job) await moved(link, () => job.promote())
       }
     },
     async remove(keys, shards) {
@@ -123,15 +124,28 @@ async function nextOf<T>(worker: Worker<T>, link: RedisLink, signal: AbortSignal
   }
 }
 
-/** One that is not parked yet finds out itself. */
-export async function promoted(job: Job | undefined, link: RedisLink): Promise<void> {
-  await link.wait(job ? job.promote() : Promise.resolve()).catch((error: unknown) => {
-    if (!isOfJob(error)) throw error
-  })
+/** Until somebody promotes it: the last moment that BullMQ can say, 2039. */
+const parkedUntil = 2 ** 41 - 1
+
+/** `resumes`: how often its run had been resumed when it was said that it is parked. False as `moved`. */
+export async function parkJob({ job, token }: TakenJob, resumes: Buffer, link: RedisLink, run: RunKeys): Promise<boolean> {
+  if (!(await moved(link, () => job.moveToDelayed(parkedUntil, token)))) return false
+  const now = await link.wait(link.client.hget(run.run, 'resumes'))
+  // Who resumed it in between found nothing to promote.
+  if (now !== resumes.toString()) await moved(link, () => job.promote())
+  return true
 }
 
-/** BullMQ has it that the job is another's, or elsewhere. */
-export const isOfJob = (error: unknown): boolean => typeof (error as { code?: unknown }).code === 'number'
+/** False where BullMQ has it that the job is another's, or elsewhere. */
+export async function moved(link: RedisLink, move: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await link.wait(move())
+    return true
+  } catch (error) {
+    if (typeof (error as { code?: unknown }).code !== 'number') throw error
+    return false
+  }
+}
 
 function once<T>(make: () => T): () => T {
   let made: T | undefined

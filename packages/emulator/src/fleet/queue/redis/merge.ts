@@ -1,6 +1,6 @@
 import type { Clock } from '@certfleet/agent-core'
-import type { MergeLease } from '../shard-queue.ts'
-import type { Counter, Jobs, TakenJob } from './jobs.ts'
+import { LeaseLost, type MergeLease } from '../shard-queue.ts'
+import { type Counter, type Jobs, moved, type TakenJob } from './jobs.ts'
 import type { RedisLink } from './link.ts'
 import { noSuchRun, type Runs } from './runs.ts'
 import { pollMs } from './take.ts'
@@ -45,8 +45,9 @@ function mergeLease({ job, token }: TakenJob, counter: Counter<unknown>, { link,
   return {
     async complete() {
       over.abort()
-      await link.wait(job.moveToCompleted(null, token, false))
+      const isDone = await moved(link, () => job.moveToCompleted(null, token, false))
       await counter.close()
+      if (!isDone) throw new LeaseLost()
     },
   }
 }

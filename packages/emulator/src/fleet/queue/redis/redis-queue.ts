@@ -6,7 +6,7 @@ import { type RunKeys, runKeys, runsKey } from './key-names.ts'
 import type { RedisLink } from './link.ts'
 import { takeMergeOf } from './merge.ts'
 import { redisTime } from './redis-time.ts'
-import { noSuchRun, redisRuns } from './runs.ts'
+import { redisRuns } from './runs.ts'
 import { takeShard } from './take.ts'
 
 export interface RedisQueueParts {
@@ -24,12 +24,6 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
   const jobs = bullJobs(bull, link, leaseMs)
   const ports = { link, time, runs, jobs, clock, leaseMs }
 
-  async function known(run: string): Promise<{ readonly keys: RunKeys; readonly manifest: RunManifest }> {
-    const found = await runs.open(run)
-    if (!found) throw noSuchRun(run)
-    return found
-  }
-
   return {
     async submit(run) {
       const { id, shards } = run.manifest
@@ -42,23 +36,24 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
     runs: runs.all,
     records: runs.records,
     takeMerge: (run, signal) => takeMergeOf(run, signal, ports),
-    async stop(run) {
-      if ((await link.run('stop', [runKeys(run).run])) === 0) throw noSuchRun(run)
-    },
+    stop: async (run) => void (await link.run('stop', [runKeys(run).run])),
     async resume(run) {
-      const { keys, manifest } = await known(run)
-      const parked = await link.run('resume', [keys.run], shardKeysOf(keys, manifest.shards))
-      if (parked === -1) throw noSuchRun(run)
+      const found = await runs.open(run)
+      if (!found) return
+      const { keys, manifest } = found
+      const parked = await link.run(
+        'resume',
+        [keys.run],
+        shardsOf(keys, manifest).map(({ shard }) => shard),
+      )
       await jobs.promote(keys, parked as readonly number[])
     },
     async forget(run) {
-      const { keys, manifest } = await known(run)
-      // Whoever has a shard of it loses it by that; its name goes last, so that one that broke off can be done again.
-      const own = Array.from({ length: manifest.shards }, (_, n) => keys.shard(n)).flatMap(({ shard, records, devices }) => [
-        shard,
-        records,
-        devices,
-      ])
+      const found = await runs.open(run)
+      if (!found) return
+      const { keys, manifest } = found
+      const own = shardsOf(keys, manifest).flatMap(({ shard, records, devices }) => [shard, records, devices])
+      // Whoever has a shard of it loses it by that. The name goes last, so that it can be done again where it breaks off.
       await link.wait(link.client.del(...own, keys.orders, keys.workers))
       await jobs.remove(keys, manifest.shards)
       await link.wait(link.client.multi().del(keys.run).zrem(runsKey, run).exec())
@@ -70,4 +65,4 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
   }
 }
 
-const shardKeysOf = (keys: RunKeys, shards: number): readonly string[] => Array.from({ length: shards }, (_, n) => keys.shard(n).shard)
+const shardsOf = (keys: RunKeys, { shards }: RunManifest) => Array.from({ length: shards }, (_, shard) => keys.shard(shard))

@@ -101,13 +101,13 @@ export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
 
   async function records(run: string, after: readonly number[]): Promise<readonly (readonly ShardRecord[])[]> {
     const found = await open(run)
-    if (!found) throw noSuchRun(run)
-    const { keys, seal } = found
+    if (!found) return []
+    const { keys, seal, manifest } = found
     const of = async (shard: number, from: number) => {
       const sealed = await link.wait(link.client.lrangeBuffer(keys.shard(shard).records, from, -1))
       return sealed.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord)
     }
-    return Promise.all(after.map((from, shard) => of(shard, from)))
+    return Promise.all(Array.from({ length: manifest.shards }, (_, shard) => of(shard, after[shard] ?? 0)))
   }
 
   return {

@@ -47,13 +47,13 @@ return 1`,
     keys: 7,
     lua: `
 if redis.call('GET', KEYS[7]) ~= ARGV[1] then return {'lost'} end
-local run = redis.call('HMGET', KEYS[1], 'manifest', 'stopped')
+local run = redis.call('HMGET', KEYS[1], 'manifest', 'stopped', 'resumes')
 if not run[1] then return {'forgotten'} end
 local state = redis.call('HGET', KEYS[2], 'state')
 if state == 'through' then return {'through'} end
 if run[2] or state == 'parked' then
   redis.call('HSET', KEYS[2], 'state', 'parked')
-  return {'parked'}
+  return {'parked', run[3]}
 end
 local epoch = redis.call('HINCRBY', KEYS[2], 'epoch', 1)
 if epoch == 1 then redis.call('HINCRBY', KEYS[1], 'taken', 1) end
@@ -88,15 +88,20 @@ if held[1] ~= ARGV[1] or held[2] ~= 'active' then return 0 end
 if not reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
 return redis.call('HEXISTS', KEYS[1], 'stopped') + 1`,
   },
-  /** run, shard, wait, active, stalled, lock | epoch, job, token, lease, state → 0: another has it; else 1 or 2, where its job is ours, and how often the run was resumed. */
+  /**
+   * run, shard, wait, active, stalled, lock | epoch, job, token, lease, state, whether it is for a stop → nothing: another has it; else what
+   * the state is now, whether its job is ours, and how often the run was resumed. What is parked for a stop that is over waits.
+   */
   settle: {
     keys: 6,
     lua: `${reclaim}
 local held = redis.call('HMGET', KEYS[2], 'epoch', 'state')
-if held[1] ~= ARGV[1] or (held[2] ~= 'active' and held[2] ~= ARGV[5]) then return {0} end
-redis.call('HSET', KEYS[2], 'state', ARGV[5])
+local state = ARGV[5]
+if held[1] ~= ARGV[1] or (held[2] ~= 'active' and held[2] ~= state) then return {} end
+if ARGV[6] == '1' and redis.call('HEXISTS', KEYS[1], 'stopped') == 0 then state = 'waiting' end
+redis.call('HSET', KEYS[2], 'state', state)
 local isOurs = reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4])
-return {isOurs and 2 or 1, redis.call('HGET', KEYS[1], 'resumes')}`,
+return {state, isOurs and 1 or 0, redis.call('HGET', KEYS[1], 'resumes')}`,
   },
   /** run, shard | epoch, shards that must have been taken → 0: another has it; else when the run began, or nothing. */
   begin: {
@@ -119,13 +124,13 @@ for i = 1, #ARGV, 2 do
 end
 return {redis.call('HMGET', KEYS[1], 'stopped', 'startedAt'), redis.call('HVALS', KEYS[2]), shards}`,
   },
-  /** run → whether there is one. */
-  stop: { keys: 1, lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSET', KEYS[1], 'stopped', 1) + 1` },
-  /** run | shards, as keys → -1: no such run; else the numbers of those that were parked. */
+  /** run */
+  stop: { keys: 1, lua: `if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'stopped', 1) end` },
+  /** run | shards, as keys → the numbers of those that were parked. */
   resume: {
     keys: 1,
     lua: `
-if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 redis.call('HDEL', KEYS[1], 'stopped')
 redis.call('HINCRBY', KEYS[1], 'resumes', 1)
 local parked = {}

@@ -2,7 +2,7 @@ import type { Clock } from '@certfleet/agent-core'
 import type { Job } from 'bullmq'
 import type { KeptDevice } from '../keeping.ts'
 import { LeaseLost, type OwnOrders, type RunManifest, type ShardLease, type ShardRecord, type SharedOrders } from '../shard-queue.ts'
-import { isOfJob, promoted } from './jobs.ts'
+import { moved, parkJob } from './jobs.ts'
 import { activeKey, type RunKeys, stalledKey, waitKey } from './key-names.ts'
 import type { RedisLink } from './link.ts'
 import type { RedisTime } from './redis-time.ts'
@@ -13,8 +13,6 @@ import type { RunSeal } from './seal.ts'
 const maxHoldEveryMs = 1000
 const beginPollMs = 100
 const moveTries = 3
-/** Until somebody promotes it: the last moment that BullMQ can say, 2039. */
-export const parkedUntil = 2 ** 41 - 1
 
 /** A shard that was taken: its job is locked with the token, and its epoch is ours. */
 export interface TakenShard {
@@ -46,12 +44,13 @@ export function shardLease(taken: TakenShard, { link, time, clock, leaseMs }: Le
   const lost = new AbortController()
   const stop = new AbortController()
   const over = new AbortController()
+  let isGivenBack = false
   const held = [taken.keys.run, keys.shard, waitKey, activeKey, stalledKey, keys.lock]
   const ours = [epoch, keys.job, token, leaseMs]
 
   function lose(why: unknown): unknown {
     over.abort()
-    lost.abort(why)
+    if (!isGivenBack) lost.abort(why)
     return why
   }
 
@@ -64,27 +63,24 @@ export function shardLease(taken: TakenShard, { link, time, clock, leaseMs }: Le
     }
   }
 
-  /** Says in one step what becomes of the shard, then has its job follow. */
-  async function settle(state: 'through' | 'parked' | 'waiting', move: () => Promise<unknown>): Promise<Buffer | undefined> {
-    await saves.idle()
+  /** Says in one step what becomes of the shard, then has its job follow. Once. */
+  async function settle(state: 'through' | 'parked' | 'waiting'): Promise<void> {
+    if (over.signal.aborted) throw lost.signal.aborted ? lost.signal.reason : new LeaseLost()
     over.abort()
-    for (let tries = 1; ; tries++) {
-      const [answer, resumes] = (await link.run('settle', held, [...ours, state])) as [number, Buffer | undefined]
-      if (answer === 0) throw lose(new LeaseLost())
+    await saves.idle()
+    const isForStop = state === 'parked' && stop.signal.aborted
+    for (let tries = 1; tries <= moveTries; tries++) {
+      const [now, isOurs, resumes] = (await link.run('settle', held, [...ours, state, Number(isForStop)])) as Settled
+      if (now === undefined || resumes === undefined) throw lose(new LeaseLost())
+      isGivenBack = true
       // Where its job is not ours any more, whoever takes it reads what we said.
-      if (answer === 1 || (await moved(move)) || tries === moveTries) return resumes
+      if (isOurs === 0 || (await follow(now.toString(), resumes))) return
     }
   }
 
-  /** False where BullMQ has it that another has the job, or nobody. */
-  async function moved(move: () => Promise<unknown>): Promise<boolean> {
-    try {
-      await link.wait(move())
-      return true
-    } catch (error) {
-      if (!isOfJob(error)) throw error
-      return false
-    }
+  function follow(state: string, resumes: Buffer): Promise<boolean> {
+    if (state === 'parked') return parkJob(taken, resumes, link, taken.keys)
+    return moved(link, () => (state === 'through' ? job.moveToCompleted(null, token, false) : job.moveToWait(token)))
   }
 
   async function begin(signal: AbortSignal): Promise<number> {
@@ -113,15 +109,12 @@ export function shardLease(taken: TakenShard, { link, time, clock, leaseMs }: Le
       saves.save(change).catch((error: unknown) => {
         throw lose(error)
       }),
-    complete: async () => void (await settle('through', () => job.moveToCompleted(null, token, false))),
-    async park() {
-      const resumes = await settle('parked', () => job.moveToDelayed(parkedUntil, token))
-      const now = await link.wait(link.client.hget(taken.keys.run, 'resumes'))
-      // It was resumed in between, and found nothing to promote.
-      if (resumes?.toString() !== now) await promoted(job, link)
-    },
-    release: async () => void (await settle('waiting', () => job.moveToWait(token))),
+    complete: () => settle('through'),
+    park: () => settle('parked'),
+    release: () => settle('waiting'),
   }
 }
+
+type Settled = readonly [] | readonly [state: Buffer, isOurs: number, resumes: Buffer]
 
 const stopped = 'the run is to stop'

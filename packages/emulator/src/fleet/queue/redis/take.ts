@@ -1,8 +1,8 @@
 import type { KeptDevice } from '../keeping.ts'
 import type { OwnOrders, ShardLease, ShardRecord, WorkerFacts } from '../shard-queue.ts'
-import { isOfJob, type Jobs, type ShardJob, type TakenJob } from './jobs.ts'
+import { type Jobs, moved, parkJob, type ShardJob, type TakenJob } from './jobs.ts'
 import type { OpenRun, Runs } from './runs.ts'
-import { type LeasePorts, parkedUntil, shardLease } from './shard-lease.ts'
+import { type LeasePorts, shardLease } from './shard-lease.ts'
 
 export const pollMs = 250
 
@@ -20,7 +20,7 @@ export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports:
       continue
     }
     const lease = await leaseOf(taken, worker, ports).catch(async (error: unknown) => {
-      await moved(ports, () => taken.job.moveToWait(taken.token))
+      await moved(ports.link, () => taken.job.moveToWait(taken.token))
       throw error
     })
     if (!lease) continue
@@ -37,7 +37,7 @@ async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: Ta
   const run = await runs.open(name)
   // The orders are opened before the shard is taken: who has another key leaves no trace.
   const shared = run && (await runs.shared(run))
-  if (!run || !shared) return settled(ports, () => job.moveToCompleted(null, token, false))
+  if (!run || !shared) return end(taken, ports)
   const keys = run.keys.shard(shard)
   const names = [run.keys.run, keys.shard, run.keys.orders, keys.records, keys.devices, run.keys.workers, keys.lock]
   const answer = (await link.run('take', names, [token, worker.name, JSON.stringify(worker), shard])) as TakeAnswer
@@ -47,16 +47,23 @@ async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: Ta
       return shardLease({ ...opened(run, shard, own, records, devices), shared, shard, epoch, job, token, keys: run.keys }, ports)
     }
     case 'parked':
-      return settled(ports, () => job.moveToDelayed(parkedUntil, token))
+      await parkJob(taken, (answer as Parked)[1], link, run.keys)
+      return undefined
     case 'lost':
       return undefined
     default:
-      return settled(ports, () => job.moveToCompleted(null, token, false))
+      return end(taken, ports)
   }
 }
 
+/** Where the lock ran out in between, the next finds the same. */
+async function end({ job, token }: TakenJob<ShardJob>, { link }: TakePorts): Promise<undefined> {
+  await moved(link, () => job.moveToCompleted(null, token, false))
+}
+
 type Taken = readonly [Buffer, epoch: number, own: Buffer, records: readonly Buffer[], devices: readonly Buffer[]]
-type TakeAnswer = Taken | readonly [Buffer]
+type Parked = readonly [Buffer, resumes: Buffer]
+type TakeAnswer = Taken | Parked | readonly [Buffer]
 
 function opened({ manifest, seal }: OpenRun, shard: number, own: Buffer, records: readonly Buffer[], devices: readonly Buffer[]) {
   const kept = new Map<number, KeptDevice>()
@@ -71,16 +78,4 @@ function opened({ manifest, seal }: OpenRun, shard: number, own: Buffer, records
     records: records.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord),
     devices: kept,
   }
-}
-
-async function settled(ports: TakePorts, move: () => Promise<unknown>): Promise<undefined> {
-  await moved(ports, move)
-  return undefined
-}
-
-/** Where the lock ran out in between, the next finds the same. */
-async function moved({ link }: TakePorts, move: () => Promise<unknown>): Promise<void> {
-  await link.wait(move()).catch((error: unknown) => {
-    if (!isOfJob(error)) throw error
-  })
 }
