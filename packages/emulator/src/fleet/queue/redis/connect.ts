@@ -50,14 +50,18 @@ export function redisOptions(
  */
 export async function askServer(client: Redis, { shown, password }: RedisAddress, clock: Clock): Promise<ReadonlyMap<string, string>> {
   let last: unknown
-  client.on('error', (error: unknown) => {
-    last = error
-  })
+  const fail = (error: unknown) => {
+    // What comes after it gave up is its own doing.
+    if (!tooLong.signal.aborted) last = error
+  }
+  client.on('error', fail)
   const tooLong = new AbortController()
-  const late = clock.sleep(connectTimeoutMs, tooLong.signal).then(
-    () => client.disconnect(),
-    () => {},
-  )
+  const giveUp = () => {
+    fail(new Error(`no answer within ${connectTimeoutMs / 1000} s`))
+    tooLong.abort()
+    client.disconnect()
+  }
+  const late = clock.sleep(connectTimeoutMs, tooLong.signal).then(giveUp, () => {})
   try {
     await client.connect()
     return new Map((await client.info()).split('\r\n').map((line) => line.split(/:(.*)/s, 2) as [string, string]))

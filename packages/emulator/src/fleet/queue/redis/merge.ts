@@ -34,10 +34,11 @@ export async function takeMergeOf(run: string, signal: AbortSignal, ports: Merge
 
 function mergeLease({ job, token }: TakenJob, counter: Counter<unknown>, { link, clock, leaseMs }: MergePorts): MergeLease {
   const over = new AbortController()
+  const end = AbortSignal.any([over.signal, link.gone])
   async function hold(): Promise<void> {
-    while (!over.signal.aborted) {
-      await clock.sleep(leaseMs / 3, over.signal)
-      await link.wait(job.extendLock(token, leaseMs), over.signal)
+    for (;;) {
+      await clock.sleep(leaseMs / 3, end)
+      await link.wait(job.extendLock(token, leaseMs), end)
     }
   }
   // Nobody waits for it: where it is lost, another adds up too, and finds the same.

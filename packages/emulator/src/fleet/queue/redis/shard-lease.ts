@@ -55,8 +55,9 @@ export function shardLease(taken: TakenShard, { link, time, clock, leaseMs }: Le
   }
 
   async function hold(): Promise<void> {
+    const end = AbortSignal.any([over.signal, link.gone])
     for (;;) {
-      await clock.sleep(Math.min(maxHoldEveryMs, leaseMs / 3), over.signal)
+      await clock.sleep(Math.min(maxHoldEveryMs, leaseMs / 3), end)
       const answer = await link.run('hold', held, ours, over.signal)
       if (answer === 0) throw new LeaseLost()
       if (answer === 2) stop.abort(stopped)
