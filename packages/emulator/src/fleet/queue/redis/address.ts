@@ -18,6 +18,7 @@ export interface RedisAddress {
 /** Of a `redis:` or `rediss:` URL, for example `redis://:password@host:6379/0`. Anything else is `InputError`, which does not show it. */
 export function redisAddress(text: string, password: string | undefined): RedisAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined
+  const [username, ofUrl] = [url?.username ?? '', url?.password ?? ''].map(decoded)
   const db = /^\/?(\d{0,4})$/.exec(url?.pathname ?? '-')?.[1]
   if (
     !url ||
@@ -25,7 +26,9 @@ export function redisAddress(text: string, password: string | undefined): RedisA
     !['redis:', 'rediss:'].includes(url.protocol) ||
     url.hostname === '' ||
     url.search !== '' ||
-    url.hash !== ''
+    url.hash !== '' ||
+    username === undefined ||
+    ofUrl === undefined
   ) {
     throw new InputError('the address of the queue is no URL like redis://host:6379 or rediss://host:6379/0')
   }
@@ -36,9 +39,18 @@ export function redisAddress(text: string, password: string | undefined): RedisA
     port,
     db: Number(db),
     isTls: url.protocol === 'rediss:',
-    username: url.username === '' ? undefined : decodeURIComponent(url.username),
-    password: password ?? (url.password === '' ? undefined : decodeURIComponent(url.password)),
+    username: username || undefined,
+    password: password ?? (ofUrl || undefined),
     shown: `${url.protocol}//${url.hostname}:${port}${db === '' ? '' : `/${db}`}`,
+  }
+}
+
+/** Undefined where it was not encoded well. */
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
   }
 }
 

@@ -103,6 +103,7 @@ function refused(error: unknown, shown: string): never {
   const { name, message } = error as Error
   if (name === 'ReplyError')
     throw new AgentError('ERR_STATE_IO', `the Redis at ${shown} refuses: ${message.replace(/[^\x20-\x7e]/g, '?').slice(0, 120)}`)
-  if (/^Connection is closed/.test(message)) throw new AgentError('ERR_NETWORK', `the connection to the Redis at ${shown} has ended`)
+  if (/^(Connection is closed|Command aborted)/.test(message))
+    throw new AgentError('ERR_NETWORK', `the connection to the Redis at ${shown} has ended`)
   throw error
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '@certfleet/agent-core'
+import { AgentError, type Clock } from '@certfleet/agent-core'
 import type * as Bull from 'bullmq'
 import type { RunManifest, ShardQueue } from '../shard-queue.ts'
 import { bullJobs } from './jobs.ts'
@@ -17,6 +17,8 @@ export interface RedisQueueParts {
   readonly sealingKey: Uint8Array
 }
 
+const maxTries = 3
+
 /** The queue over a connection that is good. */
 export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueueParts): ShardQueue {
   const time = redisTime(link, clock)
@@ -24,11 +26,22 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
   const jobs = bullJobs(bull, link, leaseMs)
   const ports = { link, time, runs, jobs, clock, leaseMs }
 
+  /** What goes as a whole is not sent again by itself when its connection breaks. */
+  async function again(work: () => Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (link.gone.aborted || tries === maxTries || !(error instanceof AgentError) || error.code !== 'ERR_NETWORK') throw error
+      }
+    }
+  }
+
   return {
     async submit(run) {
       const { id, shards } = run.manifest
       if (!(await runs.register(run))) return
-      await jobs.add(id, runKeys(id), shards)
+      await again(() => jobs.add(id, runKeys(id), shards))
       await runs.registered(id)
     },
     take: (worker, signal) => takeShard(worker, signal, ports),
@@ -49,14 +62,16 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
       await jobs.promote(keys, parked as readonly number[])
     },
     async forget(run) {
-      const found = await runs.open(run)
+      const found = await runs.open(run, true)
       if (!found) return
       const { keys, manifest } = found
       const own = shardsOf(keys, manifest).flatMap(({ shard, records, devices }) => [shard, records, devices])
-      // Whoever has a shard of it loses it by that. The name goes last, so that it can be done again where it breaks off.
+      // Whoever has a shard of it loses it by that. The run itself goes last, so that it can be done again where it breaks off.
+      await link.wait(link.client.hset(keys.run, 'forgotten', '1'))
       await link.wait(link.client.del(...own, keys.orders, keys.workers))
       await jobs.remove(keys, manifest.shards)
-      await link.wait(link.client.multi().del(keys.run).zrem(runsKey, run).exec())
+      await link.wait(link.client.zrem(runsKey, run))
+      await link.wait(link.client.del(keys.run))
     },
     async close() {
       await jobs.close()

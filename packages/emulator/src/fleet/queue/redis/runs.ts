@@ -34,8 +34,8 @@ export interface Runs {
   /** False: it is there already. */
   register(run: RunSubmission): Promise<boolean>
   registered(run: string): Promise<void>
-  /** Undefined: no such run. `ERR_STATE_INVALID` where it was sealed with another key. */
-  open(run: string): Promise<OpenRun | undefined>
+  /** Undefined: no such run, or it is forgotten. `ERR_STATE_INVALID` where it was sealed with another key. */
+  open(run: string, isForgetting?: boolean): Promise<OpenRun | undefined>
   shared(run: OpenRun): Promise<SharedOrders>
   status(run: string): Promise<RunStatus | undefined>
   all(): Promise<readonly string[]>
@@ -46,11 +46,11 @@ export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
   const opened = new Map<string, OpenRun>()
   let lastShared: { readonly of: OpenRun; readonly orders: SharedOrders } | undefined
 
-  async function open(run: string): Promise<OpenRun | undefined> {
+  async function open(run: string, isForgetting = false): Promise<OpenRun | undefined> {
     const keys = runKeys(run)
-    const [text, proof] = await link.wait(link.client.hmgetBuffer(keys.run, 'manifest', 'proof'))
+    const [text, proof, forgotten] = await link.wait(link.client.hmgetBuffer(keys.run, 'manifest', 'proof', 'forgotten'))
     const known = opened.get(run)
-    if (!text || !proof) return undefined
+    if (!text || !proof || (forgotten && !isForgetting)) return undefined
     if (known?.text.equals(text)) return known
     const seal = runSeal(sealingKey, run, text)
     seal.open({ kind: 'run' }, proof)

@@ -33,13 +33,13 @@ end
 `
 
 export const scripts = {
-  /** run, runs | id, manifest, shared, shards → 1; 0: it is there, with all of its jobs. */
+  /** run, runs | id, manifest, shared, proof → 1; 0: it is there, with all of its jobs. */
   register: {
     keys: 2,
     lua: `${time}
 if redis.call('HEXISTS', KEYS[1], 'submitted') == 1 then return 0 end
 redis.call('ZADD', KEYS[2], 'NX', now(), ARGV[1])
-redis.call('HSET', KEYS[1], 'manifest', ARGV[2], 'shared', ARGV[3], 'proof', ARGV[4], 'taken', 0, 'resumes', 0)
+redis.call('HSET', KEYS[1], 'manifest', ARGV[2], 'shared', ARGV[3], 'proof', ARGV[4], 'resumes', 0)
 return 1`,
   },
   /** run, shard, orders, records, devices, workers, lock | token, worker, facts, number → what it is, and what there is of it. */
@@ -47,8 +47,8 @@ return 1`,
     keys: 7,
     lua: `
 if redis.call('GET', KEYS[7]) ~= ARGV[1] then return {'lost'} end
-local run = redis.call('HMGET', KEYS[1], 'manifest', 'stopped', 'resumes')
-if not run[1] then return {'forgotten'} end
+local run = redis.call('HMGET', KEYS[1], 'manifest', 'stopped', 'resumes', 'forgotten')
+if not run[1] or run[4] then return {'forgotten'} end
 local state = redis.call('HGET', KEYS[2], 'state')
 if state == 'through' then return {'through'} end
 if run[2] or state == 'parked' then
@@ -56,21 +56,23 @@ if run[2] or state == 'parked' then
   return {'parked', run[3]}
 end
 local epoch = redis.call('HINCRBY', KEYS[2], 'epoch', 1)
-if epoch == 1 then redis.call('HINCRBY', KEYS[1], 'taken', 1) end
 redis.call('HSET', KEYS[2], 'state', 'active', 'worker', ARGV[2], 'saved', 0)
 redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
 return {'taken', epoch, redis.call('HGET', KEYS[3], ARGV[4]), redis.call('LRANGE', KEYS[4], 0, -1), redis.call('HGETALL', KEYS[5])}`,
   },
   /**
    * shard, records, devices | epoch, number of the save, how many records, the records, then index and device in turn ('': none)
-   * → 1; 0: another has it. One that comes a second time, as its answer was lost, changes nothing.
+   * → 1; 0: another has it. One that comes a second time, as its answer was lost, changes nothing; where one is missing, Redis lost it, and
+   * only who begins with what is there counts right.
    */
   save: {
     keys: 3,
     lua: `
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'saved')
 if held[1] ~= ARGV[1] or held[2] ~= 'active' then return 0 end
-if tonumber(ARGV[2]) <= tonumber(held[3]) then return 1 end
+local missing = tonumber(ARGV[2]) - tonumber(held[3]) - 1
+if missing < 0 then return 1 end
+if missing > 0 then return 0 end
 redis.call('HSET', KEYS[1], 'saved', ARGV[2])
 local records = tonumber(ARGV[3])
 for i = 4, 3 + records do redis.call('RPUSH', KEYS[2], ARGV[i]) end
@@ -103,12 +105,13 @@ redis.call('HSET', KEYS[2], 'state', state)
 local isOurs = reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4])
 return {state, isOurs and 1 or 0, redis.call('HGET', KEYS[1], 'resumes')}`,
   },
-  /** run, shard | epoch, shards that must have been taken → 0: another has it; else when the run began, or nothing. */
+  /** run, shard | epoch, shards that must have come here → 0: another has it; else when the run began, or nothing. */
   begin: {
     keys: 2,
     lua: `${time}
 if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return 0 end
-if tonumber(redis.call('HGET', KEYS[1], 'taken')) < tonumber(ARGV[2]) then return false end
+if redis.call('HSETNX', KEYS[2], 'ready', 1) == 1 then redis.call('HINCRBY', KEYS[1], 'ready', 1) end
+if tonumber(redis.call('HGET', KEYS[1], 'ready')) < tonumber(ARGV[2]) then return false end
 redis.call('HSETNX', KEYS[1], 'startedAt', now())
 return redis.call('HGET', KEYS[1], 'startedAt')`,
   },

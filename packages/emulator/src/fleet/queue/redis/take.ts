@@ -37,7 +37,7 @@ async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: Ta
   const run = await runs.open(name)
   // The orders are opened before the shard is taken: who has another key leaves no trace.
   const shared = run && (await runs.shared(run))
-  if (!run || !shared) return end(taken, ports)
+  if (!run || !shared) return forget(taken, ports)
   const keys = run.keys.shard(shard)
   const names = [run.keys.run, keys.shard, run.keys.orders, keys.records, keys.devices, run.keys.workers, keys.lock]
   const answer = (await link.run('take', names, [token, worker.name, JSON.stringify(worker), shard])) as TakeAnswer
@@ -51,14 +51,21 @@ async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: Ta
       return undefined
     case 'lost':
       return undefined
-    default:
+    case 'through':
       return end(taken, ports)
+    default:
+      return forget(taken, ports)
   }
 }
 
 /** Where the lock ran out in between, the next finds the same. */
 async function end({ job, token }: TakenJob<ShardJob>, { link }: TakePorts): Promise<undefined> {
   await moved(link, () => job.moveToCompleted(null, token, false))
+}
+
+async function forget(taken: TakenJob<ShardJob>, ports: TakePorts): Promise<undefined> {
+  await end(taken, ports)
+  await moved(ports.link, () => taken.job.remove())
 }
 
 type Taken = readonly [Buffer, epoch: number, own: Buffer, records: readonly Buffer[], devices: readonly Buffer[]]
