@@ -29,7 +29,15 @@ const wrong = 'not-the-password'
 const hurried = { ...systemClock, sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 100, signal) }
 
 t.test('what is no address of a Redis', async (t) => {
-  for (const url of ['', 'localhost:6379', 'http://127.0.0.1', `redis://:${wrong}@`, 'redis://127.0.0.1/x', 'redis://127.0.0.1/?db=1'])
+  for (const url of [
+    '',
+    'localhost:6379',
+    'http://127.0.0.1',
+    `redis://:${wrong}@`,
+    'redis://127.0.0.1/x',
+    'redis://:%zz@127.0.0.1',
+    'redis://127.0.0.1/?db=1',
+  ])
     await refuses(t, url, url, { name: 'InputError', message: /^the address of the queue is no URL like redis:/ })
 })
 
