@@ -22,6 +22,7 @@ import type { DeviceMeter } from '../measure/device-meter.ts'
 import type { FleetPlatform } from '../scenario/devices.ts'
 import type { Hardware } from '../tenant/index.ts'
 import type { DeviceService, DeviceStorage, FleetTarget } from './ports.ts'
+import { fencedTransport } from './queue/fence.ts'
 
 export interface DeviceSpec {
   /** The id under which it registers. */
@@ -68,6 +69,8 @@ export interface DeviceOwn {
   readonly meter: DeviceMeter
   readonly witness: DeviceWitness
   readonly transport: Transport
+  /** Awaited before each PKIOperation, and not measured. Default: nothing is. */
+  readonly fence?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -82,7 +85,8 @@ export async function bootDevice(
 ): Promise<EmulatedDevice> {
   const { jitter, storage, meter, witness } = own
   const { target, clock, stay } = surroundings
-  const transport = witness.watchTransport(meter.transport(own.transport))
+  const way = meter.transport(own.transport)
+  const transport = witness.watchTransport(own.fence ? fencedTransport(way, own.fence) : way)
   const service = await target.admit({ spec, transport, clock, jitter, storage }, signal)
   const platform = witness.watchPlatform(meter.platform(platformOf(spec, own, transport, surroundings)))
   const { state } = storage

@@ -17,7 +17,7 @@ import { folderName } from './folder-name.ts'
 import { deviceKeyStorage, protectionsOf } from './key-storage.ts'
 import type { DeviceStorage } from './ports.ts'
 import { recordsDisk } from './state-disk.ts'
-import { databaseIn, openRecords, type StateRecords } from './state-records.ts'
+import { type DeviceRecords, databaseIn, openRecords } from './state-records.ts'
 import { placedKeys, recordsDraws, recordsVault } from './state-vault.ts'
 
 /** What the devices of a fleet keep from one process to the next, in the one database of the fleet. */
@@ -43,14 +43,19 @@ export interface FleetState {
 export function openFleetState(folder: string, options: DeviceStorageOptions): FleetState {
   const path = databaseIn(folder)
   const records = openRecords(path)
-  const disk = recordsDisk(records, path)
   return {
-    async storageFor(spec, index) {
-      const device = folderName(spec.id)
-      const files = await filesOf(`${path}/${device}`, disk)
-      return { ...files, ...registrationOf(records, device), ...(await keysOf(records, device, spec, index, options)) }
-    },
+    storageFor: recordedStorage(records, path, options),
     close: () => records.close(),
+  }
+}
+
+/** What devices keep, in records; `root` names them in errors. Keys and errors as `openFleetState` has them. */
+export function recordedStorage(records: DeviceRecords, root: string, options: DeviceStorageOptions): FleetState['storageFor'] {
+  const disk = recordsDisk(records, root)
+  return async (spec, index) => {
+    const device = folderName(spec.id)
+    const files = await filesOf(`${root}/${device}`, disk)
+    return { ...files, ...registrationOf(records, device), ...(await keysOf(records, device, spec, index, options)) }
   }
 }
 
@@ -70,7 +75,7 @@ const noLock = async () => ({ assertHeld() {}, release: async () => {} })
 
 const registrationSchema = z.strictObject({ deviceId: z.string(), credential: z.string() })
 
-function registrationOf(records: StateRecords, device: string): Pick<DeviceStorage, 'registration' | 'saveRegistration'> {
+function registrationOf(records: DeviceRecords, device: string): Pick<DeviceStorage, 'registration' | 'saveRegistration'> {
   return {
     async registration() {
       const bytes = records.get(device, 'registration')
@@ -91,7 +96,7 @@ function parseRegistration(bytes: Uint8Array, device: string): Registration {
 }
 
 async function keysOf(
-  records: StateRecords,
+  records: DeviceRecords,
   device: string,
   spec: DeviceSpec,
   index: number,

@@ -1,4 +1,4 @@
-import { AgentError, type Transport } from '@certfleet/agent-core'
+import { type Agent, AgentError, type Transport } from '@certfleet/agent-core'
 import { seededJitter } from '@certfleet/agent-core/system'
 import { inspectDevice } from '../invariants/inspect.ts'
 import type { DeviceFindings } from '../invariants/names.ts'
@@ -10,6 +10,8 @@ import { bootDevice, type DeviceSpec, type EmulatedDevice } from './device.ts'
 import { faultyTransport } from './faults.ts'
 import type { DeviceFailure, DeviceOutcome } from './outcome.ts'
 import type { DeviceStorage } from './ports.ts'
+import type { DeviceKeeper } from './queue/keeping.ts'
+import { keepWitnessed, witnessedBefore } from './queue/kept-witness.ts'
 import type { FleetDevice, Running } from './run.ts'
 import type { Stay } from './stay.ts'
 import { type DeviceWatch, watchDevice } from './watch.ts'
@@ -18,6 +20,8 @@ import { type DeviceWatch, watchDevice } from './watch.ts'
 export interface Life {
   readonly fleetDevice: FleetDevice
   readonly failures: readonly DeviceFailure[]
+  /** The run was interrupted meanwhile, and others may go on with it: it has no end. */
+  readonly isCutShort: boolean
   /** Absent where it never began. */
   readonly lived: Lived | undefined
 }
@@ -39,22 +43,31 @@ export interface Lived {
 /** Boots a device and lets it make its first passes, until nothing is pending; what failed is not waited for. */
 export async function beginLife(fleetDevice: FleetDevice, running: Running): Promise<Life> {
   const { spec, index } = fleetDevice
-  const meter = meterOf(fleetDevice, running)
+  const keeper = running.keeping?.keeperOf(index)
+  const meter = meterOf(fleetDevice, running, keeper)
   let opened: DeviceStorage | undefined
   try {
     const storage = await running.storageFor(spec, index)
     opened = storage
-    const lived = await meter.pass(() => boot(fleetDevice, storage, meter, running))
-    const failures = await (running.staying ? firstPass(lived, running.staying) : checkIn(lived, meter, running))
+    const lived = await meter.pass(() => boot(fleetDevice, storage, { meter, keeper }, running))
+    const failures = await (running.firstPasses ? firstPass(lived, running) : checkIn(lived, meter, running))
+    if (keeper && failures === interrupted) return { fleetDevice, failures, isCutShort: true, lived }
     meter.completed(failures.length === 0 && lived.watch.failures().length === 0)
     // What stands at the end of a stay is what its last pass left.
-    return { fleetDevice, failures: running.staying ? [] : failures, lived }
+    return { fleetDevice, failures: running.staying ? [] : failures, isCutShort: false, lived }
   } catch (error) {
     await opened?.close()
     const failures = failureOf(error, running.signal)
-    meter.completed(false)
-    return { fleetDevice, failures, lived: undefined }
+    const isCutShort = keeper !== undefined && failures === interrupted
+    if (!isCutShort) meter.completed(false)
+    return { fleetDevice, failures, isCutShort, lived: undefined }
   }
+}
+
+/** Stops it where it stands. */
+export async function leaveLife({ lived }: Life): Promise<void> {
+  await lived?.device.agent.stop()
+  await lived?.storage.close()
 }
 
 /** Stops it, looks at what it has, and ends it. */
@@ -67,17 +80,37 @@ export async function endLife({ fleetDevice, failures, lived }: Life, running: R
   }
 }
 
-function meterOf({ spec, dueMs }: FleetDevice, { meter, sinceStartMs, tracing = noTracing }: Running): DeviceMeter {
+function meterOf({ spec, dueMs }: FleetDevice, running: Running, keeper: DeviceKeeper | undefined): DeviceMeter {
+  const { sinceStartMs, tracing = noTracing } = running
+  const meter = keeper?.meter ?? running.meter
   return meterDevice({ spec, dueMs: dueMs ?? sinceStartMs(), meter, sinceStartMs, tracing })
 }
 
-async function boot({ spec, index }: FleetDevice, storage: DeviceStorage, meter: DeviceMeter, running: Running): Promise<Lived> {
+interface Watching {
+  readonly meter: DeviceMeter
+  readonly keeper: DeviceKeeper | undefined
+}
+
+async function boot({ spec, index }: FleetDevice, storage: DeviceStorage, watching: Watching, running: Running): Promise<Lived> {
   const { seed, signal } = running
+  const { meter, keeper } = watching
   const jitter = seededJitter(`${seed}/${index}`)
-  const witness = deviceWitness(storage)
-  const device = await bootDevice(spec, { jitter, storage, meter, witness, transport: wayOf(index, running) }, running, signal)
+  const witness = deviceWitness(storage, keeper && witnessedBefore(keeper.records))
+  const own = { jitter, storage, meter, witness, transport: wayOf(index, running), fence: keeper && (() => keeper.fence()) }
+  const device = await bootDevice(spec, own, running, signal)
   meter.watch(device.agent)
+  if (keeper) settleWith(keeper, device.agent, witness)
   return { storage, witness, device, watch: watchDevice(device.agent) }
+}
+
+/** Behind the meter: what it measured of an action is settled with it. */
+function settleWith(keeper: DeviceKeeper, agent: Agent, witness: DeviceWitness): void {
+  agent.on('result', () => {
+    keepWitnessed(keeper.records, witness.seen())
+    keeper.settled(false)
+  })
+  agent.on('pass', () => keeper.settled(true))
+  agent.on('error', () => keeper.settled(true))
 }
 
 function wayOf(index: number, { transport, seed, faults, clock, onFault }: Running): Transport {
@@ -99,7 +132,7 @@ async function checkIn(lived: Lived, meter: DeviceMeter, { clock, signal }: Runn
 }
 
 /** Lets it run by itself, and waits until it is through with what it was told first, or the run is over. */
-function firstPass({ device: { agent, state } }: Lived, stay: Stay): Promise<readonly DeviceFailure[]> {
+function firstPass({ device: { agent, state } }: Lived, { firstPasses, signal }: Running): Promise<readonly DeviceFailure[]> {
   return new Promise((resolve, reject) => {
     const endings: (() => void)[] = []
     const settle = (failures: readonly DeviceFailure[]) => {
@@ -107,7 +140,7 @@ function firstPass({ device: { agent, state } }: Lived, stay: Stay): Promise<rea
       resolve(failures)
     }
     // At an interruption too.
-    endings.push(stay.whenOver(() => settle([])))
+    endings.push((firstPasses as Stay).whenOver(() => settle(signal.aborted ? interrupted : [])))
     endings.push(agent.on('error', ({ code, message }) => settle([{ code, message }])))
     endings.push(agent.on('pass', () => void state.load().then(({ pending }) => pending.size === 0 && settle([]), reject)))
     agent.start()
@@ -116,11 +149,12 @@ function firstPass({ device: { agent, state } }: Lived, stay: Stay): Promise<rea
 
 async function endLived(fleetDevice: FleetDevice, lived: Lived, failures: readonly DeviceFailure[], running: Running): Promise<EndedLife> {
   const { agent, platform } = lived.device
+  const isOver = !running.isKept && !running.signal.aborted
   if (running.staying) await agent.stop()
   const outcome = await outcomeOf(fleetDevice.spec, lived, failures)
   if (running.keep && outcome.certificatesInstalled > 0)
     await running.keep(fleetDevice.spec.id, await issuedCertificates(platform, await platform.identities.list()))
-  return { outcome, findings: await findingsOf(fleetDevice, lived, running) }
+  return { outcome, findings: await findingsOf(fleetDevice, lived, isOver, running) }
 }
 
 async function outcomeOf(
@@ -143,11 +177,16 @@ async function outcomeOf(
   }
 }
 
-function findingsOf({ spec, index }: FleetDevice, { storage, witness, device }: Lived, running: Running): Promise<DeviceFindings> {
-  const { clock, overrides, seed, isKept, signal } = running
+function findingsOf(
+  { spec, index }: FleetDevice,
+  { storage, witness, device }: Lived,
+  isOver: boolean,
+  running: Running,
+): Promise<DeviceFindings> {
+  const { clock, overrides, seed, signal } = running
   const jitter = seededJitter(`${seed}/${index}/removal`)
   const { platform } = device
-  return inspectDevice({ spec, witness, platform, storage, clock, jitter, overrides, isOver: !isKept && !signal.aborted }, signal)
+  return inspectDevice({ spec, witness, platform, storage, clock, jitter, overrides, isOver }, signal)
 }
 
 const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
@@ -165,8 +204,10 @@ const nothingOf = ({ id: deviceId, platform }: DeviceSpec): DeviceOutcome => ({
 })
 
 /** An interruption is nobody's failure. */
+const interrupted: readonly DeviceFailure[] = []
+
 function failureOf(error: unknown, signal: AbortSignal): readonly DeviceFailure[] {
   if (error instanceof AgentError) return [{ code: error.code, message: error.message }]
-  if (signal.aborted && error === signal.reason) return []
+  if (signal.aborted && error === signal.reason) return interrupted
   throw error
 }

@@ -9,9 +9,10 @@ import type { Seed } from '../scenario/schema.ts'
 import type { IssuedCertificate } from './certificates.ts'
 import type { DeviceSpec, DeviceSurroundings } from './device.ts'
 import type { InjectedFault } from './faults.ts'
-import { beginLife, endLife, type Life } from './life.ts'
+import { beginLife, endLife, type Life, leaveLife } from './life.ts'
 import type { DeviceOutcome, FleetOutcome } from './outcome.ts'
 import type { DeviceStorage } from './ports.ts'
+import type { ShardKeeping } from './queue/keeping.ts'
 import { type Stay, stayUntilEnd } from './stay.ts'
 
 /** A device and its place in the whole fleet. */
@@ -21,6 +22,8 @@ export interface FleetDevice {
   readonly index: number
   /** Since the start of the run. Absent: as soon as there is room. */
   readonly dueMs?: number
+  /** It was under way in another process: it goes on, though the stay may be over. */
+  readonly isUnderWay?: true
 }
 
 export interface FleetOptions extends DeviceSurroundings {
@@ -41,6 +44,10 @@ export interface FleetOptions extends DeviceSurroundings {
   readonly tracing?: Tracing
   /** What devices keep is to be found again: nothing is removed at the end. */
   readonly isKept: boolean
+  /** Keeps devices for other processes: those that `signal` ends are left as they stand, and are in no outcome. Default: nobody goes on with them. */
+  readonly keeping?: ShardKeeping | undefined
+  /** From then on no device begins, and those under way come to their end; a stay is over. */
+  readonly leave?: AbortSignal | undefined
   /** Ends the run early: devices under way stop where they are, the others do not start. */
   readonly signal: AbortSignal
   /** Called as each device ends, in the order in which they end. */
@@ -59,12 +66,14 @@ export async function runFleet(options: FleetOptions): Promise<FleetOutcome> {
   const broken = new AbortController()
   const signal = AbortSignal.any([options.signal, broken.signal])
   // Every request under way listens on it: far more than the ten above which Node suspects a leak.
-  setMaxListeners(0, signal)
+  const beginning = options.leave ? AbortSignal.any([signal, options.leave]) : signal
+  setMaxListeners(0, signal, beginning)
   const running: Running = {
     ...options,
     signal,
+    beginning,
     limit: pLimit(concurrency),
-    staying: stayOf(options, signal),
+    ...staysOf(options, signal),
     stayers: [],
     outcomes: new Map(),
   }
@@ -84,30 +93,43 @@ export async function runFleet(options: FleetOptions): Promise<FleetOutcome> {
 /** What the devices of a run share while it runs. */
 export interface Running extends FleetOptions {
   readonly limit: LimitFunction
+  /** Aborted: no device begins any more. */
+  readonly beginning: AbortSignal
   /** Absent: devices are through once nothing is pending. */
   readonly staying: Stay | undefined
+  /** What cuts a first pass short: the end of the stay, but not that the others leave. With `staying`. */
+  readonly firstPasses: Stay | undefined
   /** Those that are through with their first pass, until the stay is over. A list: a function that waits is eight times an entry. */
   readonly stayers: Life[]
   /** Of those that have ended. */
   readonly outcomes: Map<FleetDevice, DeviceOutcome>
 }
 
-function stayOf({ stayUntil, clock }: FleetOptions, signal: AbortSignal): Stay | undefined {
-  if (stayUntil === undefined) return undefined
+function staysOf({ stayUntil, clock, leave }: FleetOptions, signal: AbortSignal): Pick<Running, 'staying' | 'firstPasses'> {
+  if (stayUntil === undefined) return { staying: undefined, firstPasses: undefined }
   const end = clock.sleep(Math.max(0, stayUntil - clock.now()), signal).catch((error: unknown) => {
     if (!signal.aborted) throw error
   })
-  return stayUntilEnd(end)
+  const firstPasses = stayUntilEnd(end)
+  return { firstPasses, staying: leave ? stayUntilEnd(Promise.race([end, aborted(leave)])) : firstPasses }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 /** One device from when it is due until it is through, or stays; one may never begin. */
 async function live(device: FleetDevice, running: Running): Promise<void> {
   if (!(await isDue(device, running))) return
   await running.limit(async () => {
-    if (running.signal.aborted || isOver(running)) return
+    if (running.beginning.aborted || (isOver(running) && !device.isUnderWay)) return
     const life = await beginLife(device, running)
+    if (life.isCutShort) await leaveLife(life)
     // Told before the next begins, which it may end.
-    if (!running.staying || running.staying.isOver()) await ended(life, running)
+    else if (!running.staying || running.staying.isOver()) await ended(life, running)
     else running.stayers.push(life)
   })
 }
@@ -121,6 +143,7 @@ async function leave(running: Running, orBreak: (work: Promise<void>) => Promise
 }
 
 async function ended(life: Life, running: Running): Promise<void> {
+  if (running.keeping && running.signal.aborted) return leaveLife(life)
   const { outcome, findings } = await endLife(life, running)
   running.outcomes.set(life.fleetDevice, outcome)
   running.onDevice?.(life.fleetDevice.index, outcome, findings)
@@ -131,18 +154,18 @@ const isOver = ({ stayUntil, clock }: Running): boolean => stayUntil !== undefin
 /** Waits until it is due; false where the run ends before. */
 async function isDue(
   { dueMs }: FleetDevice,
-  { startedAt, stayUntil = Number.POSITIVE_INFINITY, clock, signal }: Running,
+  { startedAt, stayUntil = Number.POSITIVE_INFINITY, clock, beginning }: Running,
 ): Promise<boolean> {
-  if (dueMs === undefined) return !signal.aborted
+  if (dueMs === undefined) return !beginning.aborted
   const dueAt = startedAt + dueMs
   // Those who never come are due at Infinity.
   if (dueAt >= stayUntil) return false
   const leftMs = dueAt - clock.now()
   try {
-    if (leftMs > 0) await clock.sleep(leftMs, signal)
-    return !signal.aborted
+    if (leftMs > 0) await clock.sleep(leftMs, beginning)
+    return !beginning.aborted
   } catch (error) {
-    if (signal.aborted && error === signal.reason) return false
+    if (beginning.aborted && error === beginning.reason) return false
     throw error
   }
 }

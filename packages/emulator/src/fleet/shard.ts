@@ -16,6 +16,7 @@ import { closeKeyStorage, type FleetKeyStorage, openToken } from './key-storage.
 import type { DeviceOutcome } from './outcome.ts'
 import { deviceFolders } from './output.ts'
 import type { ShardKeeping } from './queue/keeping.ts'
+import { keptStorage } from './queue/kept-storage.ts'
 import type { StepCounts } from './queue/shard-queue.ts'
 import { type FleetDevice, type FleetOptions, runFleet } from './run.ts'
 import { maxSharedConnections } from './sizing.ts'
@@ -67,7 +68,7 @@ export type ShardNews =
   | { readonly kind: 'faults'; readonly faults: Readonly<Record<InjectedFault, number>> }
   /** A worker has begun with the shard. */
   | Taken
-  /** Nobody has it until the run is resumed. */
+  /** Its worker has left it as it should: the run was stopped, or the worker was. */
   | { readonly kind: 'parked'; readonly atMs: number }
   /** Steps that devices made again since their shard was taken over; not measured a second time. */
   | { readonly kind: 'repeated'; readonly steps: StepCounts }
@@ -101,7 +102,7 @@ export interface ShardPorts {
   tell(news: ShardNews): void
   /** Called once everything is at hand; resolves with when the run began, once all shards are as far. */
   begin(): Promise<Instant>
-  /** Keeps devices for other processes. Default: they are this one's alone. */
+  /** Keeps devices for other processes: one that `signal` ends is not told of, and is kept as it stands. Default: they are this one's alone. */
   readonly keeping?: ShardKeeping | undefined
   /** From then on no device begins, and those under way come to their end; a stay is over. */
   readonly leave?: AbortSignal | undefined
@@ -115,8 +116,8 @@ const measureEveryMs = 250
  * begins with the `AgentError` of a state, a pool of keys or a token that cannot be opened.
  */
 export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<void> {
-  const { clock, tell, signal } = ports
-  const kept = await openStorage(orders, clock)
+  const { clock, tell, keeping, leave, signal } = ports
+  const kept = await openStorage(orders, clock, keeping)
   const tracing = await tracingOf(orders)
   const startedAt = await ports.begin().catch(async (error: unknown) => {
     await kept.close()
@@ -127,12 +128,14 @@ export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<
   const sinceStartMs = sinceStart(startedAt, clock, stopwatchMs)
   const meter = createMeter({ sinceStartMs, cost })
   const way = ports.transport ? undefined : socketTransport(orders, clock, (durationMs) => meter.step('connect', 'all', durationMs))
-  const faults: Record<InjectedFault, number> = { lostRequests: 0, lostAnswers: 0, delayed: 0 }
+  let faults = noFaults()
   const ended: DeviceNews[] = []
   const tellAll = () => {
     // One by one they would cost a tenth of what they tell of.
     if (ended.length > 0) tell({ kind: 'devices', devices: ended.splice(0) })
     tell({ kind: 'measured', measurements: meter.take() })
+    if (injectedFaults.some((fault) => faults[fault] > 0)) tell({ kind: 'faults', faults })
+    faults = noFaults()
   }
   const measuring = every(measureEveryMs, tellAll, clock, finished.signal)
   try {
@@ -145,14 +148,17 @@ export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<
       sinceStartMs,
       meter,
       onFault: (fault) => void faults[fault]++,
+      keeping,
+      leave,
       signal,
-      onDevice: (index, outcome, findings) => void ended.push({ index, outcome, findings }),
+      onDevice(index, outcome, findings) {
+        ended.push({ index, outcome, findings, ...(keeping?.keeperOf(index).isDelayed && { isDelayed: true }) })
+      },
     })
   } finally {
     finished.abort(measuringEnded)
     await measuring
     tellAll()
-    if (injectedFaults.some((fault) => faults[fault] > 0)) tell({ kind: 'faults', faults })
     await kept.close()
     await way?.close()
   }
@@ -161,7 +167,7 @@ export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<
 function fleetOptions(
   orders: ShardOrders,
   startedAt: Instant,
-): Omit<FleetOptions, 'storageFor' | 'transport' | 'clock' | 'sinceStartMs' | 'meter' | 'onFault' | 'signal'> {
+): Omit<FleetOptions, 'storageFor' | 'transport' | 'clock' | 'sinceStartMs' | 'meter' | 'onFault' | 'keeping' | 'leave' | 'signal'> {
   const { target, policies, localAddress, stay, stateFolder, outFolder } = orders
   return {
     ...orders,
@@ -172,6 +178,8 @@ function fleetOptions(
     ...(outFolder !== undefined && { keep: deviceFolders(outFolder) }),
   }
 }
+
+const noFaults = (): Record<InjectedFault, number> => ({ lostRequests: 0, lostAnswers: 0, delayed: 0 })
 
 const measuringEnded = 'the shard has ended'
 
@@ -196,13 +204,13 @@ async function tracingOf({ hasSpans }: ShardOrders): Promise<Tracing> {
 
 type Storage = Pick<FleetOptions, 'storageFor'> & { close(): Promise<void> }
 
-async function openStorage(orders: ShardOrders, clock: Clock): Promise<Storage> {
+async function openStorage(orders: ShardOrders, clock: Clock, keeping: ShardKeeping | undefined): Promise<Storage> {
   const { keyStorage, stateFolder } = orders
   const options: DeviceStorageOptions = { clock, keyStorage, keys: await openKeys(orders) }
   const token = await openToken(keyStorage, clock)
   const state = stateFolder === undefined ? undefined : openFleetState(stateFolder, options)
   return {
-    storageFor: state?.storageFor ?? ((spec, index) => memoryDeviceStorage(spec, index, options)),
+    storageFor: state?.storageFor ?? (keeping ? keptStorage(keeping, options) : (spec, index) => memoryDeviceStorage(spec, index, options)),
     async close() {
       await state?.close()
       if (token) await closeKeyStorage(token)

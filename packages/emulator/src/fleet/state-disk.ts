@@ -1,11 +1,11 @@
 import type { Disk } from '@certfleet/agent-core'
-import type { StateRecords } from './state-records.ts'
+import type { DeviceRecords } from './state-records.ts'
 
 /**
  * The records as files, for what keeps a file by writing another beside it and renaming that: it is one transaction, and a file that has
  * not been renamed is nowhere. Paths are `<root>/<device>/<name>`; folders are always there.
  */
-export function recordsDisk(records: StateRecords, root: string): Disk {
+export function recordsDisk(records: DeviceRecords, root: string): Disk {
   const unfinished = new Map<string, Uint8Array>()
   const parts = (path: string) => path.slice(root.length + 1).split('/') as [device: string, name: string]
   return {

@@ -4,8 +4,8 @@ import { AgentError } from '@certfleet/agent-core'
 import { open } from 'lmdb'
 import type { RunManifest } from './state-manifest.ts'
 
-/** What the devices of one fleet keep: octets, by device and name. A change is one transaction, committed when the call returns. */
-export interface StateRecords {
+/** What devices keep: octets, by device and name. */
+export interface DeviceRecords {
   get(device: string, name: string): Uint8Array | undefined
   /** A disk that refuses is `ERR_STATE_IO`, and the record is as before. */
   put(device: string, name: string, bytes: Uint8Array): void
@@ -13,6 +13,10 @@ export interface StateRecords {
   remove(device: string, name: string): void
   /** The names that begin so, in order. */
   names(device: string, prefix: string): string[]
+}
+
+/** What the devices of one fleet keep. A change is one transaction, committed when the call returns. */
+export interface StateRecords extends DeviceRecords {
   /** How many devices have anything here. */
   countDevices(): number
   isEmpty(): boolean

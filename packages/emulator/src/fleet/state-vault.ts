@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { AgentError, isKeyLabel, type KeyProtection, type KeyVault } from '@certfleet/agent-core'
 import type { DrawCounts, PlacedKeys, RsaBits } from '../keys/index.ts'
-import type { StateRecords } from './state-records.ts'
+import type { DeviceRecords } from './state-records.ts'
 
 /** By the first octet of a key's record; PKCS #8 in DER follows, in the clear. */
 const protections: readonly KeyProtection[] = ['software', 'tpm', 'passport']
@@ -10,7 +10,7 @@ const keyPrefix = 'key/'
 const nameOf = (label: string): string => keyPrefix + label
 
 /** Where the keys of a device were put, by their records. */
-export function placedKeys(records: StateRecords, device: string): PlacedKeys {
+export function placedKeys(records: DeviceRecords, device: string): PlacedKeys {
   const placed: PlacedKeys = new Map()
   for (const label of labelsOf(records, device)) {
     const protection = protections[records.get(device, nameOf(label))?.[0] ?? 0]
@@ -20,7 +20,7 @@ export function placedKeys(records: StateRecords, device: string): PlacedKeys {
 }
 
 /** The keys of one device among the records: each is there with its place, or not at all. A record that is no key is `ERR_STATE_INVALID`. */
-export function recordsVault(records: StateRecords, device: string, placed: PlacedKeys): KeyVault {
+export function recordsVault(records: DeviceRecords, device: string, placed: PlacedKeys): KeyVault {
   return {
     medium: 'disk',
     list: async () => labelsOf(records, device),
@@ -40,7 +40,7 @@ export function recordsVault(records: StateRecords, device: string, placed: Plac
 }
 
 /** How many keys a device has drawn, among the records. */
-export function recordsDraws(records: StateRecords, device: string): DrawCounts {
+export function recordsDraws(records: DeviceRecords, device: string): DrawCounts {
   const nameFor = (bits: RsaBits) => `drawn/${bits}`
   return {
     get(bits) {
@@ -55,7 +55,7 @@ export function recordsDraws(records: StateRecords, device: string): DrawCounts 
   }
 }
 
-const labelsOf = (records: StateRecords, device: string): string[] =>
+const labelsOf = (records: DeviceRecords, device: string): string[] =>
   records.names(device, keyPrefix).map((name) => name.slice(keyPrefix.length))
 
 function keyOf(bytes: Uint8Array, device: string, label: string) {

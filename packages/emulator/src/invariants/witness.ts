@@ -39,8 +39,11 @@ export interface Seen {
   readonly notInstalled: ReadonlyMap<string, string>
 }
 
-export function deviceWitness(storage: WitnessedStorage): DeviceWitness {
-  return new Witness(storage)
+/** What one saw that was there before it, in another process. */
+export type SeenBefore = Pick<Seen, 'issued' | 'notInstalled'>
+
+export function deviceWitness(storage: WitnessedStorage, before?: SeenBefore): DeviceWitness {
+  return new Witness(storage, before)
 }
 
 // Thousands of devices are at rest: of each class one object a device, and collections only while there is something in them.
@@ -58,8 +61,12 @@ class Witness implements DeviceWitness {
   #issued = 0
   #isAnswered = false
 
-  constructor(storage: WitnessedStorage) {
+  constructor(storage: WitnessedStorage, before: SeenBefore | undefined) {
     this.#storage = storage
+    if (before) {
+      this.#issued = before.issued
+      this.#notInstalled = before.notInstalled
+    }
     this.identities = new WatchedIdentities(storage.identities, this)
   }
 

@@ -19,6 +19,8 @@ export interface DeviceKeeper {
   readonly isDelayed: boolean
   /** Resolves once everything that it has stored is in the queue under this lease: before what cannot be taken back. Errors as `ShardLease.save`. */
   fence(): Promise<void>
+  /** What it did so far is done for good, and so is the whole pass where that is over: whoever goes on with it does none of it again. */
+  settled(isPassOver: boolean): void
 }
 
 export interface ShardKeeping {

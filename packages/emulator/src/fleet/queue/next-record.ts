@@ -1,0 +1,114 @@
+import { addEncoded, emptyHistogram, encode } from '../../measure/histogram.ts'
+import { addMeasurements, emptySums, encodeSums, type Sums } from '../../measure/sums.ts'
+import type { Measurements, ProcessCost, Step } from '../../measure/types.ts'
+import { type InjectedFault, injectedFaults } from '../faults.ts'
+import type { DeviceNews, ShardNews } from '../shard.ts'
+import type { KeptDevice } from './keeping.ts'
+import { noCost } from './taken-over.ts'
+
+/** What goes into the next record of a shard: news of a kind are made one. */
+export interface NextRecord {
+  /** What it measures, until it is taken. */
+  sums(): Sums
+  add(news: ShardNews): void
+  /** That goes into the queue with the record, and not before. */
+  keep(index: number, kept: KeptDevice | undefined): void
+  /** Whether something of that device waits for the record. */
+  keeps(index: number): boolean
+  repeated(step: Step): void
+  /** There is more to say than what the process cost. */
+  hasNews(): boolean
+  take(): { readonly news: readonly ShardNews[]; readonly devices: ReadonlyMap<number, KeptDevice | undefined> }
+}
+
+export function nextRecord(): NextRecord {
+  let next = emptyNext()
+  return {
+    sums: () => next.sums,
+    add: (news) => addNews(next, news),
+    keep: (index, kept) => void next.kept.set(index, kept),
+    keeps: (index) => next.kept.has(index),
+    repeated: (step) => addRepeated(next, step, 1),
+    hasNews: () =>
+      next.first.length + next.ended.length + next.repeated.size + next.last.length > 0 || next.kept.size > 0 || isMeasured(next.sums),
+    take() {
+      const taken = { news: newsOf(next), devices: next.kept }
+      next = emptyNext()
+      return taken
+    },
+  }
+}
+
+interface Next {
+  readonly sums: Sums
+  readonly kept: Map<number, KeptDevice | undefined>
+  readonly ended: DeviceNews[]
+  readonly faults: Record<InjectedFault, number>
+  readonly repeated: Map<Step, number>
+  readonly first: ShardNews[]
+  readonly last: ShardNews[]
+  cost: ProcessCost
+}
+
+const emptyNext = (): Next => ({
+  sums: emptySums(),
+  kept: new Map(),
+  ended: [],
+  faults: { lostRequests: 0, lostAnswers: 0, delayed: 0 },
+  repeated: new Map(),
+  first: [],
+  last: [],
+  cost: noCost,
+})
+
+function addNews(next: Next, news: ShardNews): void {
+  switch (news.kind) {
+    case 'measured':
+      addMeasured(next, news.measurements)
+      return
+    case 'devices':
+      next.ended.push(...news.devices)
+      return
+    case 'faults':
+      for (const fault of injectedFaults) next.faults[fault] += news.faults[fault]
+      return
+    case 'repeated':
+      for (const [step, times] of Object.entries(news.steps)) addRepeated(next, step as Step, times)
+      return
+    case 'taken':
+      next.first.push(news)
+      return
+    case 'parked':
+      next.last.push(news)
+  }
+}
+
+const addRepeated = ({ repeated }: Next, step: Step, times: number): void => void repeated.set(step, (repeated.get(step) ?? 0) + times)
+
+function addMeasured(next: Next, { cost, ...measured }: Measurements): void {
+  addMeasurements(next.sums, measured)
+  const loopLag = emptyHistogram()
+  addEncoded(loopLag, next.cost.loopLag)
+  addEncoded(loopLag, cost.loopLag)
+  next.cost = {
+    cpuMs: next.cost.cpuMs + cost.cpuMs,
+    busyMs: next.cost.busyMs + cost.busyMs,
+    wallMs: next.cost.wallMs + cost.wallMs,
+    rssBytes: Math.max(next.cost.rssBytes, cost.rssBytes),
+    loopLag: encode(loopLag),
+  }
+}
+
+function newsOf({ sums, ended, faults, repeated, first, last, cost }: Next): readonly ShardNews[] {
+  return [
+    ...first,
+    { kind: 'measured', measurements: { ...encodeSums(sums), cost } },
+    ...(ended.length > 0 ? [{ kind: 'devices' as const, devices: ended }] : []),
+    ...(injectedFaults.some((fault) => faults[fault] > 0) ? [{ kind: 'faults' as const, faults }] : []),
+    ...(repeated.size > 0 ? [{ kind: 'repeated' as const, steps: Object.fromEntries(repeated) }] : []),
+    ...last,
+  ]
+}
+
+const isMeasured = ({ histograms, errors, bins, pending }: Sums): boolean =>
+  histograms.size > 0 || errors.size > 0 || bins.size > 0 || pending !== 0
