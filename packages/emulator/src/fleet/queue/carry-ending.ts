@@ -1,6 +1,9 @@
 import type { Clock } from '@certfleet/agent-core'
 import type { ShardLease } from './shard-queue.ts'
 
+/** The reason of `leave`, and of `abort` where the shard is not lost. */
+export const leftToOthers: Error = new Error('the shard is left to others')
+
 /** How the carrying of a shard may come to an early end. */
 export interface CarryEnding {
   /** No device begins any more. */
@@ -25,10 +28,10 @@ interface EndingOptions {
 
 export function carryEnding({ lost, stop, orders }: ShardLease, { clock, signal, drainMs }: EndingOptions): CarryEnding {
   const [leave, abort, over] = [new AbortController(), new AbortController(), new AbortController()]
-  const stopNow = () => abort.abort(left)
+  const stopNow = () => abort.abort(leftToOthers)
   function drain(): void {
     if (leave.signal.aborted) return
-    leave.abort(left)
+    leave.abort(leftToOthers)
     clock.sleep(drainMs, over.signal).then(stopNow, () => {})
   }
   when(lost, () => abort.abort(lost.reason), over.signal)
@@ -44,8 +47,6 @@ export function carryEnding({ lost, stop, orders }: ShardLease, { clock, signal,
     end: () => over.abort(),
   }
 }
-
-const left = new Error('the shard is left to others')
 
 function when(signal: AbortSignal, act: () => void, until: AbortSignal): void {
   if (signal.aborted) act()

@@ -2,7 +2,7 @@ import type { Clock, Instant, Transport } from '@certfleet/agent-core'
 import { stopwatchMs } from '@certfleet/agent-core/system'
 import { sinceStart } from '../../measure/meter.ts'
 import { runShard, type ShardNews, type ShardPorts } from '../shard.ts'
-import { type CarryEnding, carryEnding } from './carry-ending.ts'
+import { type CarryEnding, carryEnding, leftToOthers } from './carry-ending.ts'
 import { keptDevices } from './kept-devices.ts'
 import { nextRecord } from './next-record.ts'
 import type { ShardLease } from './shard-queue.ts'
@@ -48,7 +48,7 @@ export async function carryShard(lease: ShardLease, options: CarryOptions): Prom
     return await finish()
   } catch (error) {
     if (lease.lost.aborted || isLoss(error)) return 'lost'
-    if (ending.either.aborted && error === ending.either.reason) return leaveUnbegun(lease, options.worker)
+    if (error === leftToOthers) return leaveUnbegun(lease, options.worker)
     await lease.release().catch(() => undefined)
     throw error
   } finally {

@@ -1,0 +1,226 @@
+import { AgentError, systemClock } from '@certfleet/agent-core'
+import { type CarryOptions, carryShard } from '@certfleet/emulator/fleet'
+import t from 'tap'
+import { fencedTransport } from '#emulator/fleet/queue/fence.ts'
+import type { ShardLease } from '#emulator/fleet/queue/shard-queue.ts'
+import type { ShardOrders } from '#emulator/fleet/shard.ts'
+import { type CarryFleet, carryFleet, countsOf, repeatedIn, takings, watched } from './carry-fleet.ts'
+import { type Place, place } from './carry-place.ts'
+
+t.setTimeout(120_000)
+
+const never = new AbortController().signal
+
+/** A run, as nothing disturbs it: what it counts, and its requests in their order. */
+async function undisturbed(fleet: CarryFleet, orders: ShardOrders) {
+  const shard = place(orders)
+  const moments: string[] = []
+  const transport = watched(fleet.transport, (step, moment) => void moments.push(`${moment} ${step}`))
+  t.equal(await carry(shard.lend(), { transport }), 'through')
+  t.equal(shard.ended, 'complete')
+  t.equal(shard.devices.size, 0, 'nothing is kept')
+  return { moments, counts: await countsOf(shard.records, fleet, orders) }
+}
+
+const carry = (lease: ShardLease, options: Partial<CarryOptions>) =>
+  carryShard(lease, { clock: systemClock, worker: 'w', checkpointMs: 5, signal: never, ...options })
+
+t.test('a shard that is lost at any request goes on as if it had not been', async (t) => {
+  const fleet = await carryFleet(t, 67)
+  const { moments, counts } = await undisturbed(fleet, fleet.ordersOf(66))
+  t.match(counts, { issued: 6, ended: [3, 0, 6], begun: [3, 3, 3] })
+  t.equal(moments.length, 66)
+  // The first and the last of each kind: all of them take twenty seconds.
+  for (const [nth, moment] of moments.entries()) {
+    if (moments.indexOf(moment) !== nth && moments.lastIndexOf(moment) !== nth) continue
+    const orders = fleet.ordersOf(nth)
+    const shard = place(orders)
+    const lease = shard.lend()
+    let asked = 0
+    const transport = watched(fleet.transport, () => {
+      if (asked++ === nth) lease.lose()
+    })
+    t.equal(await carry(lease, { transport }), 'lost')
+    t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+    t.strictSame(await countsOf(shard.records, fleet, orders), counts, `lost ${moment}, ${nth}`)
+    const delayed = shard.records
+      .flatMap(({ news }) => news.flatMap((one) => (one.kind === 'devices' ? one.devices : [])))
+      .filter((one) => one.isDelayed)
+    const [last] = takings(shard.records).slice(-1)
+    t.match(last, { isTakeover: true, epoch: 2, devicesDelayed: delayed.length })
+    if (Object.keys(repeatedIn(shard.records)).length > 0) t.ok(delayed.length > 0)
+  }
+})
+
+/** What is not behind the next fence is done again: with fewer requests between two losses it would go on for ever. */
+t.test('however often it is lost', async (t) => {
+  const fleet = await carryFleet(t, 4)
+  const { counts } = await undisturbed(fleet, fleet.ordersOf(3))
+  for (const [run, moments] of [46, 52, 58].entries()) {
+    const orders = fleet.ordersOf(run)
+    const shard = place(orders)
+    let holders = 0
+    for (let end = 'lost'; end === 'lost'; holders++) {
+      const lease = shard.lend()
+      let left = moments
+      const transport = watched(fleet.transport, () => {
+        if (--left === 0) lease.lose()
+      })
+      end = await carry(lease, { transport })
+    }
+    t.ok(holders > 1, `${holders}`)
+    t.strictSame(await countsOf(shard.records, fleet, orders), counts, `lost after ${moments} moments`)
+  }
+})
+
+t.test('one that was frozen sends nothing once another has the shard', async (t) => {
+  const fleet = await carryFleet(t, 2)
+  const { counts } = await undisturbed(fleet, fleet.ordersOf(1))
+  const orders = { ...fleet.ordersOf(0), concurrency: 1 }
+  const shard = place(orders)
+  const sent: string[] = []
+  const transport = watched(fleet.transport, (step, moment) => {
+    sent.push(`${moment} ${step}`)
+    // Not that it would have been told.
+    if (sent.length === 10) shard.lend()
+  })
+  t.equal(await carry(shard.lend(), { transport }), 'lost')
+  t.notOk(sent.includes('before PKIOperation'))
+  t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+  t.strictSame(await countsOf(shard.records, fleet, orders), counts)
+})
+
+t.test('at a stop devices come to their end, and nothing is made again', async (t) => {
+  const fleet = await carryFleet(t, 3)
+  const { counts } = await undisturbed(fleet, fleet.ordersOf(2))
+  for (const [run, how] of (['park', 'release'] as const).entries()) {
+    const orders = { ...fleet.ordersOf(run), concurrency: 1 }
+    const shard = place(orders)
+    const lease = shard.lend()
+    const ends = new AbortController()
+    const transport = watched(fleet.transport, (step) => {
+      if (step !== 'PKIOperation') return
+      if (how === 'park') lease.stopRun()
+      else ends.abort()
+    })
+    t.equal(await carry(lease, { transport, signal: ends.signal }), `${how}${how === 'park' ? 'ed' : 'd'}`)
+    t.equal(shard.ended, how)
+    t.match(shard.records.at(-1)?.news.at(-1), { kind: 'parked' })
+    t.equal((await countsOf(shard.records, fleet, orders)).issued, 2, 'one device')
+    t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+    t.strictSame(await countsOf(shard.records, fleet, orders), counts)
+    t.strictSame(repeatedIn(shard.records), {})
+    t.match(takings(shard.records), [{ epoch: 1 }, { epoch: 2, isTakeover: false, devicesDelayed: 0 }])
+  }
+})
+
+t.test('a stop waits for no device for ever: it is kept where it stands', async (t) => {
+  const fleet = await carryFleet(t, 2)
+  const { counts } = await undisturbed(fleet, fleet.ordersOf(1))
+  const orders = fleet.ordersOf(0)
+  const shard = place(orders)
+  const lease = shard.lend()
+  const transport = watched(fleet.transport, async (step, moment, signal) => {
+    if (step !== 'PKIOperation' || moment === 'before') return
+    lease.stopRun()
+    await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+  })
+  t.equal(await carry(lease, { transport, drainMs: 20 }), 'parked')
+  t.equal(shard.devices.size, 2)
+  t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+  t.strictSame(await countsOf(shard.records, fleet, orders), counts)
+  t.match(repeatedIn(shard.records), { policy: 2, challenge: 2 })
+  t.notOk(shard.records.some(({ news }) => news.some((one) => one.kind === 'devices' && one.devices.some(({ isDelayed }) => isDelayed))))
+})
+
+t.test('stopped before it begins', async (t) => {
+  const shard = place({ devices: [] } as unknown as ShardOrders)
+  const lease = shard.lend()
+  lease.stopRun()
+  const run = async (_: ShardOrders, ports: { begin(): Promise<unknown> }) => void (await ports.begin())
+  t.equal(await carry(lease, { run }), 'parked')
+  t.match(shard.records, [{ news: [{ kind: 'parked' }] }])
+  t.equal(await carry(shard.lend(), { run }), 'through')
+  t.match(takings(shard.records), [{ epoch: 2, isTakeover: false }])
+})
+
+t.test('what cannot begin is released, and so is what is broken', async (t) => {
+  for (const error of [new AgentError('ERR_STATE_IO', 'no pool'), new TypeError('a bug')]) {
+    const shard = place({ devices: [] } as unknown as ShardOrders)
+    await t.rejects(carry(shard.lend(), { run: () => Promise.reject(error) }), error)
+    t.equal(shard.ended, 'release')
+  }
+  const shard = place({ devices: [] } as unknown as ShardOrders)
+  const lease = { ...shard.lend(), save: () => Promise.reject(new TypeError('a bug of the queue')) }
+  await t.rejects(carry(lease, { run: async (_, { begin }) => void (await begin()) }), /a bug of the queue/)
+  t.equal(shard.ended, 'release')
+})
+
+t.test('the fence stands before each PKIOperation and before nothing else', async (t) => {
+  const fenced: string[] = []
+  const sent: string[] = []
+  const inner = {
+    send: async ({ url }: { url: string }) => {
+      sent.push(url)
+      return { status: 200, headers: {}, body: new Uint8Array() }
+    },
+  }
+  const transport = fencedTransport(inner, async () => void fenced.push(`${sent.length}`))
+  for (const [method, url] of [
+    ['GET', 'http://ca/scep?operation=GetCACaps'],
+    ['POST', 'http://ca/scep?operation=PKIOperation'],
+    ['GET', 'http://ca/scep?operation=PKIOperation&message=MIIB'],
+  ] as const)
+    await transport.send({ method, url, headers: {} })
+  t.strictSame([fenced, sent.length], [['1', '2'], 3])
+  const standing = fencedTransport(inner, () => new Promise(() => {}))
+  const abort = new AbortController()
+  const request = { method: 'POST', url: 'http://ca/scep?operation=PKIOperation', headers: {} } as const
+  const asked = standing.send(request, abort.signal)
+  abort.abort(new Error('enough'))
+  await t.rejects(asked, /enough/)
+  await t.rejects(standing.send(request, abort.signal), /enough/)
+  t.equal(sent.length, 3)
+})
+
+t.test('devices that stay are taken over as they stand', async (t) => {
+  const fleet = await carryFleet(t, 2, false)
+  const stayOf = (run: number): ShardOrders => {
+    const orders = fleet.ordersOf(run, { stay: { durationMs: 4_000, checkInMs: 600_000, thinkMs: 0 } })
+    const dueMs = [0, 0, 900]
+    return { ...orders, devices: orders.devices.map((device, i) => ({ ...device, dueMs: dueMs[i] as number })) }
+  }
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await systemClock.sleep(20)
+  }
+  const through = (shard: Place) => [...shard.devices.values()].filter(({ isThrough }) => isThrough).length
+  const whole = place(stayOf(1))
+  const wholeEnded = carry(whole.lend(), {})
+  const orders = stayOf(0)
+  const shard = place(orders)
+  const lease = shard.lend()
+  const lost = carry(lease, {})
+  await until(() => through(shard) === 2)
+  lease.lose()
+  t.equal(await lost, 'lost')
+  await systemClock.sleep(1_000)
+  const ends = new AbortController()
+  const second = carry(shard.lend(), { signal: ends.signal })
+  await until(() => through(shard) === 3)
+  ends.abort()
+  t.equal(await second, 'released')
+  t.equal(shard.devices.size, 3, 'they stay, elsewhere')
+  t.equal(await carry(shard.lend(), {}), 'through')
+  t.equal(shard.devices.size, 0)
+  t.equal(await wholeEnded, 'through')
+  const [expected, counts] = [await countsOf(whole.records, fleet, stayOf(1)), await countsOf(shard.records, fleet, orders)]
+  // A device that connects anew checks in.
+  const besidesCheckIns = ({ steps, ...others }: typeof counts) => ({
+    ...others,
+    steps: steps.filter(([step]) => !['policy', 'report', 'check-in'].includes(step as string)),
+  })
+  t.strictSame(besidesCheckIns(counts), besidesCheckIns(expected))
+  t.match(expected, { issued: 6, begun: [3, 3, 3], ended: [3, 0, 6], connected: 0 })
+  t.match(takings(shard.records), [{}, { isTakeover: true, devicesDelayed: 3 }, { isTakeover: false, devicesDelayed: 0 }])
+  t.match(repeatedIn(shard.records), { push: 5, policy: 5, report: 5 })
+})
