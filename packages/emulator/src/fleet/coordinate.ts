@@ -2,6 +2,8 @@ import { AgentError, type Clock, type Instant, type Transport } from '@certfleet
 import type { CrashResult } from '../report/schema.ts'
 import { type FleetProcess, startProcess } from './child.ts'
 import type { ProcessNews } from './messages.ts'
+import { memoryQueue } from './queue/memory-queue.ts'
+import type { RunSubmission, ShardLease, ShardQueue } from './queue/shard-queue.ts'
 import type { FleetDevice } from './run.ts'
 import { runShard, type ShardNews, type ShardOrders } from './shard.ts'
 
@@ -44,18 +46,25 @@ export async function coordinate(options: Coordination): Promise<Coordinated> {
 }
 
 interface Processes extends Coordination {
+  readonly queue: ShardQueue
   readonly running: Set<FleetProcess>
-  readonly start: Start
+  /** Since the run began; 0 before. */
+  elapsedMs(): number
 }
 
 async function inProcesses(options: Coordination): Promise<Coordinated> {
+  const { shards, clock } = options
   const running = new Set<FleetProcess>()
   // Without it a process that is killed below would be taken for one that crashed, and another started.
   const over = new AbortController()
   const signal = AbortSignal.any([options.signal, over.signal])
-  const processes = { ...options, signal, running, start: commonStart(options) }
+  let startedAt: Instant | undefined
+  const onReady = () => (startedAt ??= options.onReady())
+  const elapsedMs = () => (startedAt === undefined ? 0 : clock.now() - startedAt)
+  const queue = memoryQueue({ clock })
+  await queue.submit(submissionOf(shards, clock.now()))
   try {
-    const ended = await Promise.all(options.shards.map((shard) => shardInProcess(shard, processes)))
+    const ended = await Promise.all(shards.map(() => shardInProcess({ ...options, queue, running, signal, onReady, elapsedMs })))
     return { lost: ended.flatMap(({ lost }) => lost), begunAgain: ended.flatMap(({ begunAgain }) => begunAgain) }
   } finally {
     over.abort(runOver)
@@ -66,46 +75,42 @@ async function inProcesses(options: Coordination): Promise<Coordinated> {
 
 const runOver = 'the run is over'
 
-/** Processes take half a second to load: those that are ready wait for the others. */
-interface Start {
-  /** Resolves once every shard has been ready. */
-  whenAllReady(shard: string): Promise<Instant>
-  elapsedMs(): number
-}
-
-function commonStart({ shards, clock, onReady }: Coordination): Start {
-  const ready = new Set<string>()
-  let begin: (startedAt: Instant) => void = () => {}
-  let startedAt: Instant | undefined
-  const begun = new Promise<Instant>((resolve) => {
-    begin = resolve
-  })
-  return {
-    whenAllReady(shard) {
-      ready.add(shard)
-      if (startedAt === undefined && ready.size === shards.length) {
-        startedAt = onReady()
-        begin(startedAt)
-      }
-      return begun
-    },
-    elapsedMs: () => (startedAt === undefined ? 0 : clock.now() - startedAt),
+/** Processes take half a second to load: those that are ready wait for the others. Nobody checks what else is said of the run. */
+function submissionOf(shards: readonly ShardOrders[], submittedAt: Instant): RunSubmission {
+  const shared = shards[0] as ShardOrders
+  const devices = shards.reduce((sum, shard) => sum + shard.devices.length, 0)
+  const manifest = {
+    id: 'here',
+    version: '',
+    seed: shared.seed,
+    devices,
+    platforms: {},
+    shards: shards.length,
+    histogram: '',
+    scenario: '',
   }
+  return { manifest: { ...manifest, beginsTogether: true, submittedAt }, shared, shards }
 }
 
-async function shardInProcess(shard: ShardOrders, processes: Processes): Promise<Coordinated> {
-  const { start, signal, onCrash } = processes
+const thisProcess = { name: 'here', host: '', cores: 0, node: '' }
+
+/** Takes a shard, and again whenever its process has crashed, until it is through. All others have one meanwhile, or are through with theirs. */
+async function shardInProcess(processes: Processes): Promise<Coordinated> {
+  const { queue, signal, elapsedMs, onCrash } = processes
   const begunAgain = new Map<number, FleetDevice>()
-  let left = new Map(shard.devices.map((device) => [device.index, device]))
-  for (let crashes = 1; !signal.aborted; crashes++) {
-    const why = await lifeOfProcess({ ...shard, devices: [...left.values()] }, processes, (index) => left.delete(index))
+  let left: Map<number, FleetDevice> | undefined
+  while (!signal.aborted) {
+    const lease = await queue.take(thisProcess, signal)
+    left ??= new Map(lease.orders.devices.map((device) => [device.index, device]))
+    const why = await lifeOfProcess(lease, left, processes)
     if (why === undefined || signal.aborted) break
-    const isLast = crashes === maxCrashesOfShard
-    onCrash({ worker: shard.name, atMs: start.elapsedMs(), why, devicesRestarted: isLast ? 0 : left.size })
+    const isLast = lease.epoch === maxCrashesOfShard
+    onCrash({ worker: lease.orders.name, atMs: elapsedMs(), why, devicesRestarted: isLast ? 0 : left.size })
     if (isLast) return { lost: [...left.values()], begunAgain: [...begunAgain.values()] }
     // Those that were due are late by the crash, and not by the generator.
-    left = new Map([...left].map(([index, device]) => [index, withoutPast(device, start.elapsedMs())]))
+    left = new Map([...left].map(([index, device]) => [index, withoutPast(device, elapsedMs())]))
     for (const [index, device] of left) begunAgain.set(index, device)
+    await lease.release()
   }
   return { lost: [], begunAgain: [...begunAgain.values()] }
 }
@@ -114,17 +119,23 @@ function withoutPast({ spec, index, dueMs }: FleetDevice, elapsedMs: number): Fl
   return { spec, index, ...(dueMs !== undefined && dueMs > elapsedMs && { dueMs }) }
 }
 
-/** Resolves with why it ended, where that was before its time. */
+/** Resolves with why it ended, where that was before its time. Takes from `left` what is through. */
 async function lifeOfProcess(
-  orders: ShardOrders,
-  { running, start, onNews, signal }: Processes,
-  onThrough: (index: number) => void,
+  { orders, begin }: ShardLease,
+  left: Map<number, FleetDevice>,
+  { running, onReady, onNews, signal }: Processes,
 ): Promise<string | undefined> {
   let refused: AgentError | undefined
-  const process = startProcess({ kind: 'shard', orders }, (news: ProcessNews) => {
+  // Who is stopped before is told so in another way.
+  const beginAll = () =>
+    void begin(signal).then(
+      () => process.send({ kind: 'begin', startedAt: onReady() }),
+      () => {},
+    )
+  const process = startProcess({ kind: 'shard', orders: { ...orders, devices: [...left.values()] } }, (news: ProcessNews) => {
     if (news.kind === 'refused') refused = new AgentError(news.code, news.message)
-    if (news.kind === 'ready') void start.whenAllReady(orders.name).then((startedAt) => process.send({ kind: 'begin', startedAt }))
-    if (news.kind === 'devices') for (const { index } of news.devices) onThrough(index)
+    if (news.kind === 'ready') beginAll()
+    if (news.kind === 'devices') for (const { index } of news.devices) left.delete(index)
     if (isOfShard(news)) onNews(news, orders.name)
   })
   running.add(process)

@@ -25,7 +25,7 @@ export interface MemoryQueue extends ShardQueue {
   connect(clock: Clock): ShardQueue
 }
 
-/** The queue of one process: it ends with it. What is given and what is got are copies, as where a queue is elsewhere. */
+/** The queue of one process: it ends with it. What is saved is copied, as where a queue is elsewhere. */
 export function memoryQueue({ clock, leaseMs = Number.POSITIVE_INFINITY }: MemoryQueueOptions): MemoryQueue {
   const queue: Queue = { clock, leaseMs, runs: new Map(), waiters: new Set() }
   return { ...connection(queue, clock), connect: (holder) => connection(queue, holder) }
@@ -86,7 +86,7 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
 }
 
 const newRun = (run: RunSubmission): Run => ({
-  ...structuredClone(run),
+  ...run,
   isStopped: false,
   startedAt: undefined,
   places: run.shards.map(() => ({ state: 'waiting', epoch: 0, hasBegun: false, records: [], devices: new Map() })),
@@ -133,7 +133,12 @@ function lend(queue: Queue, holder: Clock, run: Run, shard: number, worker: Work
   const { manifest, shared, shards } = run
   const { epoch, records, devices } = place
   return {
-    ...structuredClone({ manifest, orders: { ...shared, ...(shards[shard] as OwnOrders) }, shard, epoch, records, devices }),
+    manifest,
+    shard,
+    orders: { ...shared, ...(shards[shard] as OwnOrders) },
+    epoch,
+    records: [...records],
+    devices: new Map(devices),
     lost: lost.signal,
     stop: stop.signal,
     ...changesOf(queue, run, place, endHold),
