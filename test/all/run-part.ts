@@ -14,6 +14,7 @@ const parts: Readonly<Record<string, RegExp>> = {
   keys: /^keys\//,
   'lab-a-m': /^lab\/[a-m]/,
   'lab-n-z': /^lab\/[n-z]/,
+  queue: /^queue\//,
   reconcile: /^(reconcile|security)\//,
 }
 

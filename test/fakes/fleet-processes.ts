@@ -70,10 +70,14 @@ export interface SpawnedRun {
   readonly ended: Promise<{ readonly exitCode: number | null; readonly signal: NodeJS.Signals | null; readonly tookMs: number }>
 }
 
-/** `certfleet run`, compiled, in a process group of its own; the end of the test ends whatever is left of it. */
-export function spawnRun(t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): SpawnedRun {
+/** `certfleet run`; else as `spawnCertfleet`. */
+export const spawnRun = (t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): SpawnedRun =>
+  spawnCertfleet(t, ['run', ...args], env)
+
+/** The compiled command in a process group of its own; the end of the test ends whatever is left of it. */
+export function spawnCertfleet(t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): SpawnedRun {
   const entry = join(root, 'packages/emulator/dist/cli.js')
-  const child = spawn(process.execPath, [entry, 'run', ...args], { detached: true, env: { ...process.env, ...env } })
+  const child = spawn(process.execPath, [entry, ...args], { detached: true, env: { ...process.env, ...env } })
   const pid = child.pid as number
   const text = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (piece) => {

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Results, resultsSchema } from '@certfleet/emulator/fleet'
+import { resultsSchema } from '@certfleet/emulator/fleet'
 import t, { type Test } from 'tap'
 import { command } from '../commands/terminal.ts'
 import { fleetProcesses, logged, resultsIn, through, until } from '../fakes/fleet-processes.ts'
 import { primesFolder } from './emulated-keys.ts'
+import { sameOf } from './same-of.ts'
 
 t.setTimeout(120_000)
 
@@ -35,33 +36,6 @@ t.test('a fleet in two processes does what it does in one', async (t) => {
   t.strictSame(two.generator.processes.map(({ name }) => name).sort(), ['lab', 'worker 1', 'worker 2'])
   for (const { name, cpuMs, rssBytes } of two.generator.processes) t.ok(cpuMs > 0 && rssBytes > 0, name)
 })
-
-/** What a seed decides, however many processes there are. */
-function sameOf({ devices, outcomes, keys, platforms, profiles, invariants, steps, arrivals, timeline, faults }: Results) {
-  const sum = (count: (bin: Results['timeline']['bins'][number]) => number) => timeline.bins.reduce((all, bin) => all + count(bin), 0)
-  return {
-    devices,
-    outcomes,
-    keys,
-    faults,
-    invariants,
-    started: arrivals.started,
-    platforms: Object.entries(platforms).map(([name, { certificatesInstalled, rootsInstalled }]) => [
-      name,
-      certificatesInstalled,
-      rootsInstalled,
-    ]),
-    profiles: profiles.map(({ device, profileId, state }) => [device, profileId, state]),
-    // Each process has connections of its own.
-    steps: steps.filter(({ step }) => step !== 'connect').map(({ step, platform, count }) => [step, platform, count]),
-    timeline: [
-      sum(({ started }) => started),
-      sum(({ completed }) => completed),
-      sum(({ enrolled }) => enrolled),
-      sum(({ failed }) => failed),
-    ],
-  }
-}
 
 /** Six devices, so slow that most are still to come when the first is through. */
 const plan = 'seed: 3\ndevices: { ios: 6 }\nconcurrency: 2\nfaults: { delayed: 1, delay: 300ms }\n'

@@ -23,7 +23,7 @@ export interface RedisServer {
 export const redisPassword = 'test-password-of-redis'
 
 /** Debian's redis-server on loopback, that writes each change down before it answers; the end of the test ends it. More `settings` come last. */
-export async function redisServer(t: Test, folder: string, settings: readonly string[] = []): Promise<RedisServer> {
+export async function redisServer(t: Pick<Test, 'teardown'>, folder: string, settings: readonly string[] = []): Promise<RedisServer> {
   const port = await freePort()
   let server: ChildProcess | undefined
   let ended: Promise<unknown> = Promise.resolve()
