@@ -147,6 +147,9 @@ t.test('what a policy names leads to no local address, unless the service was na
   const refused = { code: 'ERR_UNSUPPORTED', message: /loopback address/ }
   const linkLocal = { code: 'ERR_UNSUPPORTED', message: /link-local address/ }
   const offMachine = { code: 'ERR_UNSUPPORTED', message: /^ndes\.example is not on this machine/ }
+  const ownLab: TargetSettings = { kind: 'policy', policyUrl: 'http://192.0.2.1:8085/', registrationToken: 'token', isOwnLab: true }
+  const elsewhere = `http://[::ffff:127.0.0.1]:${port}/`
+  const notOwnLab = { code: 'ERR_UNSUPPORTED', message: /^192\.0\.2\.1:8086 is not on this machine/ }
   const rows: [string, TargetSettings, string, boolean, { code: string; message: RegExp } | undefined][] = [
     ['the service itself', service(url), url, false, undefined],
     ['beside it', service(`http://localhost:${port}/`), url, false, undefined],
@@ -155,6 +158,11 @@ t.test('what a policy names leads to no local address, unless the service was na
     ['a SCEP server that was named', { ...scep, scepUrl: url }, url, false, undefined],
     ['cheap keys, here', service(url), url, true, undefined],
     ['cheap keys, elsewhere', service(url), 'https://ndes.example/scep', true, offMachine],
+    ['cheap keys, from the own lab to elsewhere', { ...ownLab, policyUrl: url }, 'https://ndes.example/scep', true, offMachine],
+    // Another name of this machine, which counts as none.
+    ['cheap keys, at the own lab', { ...ownLab, policyUrl: elsewhere }, elsewhere, true, undefined],
+    ['cheap keys, at another lab', service(elsewhere), elsewhere, true, { code: 'ERR_UNSUPPORTED', message: /is not on this machine/ }],
+    ['cheap keys, beside the own lab', ownLab, 'http://192.0.2.1:8086/scep', true, notOwnLab],
   ]
   for (const [name, settings, asked, emulatedKeys, expected] of rows) {
     const transport = targetTransport(settings, { clock: systemClock, emulatedKeys })

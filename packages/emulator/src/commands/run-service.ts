@@ -48,7 +48,7 @@ async function labService({ imported, tenant, lab: orders, place }: ServiceReque
   return {
     kind: 'lab',
     url: policyUrl,
-    settings: { kind: 'policy', policyUrl, registrationToken },
+    settings: { kind: 'policy', policyUrl, registrationToken, isOwnLab: true },
     lab,
     transport,
     root,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type Clock, handlerTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
+import { AgentError, type Clock, handlerTransport, type PolicyDocument, type Transport } from '@certfleet/agent-core'
 import type { FactOverrides } from '@certfleet/platforms'
 import { createLab, type Lab, lmdbLabStore, memoryLabStore, serveLab } from '../lab/index.ts'
 import type { ProcessCost } from '../measure/types.ts'
@@ -18,6 +18,12 @@ export interface LabOrders {
   readonly overrides?: FactOverrides | undefined
   /** Keeps the CA and all that it did in the folder's `lab`. Default: in memory, and both end together. */
   readonly stateFolder?: string | undefined
+  /** An IP address of this machine for devices on others to reach. Default: loopback. */
+  readonly host?: string | undefined
+  /** Default: any that is free. */
+  readonly port?: number | undefined
+  /** What entitles a device to register. A secret. Default: drawn. */
+  readonly registrationToken?: string | undefined
 }
 
 /** A certificate of which the lab has a record. */
@@ -50,12 +56,14 @@ export interface EmbeddedLab {
 
 const dayMs = 86_400_000
 
-/** A lab in this process. `inProcess`: call its handlers instead of serving them on loopback. */
+/**
+ * A lab in this process. `inProcess`: call its handlers instead of serving them. An address or port that cannot be served at: `ERR_NETWORK`.
+ */
 export async function startEmbeddedLab(orders: LabOrders, clock: Clock, inProcess: boolean): Promise<EmbeddedLab> {
   const { tenant, validityDays, legacyDes, legacySha1, overrides, stateFolder } = orders
   let policyFor: (deviceId: string) => PolicyDocument | undefined = () => undefined
   let pfxRequestsFor: (deviceId: string) => readonly PfxRequest[] = () => []
-  const registrationToken = randomBytes(32).toString('base64url')
+  const registrationToken = orders.registrationToken ?? randomBytes(32).toString('base64url')
   const store = stateFolder === undefined ? memoryLabStore() : await lmdbLabStore(join(stateFolder, 'lab'))
   const lab = await createLab({
     store,
@@ -68,7 +76,8 @@ export async function startEmbeddedLab(orders: LabOrders, clock: Clock, inProces
     overrides,
     ...(validityDays !== undefined && { templateValidityMs: validityDays * dayMs }),
   })
-  const { close, ...reach } = await (inProcess ? callLab(lab) : reachLab(lab, orders.devices))
+  const reached = inProcess ? callLab(lab) : reachLab(lab, orders)
+  const { close, ...reach } = await reached.catch((error: unknown) => store.close().then(() => Promise.reject(error)))
   return {
     root: lab.rootCertificate,
     issuing: lab.issuingCertificate,
@@ -90,9 +99,13 @@ type Reach = Pick<EmbeddedLab, 'scepUrl' | 'policyUrl' | 'transport' | 'close'>
 /** Of the fleet's processes, beside the push connections. */
 const sharedConnections = 8_192
 
-async function reachLab(lab: Lab, devices: number): Promise<Reach> {
+async function reachLab(lab: Lab, { devices, host, port }: LabOrders): Promise<Reach> {
   const limits = { maxConnections: devices + sharedConnections, maxPushConnections: devices + sharedConnections }
-  const { scepUrl, policyUrl, close } = await serveLab(lab, { limits })
+  const serving = serveLab(lab, { limits, host, port })
+  const { scepUrl, policyUrl, close } = await serving.catch(({ code, message }: NodeJS.ErrnoException) => {
+    const where = `${host ?? '127.0.0.1'}${port === undefined ? '' : `, port ${port}`}`
+    throw new AgentError('ERR_NETWORK', `the embedded lab cannot be served at ${where} (${code ?? message})`)
+  })
   return { scepUrl, policyUrl, close }
 }
 

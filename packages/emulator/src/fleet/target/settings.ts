@@ -14,6 +14,8 @@ export interface PolicyServiceSettings {
   readonly policyUrl: string
   /** A secret. */
   readonly registrationToken: string
+  /** It is the embedded lab of the run: what it issues for keys that are no secret is worth nothing anywhere else. */
+  readonly isOwnLab?: true
   /** Instead of the system's CAs. */
   readonly trustAnchors?: readonly string[]
 }
@@ -68,7 +70,7 @@ export interface TargetTransportOptions {
   readonly localAddress?: string | undefined
   /** Told of each connection that was opened, how long that took. */
   readonly onConnect?: ((durationMs: number) => void) | undefined
-  /** The keys are no secret: what leads off this machine is refused, whoever names it (`ERR_UNSUPPORTED`). */
+  /** The keys are no secret: what leads off this machine and not to the run's own lab is refused, whoever names it (`ERR_UNSUPPORTED`). */
   readonly emulatedKeys: boolean
 }
 
@@ -79,7 +81,7 @@ export interface TargetTransportOptions {
 export function targetTransport(settings: TargetSettings, { emulatedKeys, ...options }: TargetTransportOptions): HttpTransport {
   const { close, wayTo } = openWays(settings, options)
   const wayOnly = (url: string): Transport => {
-    if (emulatedKeys && !isOnThisMachine(url)) throw leavesThisMachine(url)
+    if (emulatedKeys && !isOnThisMachine(url) && !isAtOwnLab(url, settings)) throw leavesThisMachine(url)
     return wayTo(url)
   }
   const ways = new Map<string, Transport>()
@@ -101,6 +103,11 @@ const maxKnownWays = 64
 function hostPart(url: string): string {
   const end = url.indexOf('/', 'https://'.length)
   return end < 0 ? url : url.slice(0, end)
+}
+
+function isAtOwnLab(url: string, settings: TargetSettings): boolean {
+  if (settings.kind !== 'policy' || !settings.isOwnLab || !URL.canParse(url)) return false
+  return new URL(url).origin === new URL(settings.policyUrl).origin
 }
 
 interface Ways {
