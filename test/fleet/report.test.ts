@@ -105,6 +105,18 @@ t.test('resultsOf', async (t) => {
   t.strictSame(results.profiles, [{ device: 'win-3', platform: 'windows', ...stuck }])
 })
 
+t.test('no rate is claimed by devices that a takeover delayed', async (t) => {
+  const outcome = { devices: fleet, durationMs: 2000, interrupted: false }
+  const results = resultsOf(7, outcome, steps, undefined, new Set(['win-1']))
+  t.match(results, { devices: 5, outcomes: { installed: 4 }, enrollmentsPerSecond: 1 })
+  const queue = {
+    ...{ id: 'r-abcdefghij', shards: 2, attempts: 3, takeovers: [], resumes: 0, devicesDelayed: 1, repeated: {} },
+    workers: ['a', 'b'].map((name) => ({ name, host: 'here', node: 'v20', shards: 1 })),
+  }
+  const whole = wholeOf(outcome, { delayed: new Set(['win-1']), queue })
+  t.match(whole, { enrollmentsPerSecond: 1, queue, run: { workers: 2 } })
+})
+
 t.test('a run with nothing in it divides by nothing', async (t) => {
   const nothing = { devices: [], durationMs: 0, interrupted: true }
   const results = resultsOf('x', nothing, [])
