@@ -99,6 +99,8 @@ function newRunId(): string {
   return `r-${[...randomBytes(idCharacters)].map((octet) => base32[octet % base32.length]).join('')}`
 }
 
+export const isRunId = (text: string): boolean => new RegExp(`^r-[${base32}]{${idCharacters}}$`).test(text)
+
 /**
  * Throws `ERR_UNSUPPORTED` unless this version of certfleet may work on the run: what another version measures and keeps could not be added
  * up with it.

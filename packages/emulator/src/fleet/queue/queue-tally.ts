@@ -4,11 +4,16 @@ import type { RunManifest, RunStatus, ShardRecord, StepCounts } from './shard-qu
 
 type Takeover = QueueResult['takeovers'][number]
 
+interface Stretch {
+  readonly fromMs: number
+  untilMs: number
+}
+
 /** Adds up what records say of the work itself: who had which shard, what was taken over, what was done twice. */
 export interface QueueTally {
   /** The next record of a shard. Returns, for people, the takeovers that it tells of. */
   add(shard: number, record: ShardRecord): readonly string[]
-  /** How long nobody had any shard, between stops and what followed them. */
+  /** How long nobody had any shard; what it takes to have the next one is no pause. */
   pausedMs(): number
   result(status: Pick<RunStatus, 'shards' | 'workers'>): QueueResult
 }
@@ -19,8 +24,8 @@ export function queueTally({ id, shards }: Pick<RunManifest, 'id' | 'shards'>): 
   const takenBy = new Map<string, Set<number>>()
   const takeovers: Takeover[] = []
   const repeated: Record<string, number> = {}
-  /** When shards were taken and parked, since the start of the run. */
-  const moments: { readonly atMs: number; readonly isTaken: boolean }[] = []
+  /** By shard, for how long somebody had it at a time. */
+  const held = new Map<number, Stretch[]>()
   let resumes = 0
   let devicesDelayed = 0
 
@@ -29,15 +34,18 @@ export function queueTally({ id, shards }: Pick<RunManifest, 'id' | 'shards'>): 
     if (news.kind === 'repeated') addSteps(repeated, news.steps)
     if (news.kind === 'parked') {
       parked.add(shard)
-      moments.push({ atMs: news.atMs, isTaken: false })
+      wasHeld(shard, news.atMs)
     }
+    if (news.kind === 'measured') for (const { atMs } of news.measurements.bins) wasHeld(shard, atMs + news.measurements.binMs)
     return news.kind === 'taken' ? onTaken(shard, news) : []
   }
 
   function onTaken(shard: number, { atMs, worker, isTakeover, devicesDelayed }: Extract<ShardNews, { kind: 'taken' }>): string[] {
     const before = holders.get(shard)
     holders.set(shard, worker)
-    moments.push({ atMs, isTaken: true })
+    // Who loses it has it until then.
+    if (isTakeover) wasHeld(shard, atMs)
+    held.set(shard, [...(held.get(shard) ?? []), { fromMs: atMs, untilMs: atMs }])
     takenBy.set(worker, (takenBy.get(worker) ?? new Set()).add(shard))
     if (parked.delete(shard)) resumes++
     if (!isTakeover) return []
@@ -46,9 +54,14 @@ export function queueTally({ id, shards }: Pick<RunManifest, 'id' | 'shards'>): 
     return [`shard ${shard}${ofWhom} was taken over by ${worker}; ${devicesDelayed} devices delayed`]
   }
 
+  function wasHeld(shard: number, untilMs: number): void {
+    const last = held.get(shard)?.at(-1)
+    if (last) last.untilMs = Math.max(last.untilMs, untilMs)
+  }
+
   return {
     add: (shard, { news }) => news.flatMap((one) => addOne(shard, one)),
-    pausedMs: () => pausesOf(moments),
+    pausedMs: () => pausesBetween([...held.values()].flat()),
     result: ({ shards: states, workers }) => ({
       id,
       shards,
@@ -66,13 +79,15 @@ function addSteps(to: Record<string, number>, steps: StepCounts): void {
   for (const [step, count] of Object.entries(steps)) to[step] = (to[step] ?? 0) + count
 }
 
-/** A stop parks every shard that somebody has: from the last of them until the next is taken nobody has any. */
-function pausesOf(moments: readonly { readonly atMs: number; readonly isTaken: boolean }[]): number {
-  let pausedSinceMs: number | undefined
-  let pausedMs = 0
-  for (const { atMs, isTaken } of [...moments].sort((a, b) => a.atMs - b.atMs)) {
-    if (isTaken && pausedSinceMs !== undefined) pausedMs += atMs - pausedSinceMs
-    pausedSinceMs = isTaken ? undefined : atMs
+/** What a worker that is there needs to have the next shard, many times over. */
+const leastPauseMs = 5_000
+
+function pausesBetween(stretches: readonly Stretch[]): number {
+  let [untilMs, pausedMs] = [0, 0]
+  for (const stretch of [...stretches].sort((a, b) => a.fromMs - b.fromMs)) {
+    const gapMs = stretch.fromMs - untilMs
+    if (gapMs >= leastPauseMs) pausedMs += gapMs
+    untilMs = Math.max(untilMs, stretch.untilMs)
   }
   return pausedMs
 }
