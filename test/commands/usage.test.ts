@@ -8,7 +8,7 @@ import { command } from './terminal.ts'
 t.test('every command has help with examples', async (t) => {
   const help = await command(['--help'])
   t.match(help, { exitCode: 0, stderr: '' })
-  for (const name of ['run', 'report', 'lab', 'enroll', 'render', 'keys', 'check', 'facts', 'conformance']) {
+  for (const name of ['run', 'worker', 'stop', 'resume', 'report', 'lab', 'enroll', 'render', 'keys', 'check', 'facts', 'conformance']) {
     t.match(help.stdout, new RegExp(`^ +${name} `, 'm'))
     const own = await command([name, '--help'])
     t.match(own, { exitCode: 0, stderr: '', stdout: /Examples:\n {2}\$ .*certfleet / }, name)

@@ -14,8 +14,11 @@ import { defineKeys } from './keys.ts'
 import { defineLab } from './lab.ts'
 import { defineRender } from './render.ts'
 import { defineReport } from './report.ts'
+import { defineResume } from './resume.ts'
 import { defineRun } from './run.ts'
+import { defineStop } from './stop.ts'
 import { tellProblem } from './tell.ts'
+import { defineWorker } from './worker.ts'
 
 export type { ExitCode, Io, Prompt } from './io.ts'
 
@@ -46,6 +49,9 @@ function buildProgram(io: Io, end: (code: ExitCode) => void): Command {
     .addHelpText('after', '\nExit codes: 0 done; 1 ran, and the verdict is bad; 2 bad input or usage; 130 interrupted.')
   const defined = [
     defineRun,
+    defineWorker,
+    defineStop,
+    defineResume,
     defineInit,
     defineReport,
     defineLab,

@@ -2,10 +2,21 @@ import type { AgentErrorCode, Instant } from '@certfleet/agent-core'
 import type { ProcessCost } from '../measure/types.ts'
 import type { Import } from '../tenant/index.ts'
 import type { EmbeddedLab, IssuedByLab, LabOrders } from './embedded-lab.ts'
+import type { RedisQueueSettings } from './queue/redis/open-redis-queue.ts'
+import type { WorkEnd } from './queue/work.ts'
 import type { ShardNews, ShardOrders } from './shard.ts'
 
 /** The first message to a process of the fleet: what it is to be. */
-export type ProcessOrders = { readonly kind: 'shard'; readonly orders: ShardOrders } | { readonly kind: 'lab'; readonly orders: LabOrders }
+export type ProcessOrders =
+  | { readonly kind: 'shard'; readonly orders: ShardOrders }
+  | { readonly kind: 'lab'; readonly orders: LabOrders }
+  | { readonly kind: 'worker'; readonly orders: WorkerOrders }
+
+/** What a process needs to take shards from a queue: plain data, with secrets in it. */
+export interface WorkerOrders {
+  readonly queue: Omit<RedisQueueSettings, 'clock' | 'onWarning'>
+  readonly untilIdleMs?: number | undefined
+}
 
 /** What a process is asked later. `stop`: end as an interruption does, and tell what was done. */
 export type ProcessRequest =
@@ -26,6 +37,9 @@ export type ProcessNews =
   | { readonly kind: 'ready' }
   | { readonly kind: 'through' }
   | { readonly kind: 'lab'; readonly reach: LabReach }
+  /** Of a worker, for people. */
+  | { readonly kind: 'said'; readonly line: string }
+  | { readonly kind: 'worked'; readonly end: WorkEnd }
   | { readonly kind: 'delivered' }
   | { readonly kind: 'issued'; readonly issued: readonly IssuedByLab[] }
   | { readonly kind: 'cost'; readonly cost: ProcessCost }

@@ -1,9 +1,10 @@
-/** The entry of the processes that a fleet starts: a part of its devices, or its lab. Its first message says which. */
+/** The entry of the processes that a fleet starts: a part of its devices, its lab, or a worker of a queue. Its first message says which. */
 import { AgentError, type Instant } from '@certfleet/agent-core'
 import { stopwatchMs, systemClock } from '@certfleet/agent-core/system'
 import { meterCost } from '../measure/generator.ts'
 import { startEmbeddedLab } from './embedded-lab.ts'
-import type { ProcessNews, ProcessOrders, ProcessRequest } from './messages.ts'
+import type { ProcessNews, ProcessOrders, ProcessRequest, WorkerOrders } from './messages.ts'
+import { workAt } from './queue/work-at.ts'
 import { runShard, type ShardOrders } from './shard.ts'
 
 // A service manager tells everybody; what becomes of the run is for the first process to decide.
@@ -17,7 +18,7 @@ const tell = (news: ProcessNews): void => void process.send?.(news)
 const tellLast = (news: ProcessNews): void => void process.send?.(news, end)
 
 process.once('message', ({ kind, orders }: ProcessOrders) => {
-  const running = kind === 'lab' ? serveLabOrders(orders) : runOrders(orders)
+  const running = kind === 'lab' ? serveLabOrders(orders) : kind === 'worker' ? workOrders(orders) : runOrders(orders)
   running.catch((error: unknown) => {
     if (!(error instanceof AgentError)) throw error
     tellLast({ kind: 'refused', code: error.code, message: error.message })
@@ -43,6 +44,17 @@ async function runOrders(orders: ShardOrders): Promise<void> {
   await runShard(orders, { clock: systemClock, tell, begin, signal: stop.signal }).catch((error: unknown) => {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error
   })
+  tellLast({ kind: 'through' })
+}
+
+async function workOrders(orders: WorkerOrders): Promise<void> {
+  const stop = new AbortController()
+  process.on('message', (request: ProcessRequest) => {
+    if (request.kind === 'stop') stop.abort(new Error('interrupted'))
+  })
+  const say = (line: string) => tell({ kind: 'said', line })
+  const end = await workAt(orders, { clock: systemClock, signal: stop.signal, say })
+  tell({ kind: 'worked', end })
   tellLast({ kind: 'through' })
 }
 

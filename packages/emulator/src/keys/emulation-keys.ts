@@ -33,7 +33,8 @@ export interface EmulationKeys {
 }
 
 const generatePair = promisify(generateKeyPair)
-const markings = { pool: 'key pool (insecure, emulation only)', primes: 'prime pool (insecure, emulation only)' } as const
+/** What every report of a run with such keys has to show. */
+export const markings = { pool: 'key pool (insecure, emulation only)', primes: 'prime pool (insecure, emulation only)' } as const
 
 /**
  * Keys for emulated devices, cheaper than fresh ones and no secret: for targets that `assertEmulationTarget` passes, and no others.

@@ -5,6 +5,7 @@ export {
   type EmulationKeysOptions,
   emulationKeyModes,
   type KeptKeys,
+  markings,
   openEmulationKeys,
 } from './emulation-keys.ts'
 export type { PoolProgress } from './key-pool.ts'
