@@ -127,6 +127,10 @@ t.test('workers carry a run, and it is reported as on one machine', { skip, time
     t.match(await command(['stop', id, '--forget', ...options]), { exitCode: 0, stdout: `run ${id} is stopped and removed\n` })
   t.match(await command(['stop', ...options]), { exitCode: 2, stderr: /the queue has no run/ })
   t.match(await command(['worker', ...options, '--workers', '1', '--until-idle', '200ms']), { exitCode: 0 })
+  const batch = started(t, ['worker', ...options, '--workers', '1', '--until-idle', '1h'])
+  await batch.seen(/joined/)
+  batch.interrupt()
+  t.equal(await batch.exitCode, 130, 'something may be left')
   const [url, ...rest] = options.slice(1)
   const wrong = ['--queue', url as string, '--queue-password-file', join(folder, 'fleet.key'), ...rest.slice(2)]
   t.match(await command(['worker', ...wrong]), { exitCode: 2, stderr: /^certfleet: the Redis at .* refuses the password$/m })

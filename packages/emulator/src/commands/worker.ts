@@ -27,7 +27,8 @@ Takes shards of whatever runs "certfleet run --queue" submits, on as many machin
 has the same version of certfleet and a copy of the same key file. Each process takes one shard at a time; one that crashes is started again.
 A shard that is not heard of for --lease goes on elsewhere from its last checkpoint.
 
-SIGINT or SIGTERM brings the shards to a checkpoint and gives them back: exit code 0. A Redis that is gone is waited for, for --patience;
+SIGINT or SIGTERM brings the shards to a checkpoint and gives them back: exit code 0, and 130 with
+--until-idle, whose 0 says that nothing was left. A Redis that is gone is waited for, for --patience;
 then shards end where they stand, and another worker goes on with them: exit code 1. A run of another version of certfleet: exit code 2.`
 
 export function defineWorker(program: Command, io: Io, end: (code: ExitCode) => void): void {
@@ -56,17 +57,18 @@ async function work(options: WorkerOptions, io: Io): Promise<ExitCode> {
   const interrupt = interruptSignal(io)
   const ports = { clock: io.clock, signal: interrupt.signal, say: (line: string) => io.err(`${printable(line)}\n`) }
   try {
-    if (workers === 1) return codeOf([await workAt({ queue, untilIdleMs }, ports)])
+    if (workers === 1) return codeOf([await workAt({ queue, untilIdleMs }, ports)], options)
     // What keeps all of them out is told once, before any is started.
     await (await openQueue(queue, io)).close()
-    return codeOf(await runWorkers({ queue, untilIdleMs }, workers, ports))
+    return codeOf(await runWorkers({ queue, untilIdleMs }, workers, ports), options)
   } finally {
     interrupt.release()
   }
 }
 
-function codeOf(ends: readonly WorkEnd[]): ExitCode {
+/** Whoever asks for an end that says that nothing is left, as a job on Kubernetes, is to know where something may be. */
+function codeOf(ends: readonly WorkEnd[], { untilIdle }: WorkerOptions): ExitCode {
   const unfit = ends.find((end) => end.kind === 'unfit')
   if (unfit) throw new InputError(unfit.message)
-  return 0
+  return untilIdle !== undefined && ends.some(({ kind }) => kind === 'stopped') ? 130 : 0
 }
