@@ -149,6 +149,38 @@ t.test('the signal stops the run, which ends once nobody has a shard', async (t)
   t.match(await queue.status(id), { isStopped: true })
 })
 
+t.test('what is recorded while records are read is read too', async (t) => {
+  let last: (() => Promise<void>) | undefined
+  const { clock, queue, told, advance } = await followed(never, (queue) => ({
+    ...queue,
+    async records(id, after) {
+      const found = await queue.records(id, after)
+      await last?.()
+      last = undefined
+      return found
+    },
+  }))
+  const [a, b] = [await take(queue, 'a'), await take(queue, 'b')]
+  await clock.advance(500)
+  await a.complete()
+  last = async () => {
+    await b.save(record('b', 1, device(3)))
+    await b.complete()
+  }
+  t.match(await advance(), { interrupted: false })
+  t.strictSame(told, [['devices', 'b']])
+})
+
+t.test('a run whose last shards come through while it is stopped is at its end', async (t) => {
+  const { queue, id, follower, advance } = await followed()
+  const [a, b] = [await take(queue, 'a'), await take(queue, 'b')]
+  await queue.stop(id)
+  await a.complete()
+  await b.complete()
+  t.match(await advance(), { interrupted: false })
+  t.strictSame([follower.why(), follower.merge() === undefined], [undefined, false])
+})
+
 t.test('a shard whose worker is gone for good does not hold up a stop for ever', async (t) => {
   const interrupt = new AbortController()
   const { clock, queue, follower, advance } = await followed(interrupt.signal)

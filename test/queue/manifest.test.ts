@@ -66,6 +66,10 @@ t.test('what decides the run is in the digest, and nothing else', async (t) => {
     ofTarget,
     'a secret counts for nothing',
   )
+  const policy = (registrationToken: string, policyUrl = 'http://a.example/') =>
+    scenarioDigest({ ...facts, target: { kind: 'policy', policyUrl, registrationToken } })
+  t.equal(policy('one'), policy('two'))
+  t.not(policy('one', 'http://b.example/'), policy('one'))
   t.not(scenarioDigest({ ...facts, target: { ...scep, root: 'BB==' } }), ofTarget, 'another root')
 })
 
