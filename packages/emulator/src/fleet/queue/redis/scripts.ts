@@ -42,7 +42,7 @@ redis.call('ZADD', KEYS[2], 'NX', now(), ARGV[1])
 redis.call('HSET', KEYS[1], 'manifest', ARGV[2], 'shared', ARGV[3], 'proof', ARGV[4], 'resumes', 0)
 return 1`,
   },
-  /** run, shard, orders, records, devices, workers, lock | token, worker, facts, number → what it is, and what there is of it. */
+  /** run, shard, orders, records, devices, workers, lock | token, worker, facts, number → what it is, and what there is of it. The same for the same token. */
   take: {
     keys: 7,
     lua: `
@@ -55,8 +55,11 @@ if run[2] or state == 'parked' then
   redis.call('HSET', KEYS[2], 'state', 'parked')
   return {'parked', run[3]}
 end
-local epoch = redis.call('HINCRBY', KEYS[2], 'epoch', 1)
-redis.call('HSET', KEYS[2], 'state', 'active', 'worker', ARGV[2], 'saved', 0)
+if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
+  redis.call('HINCRBY', KEYS[2], 'epoch', 1)
+  redis.call('HSET', KEYS[2], 'token', ARGV[1], 'state', 'active', 'worker', ARGV[2], 'saved', 0)
+end
+local epoch = tonumber(redis.call('HGET', KEYS[2], 'epoch'))
 redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
 return {'taken', epoch, redis.call('HGET', KEYS[3], ARGV[4]), redis.call('LRANGE', KEYS[4], 0, -1), redis.call('HGETALL', KEYS[5])}`,
   },
