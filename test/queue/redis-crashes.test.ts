@@ -210,6 +210,16 @@ t.test('what Redis lost is not counted by who had it', { skip }, async (t) => {
   t.same((await taken(queue)).records, [recordOf(1)])
 })
 
+t.test('a shard whose taking is said twice is taken once', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const way = await lossyWay(t, server)
+  const queue = await connected(t, way)
+  await queue.submit(runOf('r'))
+  way.loseAnswerTo('certfleet:run:r:workers')
+  t.equal((await taken(queue)).epoch, 1)
+  t.equal(way.lost, 1)
+})
+
 t.test('a submission whose answer is lost is submitted once', { skip }, async (t) => {
   const server = await redisServer(t, t.testdir())
   const way = await lossyWay(t, server)
