@@ -13,7 +13,7 @@ t.setTimeout(120_000)
 const never = new AbortController().signal
 
 /** A run, as nothing disturbs it: what it counts, and its requests in their order. */
-async function undisturbed(fleet: CarryFleet, orders: ShardOrders) {
+async function undisturbed(t: Test, fleet: CarryFleet, orders: ShardOrders) {
   const shard = place(orders)
   const moments: string[] = []
   const transport = watched(fleet.transport, (step, moment) => void moments.push(`${moment} ${step}`))
@@ -28,7 +28,7 @@ const carry = (lease: ShardLease, options: Partial<CarryOptions>) =>
 
 t.test('a shard that is lost at any request goes on as if it had not been', async (t) => {
   const fleet = await carryFleet(t, 67)
-  const { moments, counts } = await undisturbed(fleet, fleet.ordersOf(66))
+  const { moments, counts } = await undisturbed(t, fleet, fleet.ordersOf(66))
   t.match(counts, { issued: 6, ended: [3, 0, 6], begun: [3, 3, 3] })
   t.equal(moments.length, 66)
   // The first and the last of each kind: all of them take twenty seconds.
@@ -56,7 +56,7 @@ t.test('a shard that is lost at any request goes on as if it had not been', asyn
 /** What is not behind the next fence is done again: with fewer requests between two losses it would go on for ever. */
 t.test('however often it is lost', async (t) => {
   const fleet = await carryFleet(t, 4)
-  const { counts } = await undisturbed(fleet, fleet.ordersOf(3))
+  const { counts } = await undisturbed(t, fleet, fleet.ordersOf(3))
   for (const [run, moments] of [46, 52, 58].entries()) {
     const orders = fleet.ordersOf(run)
     const shard = place(orders)
@@ -76,7 +76,7 @@ t.test('however often it is lost', async (t) => {
 
 t.test('one that was frozen sends nothing once another has the shard', async (t) => {
   const fleet = await carryFleet(t, 2)
-  const { counts } = await undisturbed(fleet, fleet.ordersOf(1))
+  const { counts } = await undisturbed(t, fleet, fleet.ordersOf(1))
   const orders = { ...fleet.ordersOf(0), concurrency: 1 }
   const shard = place(orders)
   const sent: string[] = []
@@ -93,7 +93,7 @@ t.test('one that was frozen sends nothing once another has the shard', async (t)
 
 t.test('at a stop devices come to their end, and nothing is made again', async (t) => {
   const fleet = await carryFleet(t, 3)
-  const { counts } = await undisturbed(fleet, fleet.ordersOf(2))
+  const { counts } = await undisturbed(t, fleet, fleet.ordersOf(2))
   for (const [run, how] of (['park', 'release'] as const).entries()) {
     const orders = { ...fleet.ordersOf(run), concurrency: 1 }
     const shard = place(orders)
@@ -117,7 +117,7 @@ t.test('at a stop devices come to their end, and nothing is made again', async (
 
 t.test('a stop waits for no device for ever: it is kept where it stands', async (t) => {
   const fleet = await carryFleet(t, 2)
-  const { counts } = await undisturbed(fleet, fleet.ordersOf(1))
+  const { counts } = await undisturbed(t, fleet, fleet.ordersOf(1))
   const orders = fleet.ordersOf(0)
   const shard = place(orders)
   const lease = shard.lend()

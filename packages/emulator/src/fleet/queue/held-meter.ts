@@ -1,6 +1,6 @@
 import { meterInto } from '../../measure/meter.ts'
 import { addMeasurements, emptySums, encodeSums, type Sums } from '../../measure/sums.ts'
-import type { Measurements, Meter, Step, StepPlatform } from '../../measure/types.ts'
+import type { Measurements, Meter, Step, StepError, StepPlatform } from '../../measure/types.ts'
 import type { KeptDevice } from './keeping.ts'
 import type { StepCounts } from './shard-queue.ts'
 
@@ -43,64 +43,110 @@ type MadeStep = readonly [step: Step, platform: StepPlatform, durationMs: number
  * Of a device that was taken over it has what was settled: what was not is made again, and measured then. So every step is measured once, and
  * the first of each kind that are made again are told as repeated.
  */
-export function heldMeter(options: HeldMeterOptions): HeldMeter {
-  const { sinceStartMs, record, before, madeBefore, onRepeated, onThrough } = options
-  let sums: Sums | undefined = before?.isThrough ? undefined : emptySums()
-  // What is pending is counted anew when it is asked for again.
-  if (before && sums) addMeasurements(sums, { ...before.measured, pending: 0 })
-  const held = meterInto(() => sums as Sums, sinceStartMs)
-  const into = () => (sums ? held : record)
-  let open: readonly MadeStep[] = []
-  const made = countsOf(madeBefore)
-  const again = countsOf(madeBefore)
-  for (const [step, count] of Object.entries(countsIn(before?.measured))) again[step as Step] = (again[step as Step] ?? 0) - count
-  let isStarting = before?.isThrough ?? false
-  const settle = (isOver: (step: Step) => boolean) => {
-    const left: MadeStep[] = []
-    for (const step of open) {
-      if (isOver(step[0])) into().step(...step)
-      else left.push(step)
-    }
-    open = left
+export const heldMeter = (options: HeldMeterOptions): HeldMeter => new Held(options)
+
+/** While it is held back. */
+interface Holding {
+  readonly sums: Sums
+  readonly meter: Meter
+  /** In their order, those that are not settled. */
+  open: readonly MadeStep[]
+  readonly made: Counts
+  /** How many of each are still to be made again. */
+  readonly again: Counts
+}
+
+/** A class, and nothing held once it is through: thousands of devices are at rest. */
+class Held implements HeldMeter {
+  readonly #options: HeldMeterOptions
+  #holding: Holding | undefined
+  #isStarting: boolean
+
+  constructor(options: HeldMeterOptions) {
+    this.#options = options
+    this.#isStarting = options.before?.isThrough ?? false
+    if (!this.#isStarting) this.#holding = holdingOf(options)
   }
-  return {
-    step(step, platform, durationMs) {
-      if (isStarting && ofStart.has(step)) return onRepeated(step)
-      if (!sums) return record.step(step, platform, durationMs)
-      made[step] = (made[step] ?? 0) + 1
-      if (takeOne(again, step)) onRepeated(step)
-      if (ofAction.has(step) || ofPass.has(step)) open = [...open, [step, platform, durationMs]]
-      else held.step(step, platform, durationMs)
-    },
-    error: (error) => into().error(error),
-    started(dueMs, lateMs) {
-      if (!before) into().started(dueMs, lateMs)
-    },
-    completed(isGood) {
-      if (isStarting) {
-        isStarting = false
-        return
-      }
-      into().completed(isGood)
-      onThrough()
-    },
-    connected: (change) => record.connected(change),
-    pending: (change) => into().pending(change),
-    settled: (isPassOver) => settle((step) => isPassOver || !ofPass.has(step)),
-    held: () => encodeSums(sums ?? emptySums()),
-    made: () => made,
-    release(to) {
-      if (!sums) return
-      settle(() => true)
-      addMeasurements(to, encodeSums(sums))
-      sums = undefined
-    },
+
+  step(step: Step, platform: StepPlatform, durationMs: number): void {
+    const { onRepeated, record } = this.#options
+    const holding = this.#holding
+    if (this.#isStarting && ofStart.has(step)) onRepeated(step)
+    else if (holding) this.#hold(holding, [step, platform, durationMs])
+    else record.step(step, platform, durationMs)
+  }
+
+  #hold(holding: Holding, made: MadeStep): void {
+    const [step] = made
+    holding.made[step] = (holding.made[step] ?? 0) + 1
+    if (takeOne(holding.again, step)) this.#options.onRepeated(step)
+    if (ofAction.has(step) || ofPass.has(step)) holding.open = [...holding.open, made]
+    else holding.meter.step(...made)
+  }
+
+  error(error: StepError): void {
+    this.#meter().error(error)
+  }
+
+  started(dueMs: number, lateMs: number): void {
+    if (!this.#options.before) this.#meter().started(dueMs, lateMs)
+  }
+
+  completed(isGood: boolean): void {
+    const isStarting = this.#isStarting
+    this.#isStarting = false
+    if (isStarting) return
+    this.#meter().completed(isGood)
+    this.#options.onThrough()
+  }
+
+  /** What is open is so for all to see, and closed by whoever comes next. */
+  connected(change: 1 | -1): void {
+    this.#options.record.connected(change)
+  }
+
+  pending(change: 1 | -1): void {
+    this.#meter().pending(change)
+  }
+
+  settled(isPassOver: boolean): void {
+    const holding = this.#holding
+    if (!holding) return
+    const isOver = ([step]: MadeStep) => isPassOver || !ofPass.has(step)
+    for (const made of holding.open.filter(isOver)) holding.meter.step(...made)
+    holding.open = holding.open.filter((made) => !isOver(made))
+  }
+
+  held(): Omit<Measurements, 'cost'> {
+    return encodeSums(this.#holding?.sums ?? emptySums())
+  }
+
+  made(): StepCounts {
+    return { ...this.#holding?.made }
+  }
+
+  release(into: Sums): void {
+    if (!this.#holding) return
+    this.settled(true)
+    addMeasurements(into, this.held())
+    this.#holding = undefined
+  }
+
+  #meter(): Meter {
+    return this.#holding?.meter ?? this.#options.record
   }
 }
 
-type Counts = Partial<Record<Step, number>>
+function holdingOf({ before, madeBefore, sinceStartMs }: HeldMeterOptions): Holding {
+  const sums = emptySums()
+  // What is pending is counted anew when it is asked for again.
+  if (before) addMeasurements(sums, { ...before.measured, pending: 0 })
+  const again: Counts = { ...madeBefore }
+  for (const [step, count] of Object.entries(countsIn(before?.measured))) again[step as Step] = (again[step as Step] ?? 0) - count
+  return { sums, meter: meterInto(() => sums, sinceStartMs), open: [], made: { ...madeBefore }, again }
+}
 
-const countsOf = (counts: StepCounts): Counts => ({ ...counts })
+type Counts = Partial<Record<Step, number>>
 
 /** Counts down, and says whether there was one. */
 function takeOne(counts: Counts, step: Step): boolean {
@@ -111,7 +157,7 @@ function takeOne(counts: Counts, step: Step): boolean {
 }
 
 /** How many steps of each kind were measured. */
-export function countsIn(measured: Pick<Measurements, 'histograms'> | undefined): StepCounts {
+function countsIn(measured: Pick<Measurements, 'histograms'> | undefined): StepCounts {
   const counts: Counts = {}
   for (const [step, platforms] of Object.entries(measured?.histograms ?? {}))
     for (const histogram of Object.values(platforms))

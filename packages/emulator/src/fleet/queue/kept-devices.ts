@@ -1,5 +1,5 @@
 import { meterInto } from '../../measure/meter.ts'
-import type { Step } from '../../measure/types.ts'
+import type { Meter, Step } from '../../measure/types.ts'
 import { withCarried } from './carried-steps.ts'
 import { type HeldMeter, heldMeter } from './held-meter.ts'
 import type { DeviceKeeper, KeptDevice, ShardKeeping } from './keeping.ts'
@@ -32,14 +32,15 @@ interface Kept extends DeviceKeeper {
 }
 
 export function keptDevices(options: KeptDevicesOptions): KeptDevices {
-  const { taken, next, fence } = options
+  const { taken, next, fence, sinceStartMs } = options
+  const record = meterInto(next.sums, sinceStartMs)
   const keepers = new Map<number, Kept>()
   /** Of those that were under way and have not begun again. */
   const waiting = new Map<number, StepCounts>(taken.made)
   function keeperOf(index: number): Kept {
     const known = keepers.get(index)
     if (known) return known
-    const made = keeper(index, options, (kept) => fence(index, kept))
+    const made = keeper(index, { ...options, record }, (kept) => fence(index, kept))
     keepers.set(index, made)
     waiting.delete(index)
     return made
@@ -55,18 +56,18 @@ export function keptDevices(options: KeptDevicesOptions): KeptDevices {
       for (const [index, kept] of keepers) if (kept.records.size > 0) next.keep(index, snapshotOf(kept))
     },
     underWay() {
-      const begun = [...keepers].flatMap(([index, { meter, isThrough }]) => (isThrough ? [] : [[index, { ...meter.made() }] as const]))
+      const begun = [...keepers].flatMap(([index, { meter, isThrough }]) => (isThrough ? [] : [[index, meter.made()] as const]))
       return Object.fromEntries([...waiting, ...begun])
     },
   }
 }
 
-function keeper(index: number, options: KeptDevicesOptions, fence: (kept: KeptDevice) => Promise<void>): Kept {
-  const { before: all, taken, next, sinceStartMs, stay } = options
+function keeper(index: number, options: KeptDevicesOptions & { readonly record: Meter }, fence: (kept: KeptDevice) => Promise<void>): Kept {
+  const { before: all, taken, next, record, sinceStartMs, stay } = options
   const before = all.get(index)
   const meter = heldMeter({
     sinceStartMs,
-    record: meterInto(next.sums, sinceStartMs),
+    record,
     before,
     madeBefore: taken.made.get(index) ?? {},
     onRepeated: (step: Step) => next.repeated(step),

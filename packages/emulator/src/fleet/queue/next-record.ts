@@ -13,26 +13,42 @@ export interface NextRecord {
   add(news: ShardNews): void
   /** That goes into the queue with the record, and not before. */
   keep(index: number, kept: KeptDevice | undefined): void
-  /** Whether something of that device waits for the record. */
-  keeps(index: number): boolean
+  /** That may go before. False: something of that device waits for the record, and neither is to be there without the other. */
+  fence(index: number, kept: KeptDevice): boolean
   repeated(step: Step): void
   /** There is more to say than what the process cost. */
   hasNews(): boolean
+  takeFenced(): ReadonlyMap<number, KeptDevice>
   take(): { readonly news: readonly ShardNews[]; readonly devices: ReadonlyMap<number, KeptDevice | undefined> }
 }
 
 export function nextRecord(): NextRecord {
   let next = emptyNext()
+  let fenced = new Map<number, KeptDevice>()
+  function takeFenced(): ReadonlyMap<number, KeptDevice> {
+    const taken = fenced
+    fenced = new Map()
+    return taken
+  }
   return {
     sums: () => next.sums,
     add: (news) => addNews(next, news),
-    keep: (index, kept) => void next.kept.set(index, kept),
-    keeps: (index) => next.kept.has(index),
+    keep(index, kept) {
+      // Of a request that was given up before it was sent.
+      fenced.delete(index)
+      next.kept.set(index, kept)
+    },
+    fence(index, kept) {
+      fenced.set(index, kept)
+      return !next.kept.has(index)
+    },
     repeated: (step) => addRepeated(next, step, 1),
     hasNews: () =>
       next.first.length + next.ended.length + next.repeated.size + next.last.length > 0 || next.kept.size > 0 || isMeasured(next.sums),
+    takeFenced,
     take() {
-      const taken = { news: newsOf(next), devices: next.kept }
+      // What a fence keeps is newer.
+      const taken = { news: newsOf(next), devices: new Map([...next.kept, ...takeFenced()]) }
       next = emptyNext()
       return taken
     },

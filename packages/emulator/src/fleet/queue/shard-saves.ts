@@ -23,7 +23,6 @@ interface Saving {
 }
 
 export function shardSaves({ lease, worker, next, underWay, onFailure }: Saving): ShardSaves {
-  let fenced = new Map<number, KeptDevice>()
   let wantsRecord = false
   let failure: { readonly error: unknown } | undefined
   let last: Promise<void> = Promise.resolve()
@@ -48,21 +47,15 @@ export function shardSaves({ lease, worker, next, underWay, onFailure }: Saving)
     return coming
   }
   function takeChange() {
-    const devices = new Map<number, KeptDevice | undefined>(fenced)
-    fenced = new Map()
-    if (!wantsRecord) return { devices }
+    if (!wantsRecord) return { devices: next.takeFenced() }
     wantsRecord = false
-    const { news, devices: kept } = next.take()
-    // What a fence keeps is newer.
-    for (const [index, device] of kept) if (!devices.has(index)) devices.set(index, device)
+    const { news, devices } = next.take()
     return { record: { worker, epoch: lease.epoch, news, underWay: underWay() }, devices }
   }
   const failed = () => failure ?? (lease.lost.aborted ? { error: lease.lost.reason } : undefined)
   return {
     async fence(index, kept) {
-      fenced.set(index, kept)
-      // Its first pass stands in the record: neither is there without the other.
-      if (next.keeps(index)) wantsRecord = true
+      if (!next.fence(index, kept)) wantsRecord = true
       if (!failed()) await save()
       // The signal of the run ends what waits.
       if (failed()) await new Promise<never>(() => {})

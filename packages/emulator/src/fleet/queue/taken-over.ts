@@ -24,7 +24,7 @@ export function takenOver(lease: ShardLease, elapsedMs: number): TakenOver {
   const ended = new Set(records.flatMap(devicesOf).map(({ index }) => index))
   const made = madeBefore(lease)
   const isTakeover = epoch > 1 && records.at(-1)?.news.at(-1)?.kind !== 'parked'
-  const isPast = ({ index, dueMs = 0 }: FleetDevice) => made.has(index) || (dueMs > 0 && dueMs <= elapsedMs)
+  const isPast = ({ index, dueMs }: FleetDevice) => made.has(index) || (dueMs !== undefined && dueMs <= elapsedMs)
   const wasDelayed = (index: number) => carriedIn(lease.devices.get(index)?.records).isDelayed
   const left = orders.devices.filter(({ index }) => !ended.has(index))
   const delayed = left.filter((device) => (isTakeover && isPast(device)) || wasDelayed(device.index))
