@@ -53,6 +53,21 @@ t.test('a shard that is lost at any request goes on as if it had not been', asyn
   }
 })
 
+t.test('a key that was made for a request is the key of its repeat', async (t) => {
+  const fleet = await carryFleet(t, 1)
+  // Keys of a pool are the same when they are made again.
+  const orders = { ...fleet.ordersOf(0), keys: { mode: 'fresh' } as const, concurrency: 1 }
+  const shard = place({ ...orders, devices: orders.devices.slice(0, 1) })
+  for (const end of ['lost', 'lost', 'through']) {
+    const lease = shard.lend()
+    const transport = watched(fleet.transport, (step, moment) => {
+      if (end === 'lost' && step === 'PKIOperation' && moment === 'after') lease.lose()
+    })
+    t.equal(await carry(lease, { transport }), end)
+  }
+  t.match(await countsOf(shard.records, fleet, orders), { issued: 2, ended: [1, 0, 2] })
+})
+
 /** What is not behind the next fence is done again: with fewer requests between two losses it would go on for ever. */
 t.test('however often it is lost', async (t) => {
   const fleet = await carryFleet(t, 4)
