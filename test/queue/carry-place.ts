@@ -48,7 +48,7 @@ export function place(orders: ShardOrders, clock: Clock = systemClock): Place {
         await new Promise(setImmediate)
         assertHeld()
         const { record, devices = new Map() } = structuredClone(change)
-        if (record) kept.records.push(record)
+        if (record) kept.records.push(JSON.parse(JSON.stringify(record)))
         for (const [index, device] of devices) {
           if (device) kept.devices.set(index, device)
           else kept.devices.delete(index)

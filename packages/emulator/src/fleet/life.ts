@@ -149,7 +149,8 @@ function firstPass({ device: { agent, state } }: Lived, { firstPasses, signal }:
 
 async function endLived(fleetDevice: FleetDevice, lived: Lived, failures: readonly DeviceFailure[], running: Running): Promise<EndedLife> {
   const { agent, platform } = lived.device
-  const isOver = !running.isKept && !running.signal.aborted
+  // One that others could go on with gets here at its true end alone.
+  const isOver = !running.isKept && (running.keeping !== undefined || !running.signal.aborted)
   if (running.staying) await agent.stop()
   const outcome = await outcomeOf(fleetDevice.spec, lived, failures)
   if (running.keep && outcome.certificatesInstalled > 0)

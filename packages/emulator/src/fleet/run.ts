@@ -143,7 +143,8 @@ async function leave(running: Running, orBreak: (work: Promise<void>) => Promise
 }
 
 async function ended(life: Life, running: Running): Promise<void> {
-  if (running.keeping && running.signal.aborted) return leaveLife(life)
+  // Those that stayed would have gone on.
+  if (running.keeping && running.staying && running.signal.aborted) return leaveLife(life)
   const { outcome, findings } = await endLife(life, running)
   running.outcomes.set(life.fleetDevice, outcome)
   running.onDevice?.(life.fleetDevice.index, outcome, findings)

@@ -47,7 +47,7 @@ export async function carryShard(lease: ShardLease, options: CarryOptions): Prom
     ending.end()
     return await finish()
   } catch (error) {
-    if (lease.lost.aborted || isLoss(error)) return 'lost'
+    if (isLoss(error) || (lease.lost.aborted && error === lease.lost.reason)) return 'lost'
     if (error === leftToOthers) return leaveUnbegun(lease, options.worker)
     await lease.release().catch(() => undefined)
     throw error
