@@ -118,13 +118,17 @@ function wayOf(index: number, { transport, seed, faults, clock, onFault }: Runni
 }
 
 /** Passes until nothing is pending. */
-async function checkIn(lived: Lived, meter: DeviceMeter, { clock, signal }: Running): Promise<readonly DeviceFailure[]> {
+async function checkIn(lived: Lived, meter: DeviceMeter, { clock, signal, beginning }: Running): Promise<readonly DeviceFailure[]> {
   const { agent, state } = lived.device
   try {
     for (;;) {
       const { wakeAt } = await meter.pass(() => agent.runOnce(signal))
       if (wakeAt === undefined || (await state.load()).pending.size === 0) return []
-      await clock.sleep(Math.max(0, wakeAt - clock.now()), signal)
+      await clock.sleep(Math.max(0, wakeAt - clock.now()), beginning).catch((error: unknown) => {
+        if (!beginning.aborted) throw error
+      })
+      // Between two passes it stands well: others go on with it, and repeat nothing.
+      if (beginning.aborted) return interrupted
     }
   } catch (error) {
     return failureOf(error, signal)

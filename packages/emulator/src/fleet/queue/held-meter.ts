@@ -78,8 +78,9 @@ class Held implements HeldMeter {
 
   #hold(holding: Holding, made: MadeStep): void {
     const [step] = made
-    holding.made[step] = (holding.made[step] ?? 0) + 1
+    // What is made again is in `made` already: whoever comes next does not tell of it a second time.
     if (takeOne(holding.again, step)) this.#options.onRepeated(step)
+    else holding.made[step] = (holding.made[step] ?? 0) + 1
     if (ofAction.has(step) || ofPass.has(step)) holding.open = [...holding.open, made]
     else holding.meter.step(...made)
   }
