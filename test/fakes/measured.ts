@@ -1,4 +1,4 @@
-import type { Measurements } from '#emulator/measure/types.ts'
+import type { Measurements, ProcessCost } from '#emulator/measure/types.ts'
 
 export const nothingMeasured: Omit<Measurements, 'cost'> = {
   histograms: {},
@@ -9,3 +9,5 @@ export const nothingMeasured: Omit<Measurements, 'cost'> = {
   binMs: 250,
   bins: [],
 }
+
+export const noCost: ProcessCost = { cpuMs: 0, busyMs: 0, wallMs: 0, rssBytes: 0, loopLag: [] }
