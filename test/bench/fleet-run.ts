@@ -35,7 +35,7 @@ export interface FleetResults {
 export const withoutWindows = (total: number) => ({ total, shares: { ios: 1, macos: 1, android: 1 } })
 
 /** Kept for the next time, as the pool of the idle devices is. */
-const poolFolder = join(root, '.build/bench-keys-fleet')
+export const poolFolder = join(root, '.build/bench-keys-fleet')
 
 const poolOfDevices = 10_000
 /** What "run" asks for: one profile a device, and three keys to spare. */

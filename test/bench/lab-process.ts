@@ -39,7 +39,7 @@ export async function startLab(stateFolder?: string): Promise<LabProcess> {
 }
 
 /** By ticks of a hundredth of a second, as Linux counts for everybody. */
-async function cpuMsOf(pid: number): Promise<number> {
+export async function cpuMsOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
   return (user + system) * 10
