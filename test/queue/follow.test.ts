@@ -106,6 +106,20 @@ t.test('everything that workers record is told once, and the run ends with the r
   t.strictSame([warnings, follower.why()], [[], undefined])
 })
 
+t.test('shards that nobody has are told of, and not that one comes between two others', async (t) => {
+  const { clock, queue, follower, advance } = await followed()
+  const a = await take(queue, 'a')
+  await clock.advance(1_000)
+  t.strictSame(follower.remarks(), [])
+  await a.release()
+  await clock.advance(2_000)
+  t.strictSame(follower.remarks(), [])
+  await clock.advance(1_000)
+  t.strictSame(follower.remarks(), ['no worker any more: shards wait; start "certfleet worker" on each machine'])
+  for (const by of ['b', 'c']) await (await take(queue, by)).complete()
+  t.match(await advance(), { interrupted: false })
+})
+
 t.test('a takeover is told with who had the shard, and a resume is none', async (t) => {
   const { queue, warnings, advance } = await followed()
   const a = await take(queue, 'a')

@@ -41,6 +41,7 @@ export function followRun(following: Following): Follower {
     tally: queueTally(manifest),
     read: Array.from({ length: manifest.shards }, () => 0),
     status: undefined,
+    idleReadings: 0,
     merge: undefined,
     why: undefined,
   }
@@ -71,6 +72,8 @@ interface State extends Following {
   readonly read: number[]
   /** As of the last reading. */
   status: RunStatus | undefined
+  /** For how many readings shards have waited and nobody had any. */
+  idleReadings: number
   merge: MergeLease | undefined
   why: FollowEnd | undefined
   failure?: unknown
@@ -120,6 +123,7 @@ async function readOnce(state: State, { onNews, onBegun, onWarning }: SourcePort
   }
   if (state.status?.startedAt === undefined && status.startedAt !== undefined) onBegun(status.startedAt)
   state.status = status
+  state.idleReadings = isIdle(status) ? state.idleReadings + 1 : 0
   const records = await queue.records(manifest.id, read)
   records.forEach((news, shard) => {
     read[shard] = (read[shard] ?? 0) + news.length
@@ -135,9 +139,16 @@ async function readOnce(state: State, { onNews, onBegun, onWarning }: SourcePort
   }
 }
 
-function remarksOf({ status }: State): readonly string[] {
+const isIdle = ({ shards }: RunStatus): boolean =>
+  shards.some(({ state }) => state === 'waiting') && !shards.some(({ state }) => state === 'active')
+
+/** From one shard to the next a worker needs less. */
+const maxIdleReadings = 4
+
+function remarksOf({ status, idleReadings }: State): readonly string[] {
   if (status?.isStopped) return ['the run is stopped: its workers bring their shards to a checkpoint']
   if (status && status.workers.length === 0) return ['no worker yet: start "certfleet worker" on each machine']
+  if (idleReadings > maxIdleReadings) return ['no worker any more: shards wait; start "certfleet worker" on each machine']
   if (status && status.startedAt === undefined) {
     const waiting = status.shards.filter(({ state }) => state === 'waiting').length
     return [`${waiting} of ${status.shards.length} shards wait for a worker, and the run begins once each has one`]
