@@ -7,6 +7,7 @@ import { root } from '../tooling/root.ts'
 /** A part of the default suite for each process, and which of the files it has; `rest` has what no other has. */
 const parts: Readonly<Record<string, RegExp>> = {
   check: /^check\//,
+  queue: /^(queue\/|commands\/queue)/,
   commands: /^commands\//,
   conformance: /^conformance\//,
   fleet: /^(fleet|interop|tenant)\//,
@@ -14,12 +15,12 @@ const parts: Readonly<Record<string, RegExp>> = {
   keys: /^keys\//,
   'lab-a-m': /^lab\/[a-m]/,
   'lab-n-z': /^lab\/[n-z]/,
-  queue: /^queue\//,
   reconcile: /^(reconcile|security)\//,
 }
 
 /** Tests of processes and of tokens, and those that take minutes. .taprc and package.json name them. */
-const alone = /^(hardware|package)\/|^lab\/(flood|kill|power-cut)|^conformance\/foreign|^simulate\/events/
+const alone =
+  /^(hardware|package)\/|^lab\/(flood|kill|power-cut)|^conformance\/foreign|^simulate\/events|^queue\/(canary|crashes|frozen|redis-lost|stop)\./
 
 /** For each file, as `timeout` in .taprc is for a file that runs alone. */
 const fileTimeoutMs = 120_000

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@certfleet/agent-core'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WorkerOrders } from '../fleet/messages.ts'
 import { redisAddress } from '../fleet/queue/redis/address.ts'
 import { openRedisQueue } from '../fleet/queue/redis/open-redis-queue.ts'
@@ -9,6 +9,7 @@ import { printable } from '../report/printable.ts'
 import { parseDurationMs } from '../scenario/duration.ts'
 import { InputError } from '../scenario/input-error.ts'
 import type { Io } from './io.ts'
+import { readingInput } from './options.ts'
 import { readInput } from './read-input.ts'
 import { secretIn } from './secret-input.ts'
 
@@ -65,9 +66,10 @@ export async function queueSettings(options: QueueOptions, io: Io, { makesKey }:
   return settings
 }
 
-/** Refused or out of reach: `InputError` or `AgentError`, one line, before anything is done. */
+/** Refused or out of reach: `InputError`, one line, before anything is done. */
 export function openQueue(settings: QueueSettings, io: Pick<Io, 'err'>, clock: Clock = systemClock): Promise<ShardQueue> {
-  return openRedisQueue({ ...settings, clock, onWarning: (message) => io.err(`warning: ${printable(message)}\n`) })
+  const onWarning = (message: string) => io.err(`warning: ${printable(message)}\n`)
+  return readingInput(() => openRedisQueue({ ...settings, clock, onWarning }))
 }
 
 /** The options that name the queue, for a command line to be typed elsewhere: without a password. */
@@ -92,11 +94,11 @@ export async function knownRun(queue: ShardQueue, run: string | undefined): Prom
   throw new InputError(run === undefined ? `which run? ${named}` : `"${run}": no such run; ${named}`)
 }
 
-/** Reads `30s` and the like, between the two. */
-export function durationOption(minMs: number, maxMs: number, between: string): (text: string) => number {
-  return (text) => {
+/** Takes `30s` and the like, between the two. */
+export function durationOption(flags: string, description: string, minMs: number, maxMs: number, between: string): Option {
+  return new Option(flags, description).argParser((text) => {
     const ms = parseDurationMs(text)
     if (ms === undefined || ms < minMs || ms > maxMs) throw new InvalidArgumentError(`Expected a duration such as 30s, ${between}.`)
     return ms
-  }
+  })
 }

@@ -31,21 +31,30 @@ SIGINT or SIGTERM brings the shards to a checkpoint and gives them back: exit co
 --until-idle, whose 0 says that nothing was left. A Redis that is gone is waited for, for --patience;
 then shards end where they stand, and another worker goes on with them: exit code 1. A run of another version of certfleet: exit code 2.`
 
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
 export function defineWorker(program: Command, io: Io, end: (code: ExitCode) => void): void {
   const command = program.command('worker').description('Carry devices of runs that were submitted to a queue, on any number of machines')
   withQueue(command, keyToHave)
     .option('--workers <n>', 'processes that take shards (default: one a core)', wholeNumber(1, maxWorkers))
-    .option(
-      '--lease <duration>',
-      'how long a shard stays with a worker that is not heard of',
-      durationOption(1_000, 3_600_000, '1s to 1h'),
-      30_000,
+    .addOption(
+      durationOption('--lease <duration>', 'how long a shard stays with a worker that is not heard of', 1_000, hourMs, '1s to 1h').default(
+        30_000,
+        '30s',
+      ),
     )
-    .option('--patience <duration>', 'how long a Redis that is gone is waited for', durationOption(0, 86_400_000, '0s to 1d'), 60_000)
-    .option(
-      '--until-idle <duration>',
-      'end once nothing was to be taken for so long (default: wait for ever)',
-      durationOption(0, 86_400_000, '0s to 1d'),
+    .addOption(
+      durationOption('--patience <duration>', 'how long a Redis that is gone is waited for', 0, dayMs, '0s to 1d').default(60_000, '60s'),
+    )
+    .addOption(
+      durationOption(
+        '--until-idle <duration>',
+        'end once nothing was to be taken for so long (default: wait for ever)',
+        0,
+        dayMs,
+        '0s to 1d',
+      ),
     )
     .addHelpText('after', examples)
     .action(async (options: WorkerOptions) => end(await work(options, io)))
@@ -57,9 +66,9 @@ async function work(options: WorkerOptions, io: Io): Promise<ExitCode> {
   const interrupt = interruptSignal(io)
   const ports = { clock: io.clock, signal: interrupt.signal, say: (line: string) => io.err(`${printable(line)}\n`) }
   try {
-    if (workers === 1) return codeOf([await workAt({ queue, untilIdleMs }, ports)], options)
     // What keeps all of them out is told once, before any is started.
     await (await openQueue(queue, io)).close()
+    if (workers === 1) return codeOf([await workAt({ queue, untilIdleMs }, ports)], options)
     return codeOf(await runWorkers({ queue, untilIdleMs }, workers, ports), options)
   } finally {
     interrupt.release()

@@ -40,7 +40,7 @@ export async function workOff(working: Working): Promise<WorkEnd> {
         return { kind: 'unfit', message }
       }
       const which = `shard ${lease.shard} of run ${lease.manifest.id}`
-      say(`${worker.name} took ${which}${lease.epoch > 1 ? `, the ${lease.epoch}. to have it` : ''}`)
+      say(`${worker.name} took ${which}${lease.epoch > 1 ? ` (attempt ${lease.epoch})` : ''}`)
       say(`${worker.name} ${ends[await carryShard(await keys.place(lease), { clock, worker: worker.name, signal })]} ${which}`)
     }
   } finally {
