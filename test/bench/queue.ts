@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
@@ -27,10 +28,16 @@ interface Round {
   readonly redisMs: number
 }
 
+/** Of each process: in one run all share it, over a queue each has its own. */
+const concurrency = 32
 const cli = join(root, 'packages/emulator/dist/cli.js')
 const tell = (line: string) => void process.stderr.write(`${line}\n`)
 const folder = await mkdtemp(join(tmpdir(), 'certfleet-bench-queue-'))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    endAll()
+    process.exit(130)
+  })
 
 try {
   tell(`${availableParallelism()} cores, load ${loadavg()[0]?.toFixed(1)} before the first round; the prime pool, made once`)
@@ -45,10 +52,10 @@ try {
   for (let round = 0; round <= options.rounds; round++) {
     const seed = `round-${round}`
     const runs = [
-      async () => roundOf(await run(seed, ['--workers', '2']), 0),
+      async () => roundOf(await run(seed, 2 * concurrency, ['--workers', '2']), 0),
       async () => {
         const startMs = await cpuMsOf(redis.pid())
-        const results = await run(seed, queue)
+        const results = await run(seed, concurrency, queue)
         return roundOf(results, (await cpuMsOf(redis.pid())) - startMs)
       },
     ] as const
@@ -84,6 +91,16 @@ function rowsOf(one: readonly Round[], over: readonly Round[]) {
       { atLeast: 0.9 },
       note,
     ),
+    row(
+      '  CPU of a device, Redis included: over the queue / one run',
+      'ratio',
+      ratio(
+        over.map(({ cpuMs, redisMs }) => cpuMs + redisMs),
+        one.map(({ cpuMs }) => cpuMs),
+      ),
+      null,
+      'what the rate comes to on cores that have nothing else to do',
+    ),
     row('  one run with two workers', '/s', spread(rates(one))),
     row('  two workers over the queue', '/s', spread(rates(over))),
     row('  CPU of a device: one run with two workers', 'ms', cpu(one), null, 'fleet and lab'),
@@ -95,6 +112,8 @@ function rowsOf(one: readonly Round[], over: readonly Round[]) {
 async function queueOptions({ url, password }: { readonly url: string; readonly password: string }): Promise<readonly string[]> {
   const file = join(folder, 'password')
   await writeFile(file, `${password}\n`, { mode: 0o600 })
+  // Workers are there before the first run, which would make it.
+  await writeFile(join(folder, 'queue.key'), `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
   return ['--queue', url.replace(/:\/\/.*@/, '://'), '--queue-password-file', file, '--queue-key', join(folder, 'queue.key')]
 }
 
@@ -111,9 +130,9 @@ function startWorker(queue: readonly string[]) {
 }
 
 /** A run of the command line as a user would have it, at its own lab. */
-async function run(seed: string, more: readonly string[]): Promise<FleetResults> {
+async function run(seed: string, atOnce: number, more: readonly string[]): Promise<FleetResults> {
   const file = join(folder, `${seed}.yaml`)
-  await writeFile(file, JSON.stringify({ seed, keys: 'primes', concurrency: 64, devices: withoutWindows(options.devices) }))
+  await writeFile(file, JSON.stringify({ seed, keys: 'primes', concurrency: atOnce, devices: withoutWindows(options.devices) }))
   const results: FleetResults = JSON.parse(
     await outputOf(process.execPath, [cli, 'run', file, '--json', '--key-pool', poolFolder, ...more], { codes: [0, 1] }),
   )
