@@ -49,7 +49,7 @@ export interface QueueLab {
 const slow = 'faults: { delayed: 1, delay: 300ms }'
 
 /** Four shards of sixteen devices: a worker is at four of them at a time. */
-export const scenario = `seed: 17\ndevices: { ios: 24, android: 20, macos: 16, windows: 4 }\nconcurrency: 4\n${slow}`
+export const scenario = `seed: 17\ndevices: { ios: 24, android: 20, macos: 16, windows: 4 }\nconcurrency: 4\nkeys: primes\n${slow}`
 
 /** A process as it dies with its machine: all of its group at once. */
 export function signalAll({ pid }: SpawnedRun, signal: NodeJS.Signals): void {
@@ -81,8 +81,8 @@ export async function queueFleet(t: Test): Promise<QueueFleet> {
     lab,
     submit(scenario, ...options) {
       const name = `run-${++runs}`
-      writeFileSync(file(`${name}.yaml`), `${scenario}\nkeys: primes\ntarget: ${targetOf(lab, file('token'))}\n`)
-      const shown = ['--key-pool', pool, '--log', file(`${name}.log`), '--report', file(name), '--json']
+      writeFileSync(file(`${name}.yaml`), `${scenario}\ntarget: ${targetOf(lab, file('token'))}\n`)
+      const shown = [...poolOf(scenario, pool), '--log', file(`${name}.log`), '--report', file(name), '--json']
       return queueRun(spawnCertfleet(t, ['run', file(`${name}.yaml`), ...queue, ...shown, ...options]), file(`${name}.log`), workers)
     },
     worker(...options) {
@@ -118,6 +118,14 @@ function queueRun(run: SpawnedRun, log: string, workers: readonly SpawnedRun[]):
   }
 }
 
+/**
+ * One shard whose devices make keys of their own: whoever begins one anew has another key, so that its CA issues a second certificate. The
+ * keys of a pool follow from the seed.
+ */
+export const freshScenario = `seed: 18\ndevices: { ios: 6, android: 2 }\nconcurrency: 4\n${slow}`
+
+const poolOf = (scenario: string, folder: string): readonly string[] => (scenario.includes('keys: primes') ? ['--key-pool', folder] : [])
+
 const known = new Map<string, Promise<Results>>()
 
 /** What one process makes of the scenario, at a lab of its own and without waiting; once for all tests of this process. */
@@ -132,8 +140,8 @@ async function runAlone(t: Test, scenario: string): Promise<Results> {
   const folder = join(t.testdirName, 'alone')
   mkdirSync(folder, { recursive: true })
   const lab = await startLab(t, folder, 'lab')
-  writeFileSync(join(folder, 's.yaml'), `${scenario}\nkeys: primes\nworkers: 0\ntarget: ${targetOf(lab, join(folder, 'token'))}\n`)
-  const options = ['--key-pool', await primesFolder(join(folder, 'keys')), '--json']
+  writeFileSync(join(folder, 's.yaml'), `${scenario}\nworkers: 0\ntarget: ${targetOf(lab, join(folder, 'token'))}\n`)
+  const options = [...poolOf(scenario, await primesFolder(join(folder, 'keys'))), '--json']
   const run = spawnCertfleet(t, ['run', join(folder, 's.yaml'), ...options])
   const { exitCode } = await run.ended
   if (exitCode !== 0) throw new Error(`the run of one process ended with ${exitCode}\n${run.stderr()}`)
