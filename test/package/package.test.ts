@@ -71,6 +71,15 @@ t.test('the embedding example enrols against the packed lab', async (t) => {
   })
 })
 
+t.test('what only a queue needs is asked for where one is', async (t) => {
+  writeFileSync(join(folder, 'queue.key'), `${'0'.repeat(64)}\n`, { mode: 0o600 })
+  const worker = ['worker', '--queue', 'redis://127.0.0.1:1', '--queue-key', join(folder, 'queue.key')]
+  endsAs(t, await run(join(folder, 'node_modules/.bin/certfleet'), worker), {
+    exitCode: 2,
+    output: 'certfleet: a queue needs two packages that are not installed: npm install bullmq ioredis\n',
+  })
+})
+
 function installedVersion(name: string): string {
   return (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version
 }

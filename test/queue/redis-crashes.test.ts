@@ -109,7 +109,8 @@ t.test('a shard outlasts any number of crashes', { skip }, async (t) => {
 
 t.test('a Redis that crashes and comes back within the patience is waited for, and nothing is lost or twice', { skip }, async (t) => {
   const server = await redisServer(t, t.testdir())
-  const queue = await connected(t, server, { leaseMs: 30_000 })
+  const told: string[] = []
+  const queue = await connected(t, server, { leaseMs: 30_000, onWarning: (message) => void told.push(message) })
   await queue.submit(runOf('r', 2))
   const lease = await taken(queue)
   await lease.save({ record: recordOf(0) })
@@ -119,6 +120,8 @@ t.test('a Redis that crashes and comes back within the patience is waited for, a
   await systemClock.sleep(300)
   await server.start()
   await Promise.all(saves)
+  const shown = `the Redis at redis://127.0.0.1:${server.port} is`
+  t.same(told, [`${shown} gone; it is waited for, 60 s at most`, `${shown} back`])
   await lease.save({ record: recordOf(4), devices: new Map([[2, undefined]]) })
   t.same(await queue.records('r', [0, 0]), [[0, 1, 2, 3, 4].map((index) => recordOf(index)), []])
   t.equal((await waiting).shard, 1)

@@ -21,13 +21,16 @@ export interface LinkOptions {
   readonly shown: string
   readonly clock: Clock
   readonly patienceMs: number
+  /** Told once as it goes, and once as it is back. */
+  readonly onWarning: (message: string) => void
 }
 
 /** The longest that is waited before it is tried again. */
 export const maxRetryDelayMs = 1000
 
 /** Takes over `client`, which is not connected yet. */
-export async function openLink(client: Redis, { shown, clock, patienceMs }: LinkOptions): Promise<RedisLink> {
+export async function openLink(client: Redis, options: LinkOptions): Promise<RedisLink> {
+  const { shown, patienceMs } = options
   const over = new AbortController()
   const gone = over.signal
   // Every command under way listens on it.
@@ -35,7 +38,7 @@ export async function openLink(client: Redis, { shown, clock, patienceMs }: Link
   for (const [name, { keys, lua }] of Object.entries(scripts)) client.defineCommand(commandOf(name), { numberOfKeys: keys, lua })
   // Each failed try tells of an error; the watch below tells when there were enough.
   client.on('error', () => {})
-  watch(client, clock, patienceMs, () => over.abort(new AgentError('ERR_NETWORK', goneFor(shown, patienceMs))), gone)
+  watch(client, options, () => over.abort(new AgentError('ERR_NETWORK', goneFor(shown, patienceMs))), gone)
   const link: RedisLink = {
     client,
     gone,
@@ -60,14 +63,16 @@ const goneFor = (shown: string, patienceMs: number) =>
   `the Redis at ${shown} is gone for ${patienceMs / 1000} s; start it, and then the workers: the run goes on from where it stood`
 
 /** Calls `giveUp` once the connection was not usable for so long. */
-function watch(client: Redis, clock: Clock, patienceMs: number, giveUp: () => void, gone: AbortSignal): void {
+function watch(client: Redis, { shown, clock, patienceMs, onWarning }: LinkOptions, giveUp: () => void, gone: AbortSignal): void {
   let back: AbortController | undefined
   client.on('close', () => {
     if (back || gone.aborted) return
     back = new AbortController()
+    onWarning(`the Redis at ${shown} is gone; it is waited for, ${patienceMs / 1000} s at most`)
     clock.sleep(patienceMs, AbortSignal.any([back.signal, gone])).then(giveUp, () => {})
   })
   client.on('ready', () => {
+    if (back && !gone.aborted) onWarning(`the Redis at ${shown} is back`)
     back?.abort()
     back = undefined
   })

@@ -22,6 +22,7 @@ export interface RedisQueueSettings {
   readonly patienceMs?: number | undefined
   /** A holder that is not heard of for so long may lose its shard. At least 1 s; default 30 s. */
   readonly leaseMs?: number | undefined
+  /** What the server lacks, and when it goes and is back; for people, a line. */
   readonly onWarning: (message: string) => void
 }
 
@@ -36,19 +37,19 @@ const maxSilenceMs = 10_000
  * is too old, a node of a cluster, a replica, or would evict keys. Passwords are in no message.
  */
 export async function openRedisQueue(settings: RedisQueueSettings): Promise<ShardQueue> {
-  const { clock, allowPlain, patienceMs = defaultPatienceMs, leaseMs = defaultLeaseMs } = settings
+  const { clock, allowPlain, onWarning, patienceMs = defaultPatienceMs, leaseMs = defaultLeaseMs } = settings
   if (leaseMs < leastLeaseMs) throw new RangeError(`leaseMs is ${leaseMs}, below ${leastLeaseMs}`)
   const address = redisAddress(settings.url, settings.password)
   if (!allowPlain) await refusePublic(address)
   const { bull, Redis } = await loadModules()
   const clientOf = (waiting: Parameters<typeof redisOptions>[2]) => new Redis(redisOptions(address, settings.ca, waiting))
   const info = await askServer(clientOf({ retryStrategy: () => null }), address, clock)
-  checkServer(info, address.shown, settings.onWarning)
+  checkServer(info, address.shown, onWarning)
   const client = clientOf({
     retryStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 10), maxRetryDelayMs),
     // A server that is silent is as good as gone.
     socketTimeout: Math.min(maxSilenceMs, patienceMs),
   })
-  const link = await openLink(client, { shown: address.shown, clock, patienceMs })
+  const link = await openLink(client, { shown: address.shown, clock, patienceMs, onWarning })
   return redisQueue({ link, bull, clock, leaseMs, sealingKey: settings.sealingKey })
 }
