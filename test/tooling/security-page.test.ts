@@ -21,7 +21,7 @@ t.test('the limits on the page are those of the source', async (t) => {
 })
 
 t.test('the tests that it names are there', async (t) => {
-  const named = [...page.matchAll(/`((?:cms|der|fleet|keys|lab|pfx|pki|policy|scep|security|stores|tenant|transport)\/[a-z0-9-]+)`/g)]
+  const named = [...page.matchAll(/`((?:cms|der|fleet|keys|lab|pfx|pki|policy|queue|scep|security|stores|tenant|transport)\/[a-z0-9-]+)`/g)]
   t.ok(named.length > 30)
   for (const [, name] of named) t.ok(existsSync(join(root, 'test', `${name}.test.ts`)), String(name))
 })
