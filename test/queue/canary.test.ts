@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '@certfleet/agent-core'
 import { Redis } from 'ioredis'
 import t from 'tap'
+import type { SpawnedRun } from '../fakes/fleet-processes.ts'
 import { type QueueFleet, queueFleet, scenario, signalAll, textOf } from './fleet.ts'
 import { noRedis } from './redis-server.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('neither Redis nor any output holds a secret of the run', { skip: noRedis() }, async (t) => {
   const fleet = await queueFleet(t)
@@ -15,6 +17,7 @@ t.test('neither Redis nor any output holds a secret of the run', { skip: noRedis
   const worker = fleet.worker()
   await through(2)
   // What it was at stays in Redis.
+  while (!(await frozenWithDevices(worker, fleet))) signalAll(worker, 'SIGCONT')
   signalAll(worker, 'SIGKILL')
   await worker.ended
   const stopped = fleet.stop(id)
@@ -52,6 +55,16 @@ t.test('neither Redis nor any output holds a secret of the run', { skip: noRedis
     t.strictSame(leaks(new Map([['here', 'PRIVATE KEY']]), secrets), ['a private key in here'])
   })
 })
+
+/** Stops it, and says whether devices were kept at that moment. */
+async function frozenWithDevices(worker: SpawnedRun, { redis }: QueueFleet): Promise<boolean> {
+  await systemClock.sleep(20)
+  signalAll(worker, 'SIGSTOP')
+  const client = new Redis(redis.url)
+  const kept = await client.keys('certfleet:run:*:devices:*')
+  await client.quit()
+  return kept.length > 0
+}
 
 /** By key, and by field where there are fields. */
 async function valuesOf({ redis }: QueueFleet): Promise<Map<string, string>> {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { alone, isWhole, queueFleet, scenario, signalAll } from './fleet.ts'
 import { noRedis } from './redis-server.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const skip = noRedis()
 

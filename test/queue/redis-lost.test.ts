@@ -3,7 +3,7 @@ import t from 'tap'
 import { alone, isWhole, type QueueLab, queueFleet, scenario } from './fleet.ts'
 import { noRedis } from './redis-server.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const skip = noRedis()
 
