@@ -232,6 +232,46 @@ t.test('a run that somebody removes is over', async (t) => {
   t.strictSame(follower.why(), { kind: 'forgotten' })
 })
 
+t.test('a run that somebody removes is told so by whichever question comes first', async (t) => {
+  const around = (queue: ShardQueue): ShardQueue => ({
+    ...queue,
+    async takeMerge(id, signal) {
+      if (await queue.status(id)) await gone
+      if (signal.aborted) throw signal.reason
+      throw new AgentError('ERR_STATE_INVALID', `the queue has no run "${id}"`)
+    },
+  })
+  let remove = () => {}
+  const gone = new Promise<void>((resolve) => {
+    remove = resolve
+  })
+  const { clock, queue, id, follower, advance } = await followed(never, around)
+  await clock.advance(750)
+  await queue.forget(id)
+  remove()
+  t.match(await advance(), { interrupted: true })
+  t.strictSame(follower.why(), { kind: 'forgotten' })
+})
+
+t.test('a run that was not read to its end is nobody\'s to add up, though every shard is through', async (t) => {
+  let isTornApart = false
+  const around = (queue: ShardQueue): ShardQueue => ({
+    ...queue,
+    async records(id, after) {
+      if (isTornApart) throw new AgentError('ERR_STATE_INVALID', 'the queue was changed')
+      return queue.records(id, after)
+    },
+  })
+  const { clock, queue, follower, advance } = await followed(never, around)
+  const [a, b] = [await take(queue, 'a'), await take(queue, 'b')]
+  await clock.advance(500)
+  isTornApart = true
+  await a.complete()
+  await b.complete()
+  t.match(await advance(), { interrupted: true })
+  t.strictSame([follower.why(), follower.merge()], [{ kind: 'lost', message: 'the queue was changed' }, undefined])
+})
+
 t.test('a bug in the queue is not taken for its end', async (t) => {
   const { advance } = await followed(never, (queue) => ({ ...queue, records: () => Promise.reject(new TypeError('a bug')) }))
   await t.rejects(advance(), { message: 'a bug' })

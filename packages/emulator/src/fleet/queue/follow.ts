@@ -12,7 +12,7 @@ export interface Following {
 
 /** A run over a queue, as the one has it that shows it and adds it up. */
 export interface Follower extends LoadSource {
-  /** Once it has been followed to its end: the right to add it up. Undefined where it was stopped, or the queue was lost. */
+  /** Once it has been followed to its end: the right to add it up. Undefined where that is not its end: see `why`. */
   merge(): MergeLease | undefined
   /** Why it ended before its time. */
   why(): FollowEnd | undefined
@@ -61,7 +61,7 @@ export function followRun(following: Following): Follower {
       return endOf(state)
     },
     remarks: () => remarksOf(state),
-    merge: () => state.merge,
+    merge: () => (state.why === undefined ? state.merge : undefined),
     why: () => state.why,
   }
 }
@@ -95,9 +95,10 @@ async function untilEnd(queue: ShardQueue, state: State, ports: SourcePorts): Pr
   for (;;) {
     // What was recorded before it was taken is read after.
     const isMerging = state.merge !== undefined
-    if (state.failure !== undefined) throw state.failure
     await readOnce(state, ports)
     if (isMerging || state.why !== undefined) return
+    // Of a run that was removed both questions fail, in whichever order; only the reading says why.
+    if (state.failure !== undefined) throw state.failure
     if (signal.aborted && stopUntil === undefined) {
       stopUntil = clock.now() + maxStopMs
       await queue.stop(state.manifest.id)
