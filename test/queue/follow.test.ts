@@ -253,7 +253,7 @@ t.test('a run that somebody removes is told so by whichever question comes first
   t.strictSame(follower.why(), { kind: 'forgotten' })
 })
 
-t.test('a run that was not read to its end is nobody\'s to add up, though every shard is through', async (t) => {
+t.test("a run that was not read to its end is nobody's to add up, though every shard is through", async (t) => {
   let isTornApart = false
   const around = (queue: ShardQueue): ShardQueue => ({
     ...queue,
