@@ -198,6 +198,40 @@ for (const [name, text, step, state] of steps) {
   })
 }
 
+t.test('what is parked for a stop that is over waits at once, though the answer is lost', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const way = await lossyWay(t, server)
+  const [queue, other] = [await connected(t, way, { leaseMs: 60_000 }), await connected(t, server)]
+  await queue.submit(runOf('r'))
+  const lease = await taken(queue)
+  await other.stop('r')
+  if (!lease.stop.aborted) await once(lease.stop, 'abort')
+  await other.resume('r')
+  way.loseAnswerTo('parked')
+  await lease.park()
+  t.equal(way.lost, 1)
+  t.equal((await taken(other)).epoch, 2)
+})
+
+t.test('a resume whose answer is lost, or that broke off, leaves no shard behind', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const way = await lossyWay(t, server)
+  const queue = await connected(t, way)
+  await queue.submit(runOf('r'))
+  await queue.resume('r')
+  await (await taken(queue)).park()
+  way.loseAnswerTo('certfleet:run:r:shard:0')
+  await queue.resume('r')
+  t.equal(way.lost, 1)
+  const lease = await taken(queue)
+  t.equal(lease.epoch, 2)
+  await lease.park()
+  // As of a process that was killed before it had told BullMQ.
+  await withClient(server, (client) => client.hset('certfleet:run:r:shard:0', 'state', 'waiting'))
+  await queue.resume('r')
+  t.equal((await taken(queue)).epoch, 3)
+})
+
 t.test('what Redis lost is not counted by who had it', { skip }, async (t) => {
   const server = await redisServer(t, t.testdir())
   const queue = await connected(t, server)

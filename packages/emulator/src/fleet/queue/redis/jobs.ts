@@ -90,7 +90,7 @@ export function bullJobs(bull: typeof Bull, link: RedisLink, leaseMs: number): J
     async promote(keys, shards) {
       for (const shard of shards) {
         const job = await link.wait(shardQueue().getJob(keys.shard(shard).job))
-        // One that is not parked yet finds out itself.
+        // One that waits already stays where it is; one that is not parked yet finds out itself.
         if (job) await moved(link, () => job.promote())
       }
     },

@@ -54,12 +54,12 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
       const found = await runs.open(run)
       if (!found) return
       const { keys, manifest } = found
-      const parked = await link.run(
+      const waiting = await link.run(
         'resume',
         [keys.run],
         shardsOf(keys, manifest).map(({ shard }) => shard),
       )
-      await jobs.promote(keys, parked as readonly number[])
+      await jobs.promote(keys, waiting as readonly number[])
     },
     async forget(run) {
       const found = await runs.open(run, true)

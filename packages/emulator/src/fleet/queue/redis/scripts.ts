@@ -95,14 +95,15 @@ return redis.call('HEXISTS', KEYS[1], 'stopped') + 1`,
   },
   /**
    * run, shard, wait, active, stalled, lock | epoch, job, token, lease, state, whether it is for a stop → nothing: another has it; else what
-   * the state is now, whether its job is ours, and how often the run was resumed. What is parked for a stop that is over waits.
+   * the state is now, whether its job is ours, and how often the run was resumed. What is parked for a stop that is over waits. Said a second
+   * time, as its answer was lost, it finds its own state, or what a resume made of it.
    */
   settle: {
     keys: 6,
     lua: `${reclaim}
 local held = redis.call('HMGET', KEYS[2], 'epoch', 'state')
 local state = ARGV[5]
-if held[1] ~= ARGV[1] or (held[2] ~= 'active' and held[2] ~= state) then return {} end
+if held[1] ~= ARGV[1] or (held[2] == 'through' and state ~= 'through') then return {} end
 if ARGV[6] == '1' and redis.call('HEXISTS', KEYS[1], 'stopped') == 0 then state = 'waiting' end
 redis.call('HSET', KEYS[2], 'state', state)
 local isOurs = reclaim(KEYS[3], KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], ARGV[4])
@@ -132,21 +133,20 @@ return {redis.call('HMGET', KEYS[1], 'stopped', 'startedAt'), redis.call('HVALS'
   },
   /** run */
   stop: { keys: 1, lua: `if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'stopped', 1) end` },
-  /** run | shards, as keys → the numbers of those that were parked. */
+  /** run | shards, as keys → the numbers of those that wait, whose jobs may be parked: also by a resume whose answer was lost. */
   resume: {
     keys: 1,
     lua: `
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 redis.call('HDEL', KEYS[1], 'stopped')
 redis.call('HINCRBY', KEYS[1], 'resumes', 1)
-local parked = {}
+local waiting = {}
 for i, shard in ipairs(ARGV) do
-  if redis.call('HGET', shard, 'state') == 'parked' then
-    redis.call('HSET', shard, 'state', 'waiting')
-    parked[#parked + 1] = i - 1
-  end
+  local state = redis.call('HGET', shard, 'state')
+  if state == 'parked' then redis.call('HSET', shard, 'state', 'waiting') end
+  if state == 'parked' or state == 'waiting' then waiting[#waiting + 1] = i - 1 end
 end
-return parked`,
+return waiting`,
   },
 } as const satisfies Record<string, Script>
 
