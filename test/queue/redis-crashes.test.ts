@@ -159,6 +159,15 @@ t.test('a Redis that does not answer is given up, too', { skip }, async (t) => {
   process.kill(server.pid(), 'SIGCONT')
 })
 
+t.test('without any patience a Redis that is there is used, and one that is gone is given up', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const queue = await connected(t, server, { patienceMs: 0 })
+  await queue.submit(runOf('r', 1))
+  t.match(await queue.status('r'), { shards: [{ state: 'waiting' }] })
+  await server.kill()
+  await t.rejects(queue.status('r'), gone)
+})
+
 t.test('a save whose answer is lost is recorded once', { skip }, async (t) => {
   const server = await redisServer(t, t.testdir())
   const way = await lossyWay(t, server)

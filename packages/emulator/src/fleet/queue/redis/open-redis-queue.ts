@@ -29,7 +29,8 @@ export interface RedisQueueSettings {
 const defaultPatienceMs = 60_000
 const defaultLeaseMs = 30_000
 const leastLeaseMs = 1000
-const maxSilenceMs = 10_000
+/** A server that is silent for as long is as good as gone; without patience, too, it has a moment to answer. */
+const silenceMs = { least: 1000, most: 10_000 }
 
 /**
  * Shards in a Redis 6.2 or later, by BullMQ. Whatever cannot be used is told in one line before anything is put there: `InputError` for an
@@ -47,8 +48,7 @@ export async function openRedisQueue(settings: RedisQueueSettings): Promise<Shar
   checkServer(info, address.shown, onWarning)
   const client = clientOf({
     retryStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 10), maxRetryDelayMs),
-    // A server that is silent is as good as gone.
-    socketTimeout: Math.min(maxSilenceMs, patienceMs),
+    socketTimeout: Math.max(silenceMs.least, Math.min(silenceMs.most, patienceMs)),
   })
   const link = await openLink(client, { shown: address.shown, clock, patienceMs, onWarning })
   return redisQueue({ link, bull, clock, leaseMs, sealingKey: settings.sealingKey })
