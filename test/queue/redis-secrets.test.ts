@@ -139,6 +139,38 @@ for (const [name, change] of changes) {
   })
 }
 
+t.test('what somebody else wrote of workers is left out', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const queue = await connected(t, server)
+  await queue.submit(runOf('r'))
+  const facts = worker('b')
+  const written = [
+    'no JSON',
+    'null',
+    JSON.stringify({ ...facts, cores: '2' }),
+    JSON.stringify({ ...facts, host: ['a'] }),
+    JSON.stringify({ ...facts, name: 'x'.repeat(1001) }),
+  ]
+  await withClient(server, async (client) => {
+    for (const [i, text] of written.entries()) await client.hset('certfleet:run:r:workers', `other ${i}`, text)
+  })
+  await queue.take(worker('a'), never)
+  t.same((await queue.status('r'))?.workers, [worker('a')])
+})
+
+t.test('a job that somebody else added is passed over', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  const queue = await connected(t, server)
+  const { Queue } = await import('bullmq')
+  await withClient(server, async (connection) => {
+    const jobs = new Queue('shards', { connection: connection as never, prefix: 'certfleet:queue' })
+    for (const data of [null, 'r', {}, { run: 'r' }, { run: '../r', shard: 0 }, { run: 'no-such-run', shard: 0 }])
+      await jobs.add('shard', data)
+  })
+  await queue.submit(runOf('r'))
+  t.match(await queue.take(worker('a'), never), { shard: 0, epoch: 1 })
+})
+
 async function copy(client: Redis, [from, name]: [string, string], [to, as]: [string, string]): Promise<void> {
   await client.hset(to, as, (await client.hgetBuffer(from, name)) as Buffer)
 }

@@ -34,9 +34,11 @@ export interface ShardKeys {
   readonly lock: string
 }
 
+export const isRunName = (run: string): boolean => /^[\w.-]{1,100}$/.test(run)
+
 /** `ERR_STATE_INVALID` for a name that would be taken for another's. */
 export function runKeys(run: string): RunKeys {
-  if (!/^[\w.-]{1,100}$/.test(run)) throw new AgentError('ERR_STATE_INVALID', 'the name of a run is 1 to 100 letters, digits and ".-_"')
+  if (!isRunName(run)) throw new AgentError('ERR_STATE_INVALID', 'the name of a run is 1 to 100 letters, digits and ".-_"')
   const base = `${prefix}:run:${run}`
   return {
     run: base,

@@ -8,12 +8,12 @@ import type {
   ShardState,
   ShardStatus,
   SharedOrders,
-  WorkerFacts,
 } from '../shard-queue.ts'
 import { type RunKeys, runKeys, runsKey } from './key-names.ts'
 import type { RedisLink } from './link.ts'
 import type { RedisTime } from './redis-time.ts'
 import { type RunSeal, runSeal } from './seal.ts'
+import { workerFactsIn } from './worker-facts.ts'
 
 /** A run whose manifest is the one that was sealed. */
 export interface OpenRun {
@@ -95,7 +95,7 @@ export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
       isStopped: stopped !== null,
       startedAt: startedAt === null ? undefined : await time.local(startedAt.toString()),
       shards: shards.map(shardStatus),
-      workers: workers.map((facts): WorkerFacts => JSON.parse(facts.toString())),
+      workers: workers.map(workerFactsIn).filter((facts) => facts !== undefined),
     }
   }
 

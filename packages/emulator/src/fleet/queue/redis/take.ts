@@ -1,6 +1,7 @@
 import type { KeptDevice } from '../keeping.ts'
 import type { OwnOrders, ShardLease, ShardRecord, WorkerFacts } from '../shard-queue.ts'
 import { type Jobs, moved, parkJob, type ShardJob, type TakenJob } from './jobs.ts'
+import { isRunName } from './key-names.ts'
 import type { OpenRun, Runs } from './runs.ts'
 import { type LeasePorts, shardLease } from './shard-lease.ts'
 
@@ -33,6 +34,7 @@ export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports:
 async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: TakePorts): Promise<ShardLease | undefined> {
   const { link, runs } = ports
   const { job, token } = taken
+  if (!isShardJob(job.data)) return forget(taken, ports)
   const { run: name, shard } = job.data
   const run = await runs.open(name)
   // The orders are opened before the shard is taken: who has another key leaves no trace.
@@ -56,6 +58,11 @@ async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: Ta
     default:
       return forget(taken, ports)
   }
+}
+
+/** Jobs are not sealed: whoever has the password of the Redis may have added one. */
+function isShardJob(data: Partial<ShardJob> | null): data is ShardJob {
+  return typeof data?.run === 'string' && isRunName(data.run) && Number.isSafeInteger(data.shard)
 }
 
 /** Where the lock ran out in between, the next finds the same. */
