@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Test } from 'tap'
 import type { KeptDevice } from '#emulator/fleet/queue/keeping.ts'
-import type { ShardLease, ShardQueue } from '#emulator/fleet/queue/shard-queue.ts'
+import type { RunManifest, ShardLease, ShardQueue } from '#emulator/fleet/queue/shard-queue.ts'
 import { keptDevice, recordOf, runOf, worker } from './runs.ts'
 
 export interface OpenedQueue {
@@ -114,6 +114,19 @@ const leasing: Rows = {
     await t.rejects(queue.take(worker('a'), over.signal), reason)
     await queue.submit(runOf('r'))
     t.match(await taken(second), { shard: 0, epoch: 1 })
+  },
+  'a shard whose run will not do for who takes it is as if nobody had come': async (t, { queue, second }) => {
+    const refused = new Error('of another version')
+    const check = ({ id }: RunManifest) => {
+      if (id === 'r') throw refused
+    }
+    const waiting = queue.take(worker('a'), never(), check)
+    await second.submit(runOf('r'))
+    await t.rejects(waiting, refused)
+    t.match(await queue.status('r'), { shards: [{ state: 'waiting', epoch: 0 }], workers: [] })
+    t.match(await taken(second), { manifest: { id: 'r' }, epoch: 1 })
+    await second.submit(runOf('s'))
+    t.match(await queue.take(worker('a'), never(), check), { manifest: { id: 's' }, epoch: 1 })
   },
   'a shard that is released is taken at once, with all that is known of it': async (t, { queue, second }) => {
     await queue.submit(runOf('r'))

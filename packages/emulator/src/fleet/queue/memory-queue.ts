@@ -4,6 +4,7 @@ import {
   LeaseLost,
   type MergeLease,
   type OwnOrders,
+  type RunManifest,
   type RunStatus,
   type RunSubmission,
   type ShardChange,
@@ -70,7 +71,7 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
       if (!runs.has(run.manifest.id)) runs.set(run.manifest.id, newRun(run))
       changed(queue)
     },
-    take: (worker, signal) => when(queue, signal, () => takeNext(queue, holder, worker)),
+    take: (worker, signal, check) => when(queue, signal, () => takeNext(queue, holder, worker, check)),
     status: async (id) => statusOf(runs.get(id)),
     runs: async () => [...runs.keys()],
     records: async (id, after) => structuredClone(runs.get(id)?.places.map(({ records }, shard) => records.slice(after[shard] ?? 0)) ?? []),
@@ -111,10 +112,12 @@ function resumeRun(run: Run): void {
   for (const place of run.places) if (place.state === 'parked') place.state = 'waiting'
 }
 
-function takeNext(queue: Queue, holder: Clock, worker: WorkerFacts): ShardLease | undefined {
+function takeNext(queue: Queue, holder: Clock, worker: WorkerFacts, check?: (manifest: RunManifest) => void): ShardLease | undefined {
   for (const run of queue.runs.values()) {
     const shard = run.isStopped ? -1 : run.places.findIndex(({ state }) => state === 'waiting')
-    if (shard >= 0) return lend(queue, holder, run, shard, worker)
+    if (shard < 0) continue
+    check?.(run.manifest)
+    return lend(queue, holder, run, shard, worker)
   }
   return undefined
 }
@@ -238,7 +241,7 @@ function changed({ waiters }: Queue): void {
   for (const look of [...waiters]) look()
 }
 
-/** What `find` finds, as soon as it finds anything. Rejects with the signal's reason. */
+/** What `find` finds, as soon as it finds anything. Rejects with the signal's reason, and with what it throws. */
 async function when<T>({ waiters }: Queue, signal: AbortSignal, find: () => T | undefined): Promise<T> {
   signal.throwIfAborted()
   return new Promise((resolve, reject) => {
@@ -251,10 +254,15 @@ async function when<T>({ waiters }: Queue, signal: AbortSignal, find: () => T | 
       reject(signal.reason)
     }
     const look = () => {
-      const found = find()
-      if (found === undefined) return
-      end()
-      resolve(found)
+      try {
+        const found = find()
+        if (found === undefined) return
+        end()
+        resolve(found)
+      } catch (error) {
+        end()
+        reject(error)
+      }
     }
     signal.addEventListener('abort', abort)
     waiters.add(look)

@@ -133,8 +133,11 @@ export interface MergeLease {
 export interface ShardQueue {
   /** Makes the run known, and its shards wait. Once for each id; a second time changes nothing. */
   submit(run: RunSubmission): Promise<void>
-  /** The next shard that waits, of whichever run, in order of submission. Rejects with the signal's reason. */
-  take(worker: WorkerFacts, signal: AbortSignal): Promise<ShardLease>
+  /**
+   * The next shard that waits, of whichever run, in order of submission. Rejects with the signal's reason, and with what `check` throws of its
+   * run: then nobody has taken it. Default: any run will do.
+   */
+  take(worker: WorkerFacts, signal: AbortSignal, check?: (manifest: RunManifest) => void): Promise<ShardLease>
   /** Undefined: no such run. */
   status(run: string): Promise<RunStatus | undefined>
   /** Every run that is known, the oldest first. */

@@ -24,7 +24,7 @@ export type WorkEnd =
   | { readonly kind: 'unfit'; readonly message: string }
 
 /**
- * Takes one shard after the other. A run of another version is released, and ends it. A queue that is gone for longer than is waited for
+ * Takes one shard after the other. A run of another version is left to others, and ends it. A queue that is gone for longer than is waited for
  * rejects with its `ERR_NETWORK`.
  */
 export async function workOff(working: Working): Promise<WorkEnd> {
@@ -33,12 +33,7 @@ export async function workOff(working: Working): Promise<WorkEnd> {
   try {
     for (;;) {
       const lease = await nextShard(working)
-      if (lease === undefined) return { kind: signal.aborted ? 'stopped' : 'idle' }
-      const message = whyUnfit(lease)
-      if (message !== undefined) {
-        await lease.release()
-        return { kind: 'unfit', message }
-      }
+      if ('kind' in lease) return lease
       const which = `shard ${lease.shard} of run ${lease.manifest.id}`
       say(`${worker.name} took ${which}${lease.epoch > 1 ? ` (attempt ${lease.epoch})` : ''}`)
       say(`${worker.name} ${ends[await carryShard(await keys.place(lease), { clock, worker: worker.name, signal })]} ${which}`)
@@ -52,15 +47,16 @@ const ends = { through: 'is through with', parked: 'parked', released: 'released
 
 const idle = 'nothing is to be taken'
 
-async function nextShard({ queue, worker, clock, signal, untilIdleMs }: Working): Promise<ShardLease | undefined> {
+async function nextShard({ queue, worker, clock, signal, untilIdleMs }: Working): Promise<ShardLease | WorkEnd> {
   const over = new AbortController()
   const until = AbortSignal.any([signal, over.signal])
   const timer = untilIdleMs === undefined ? undefined : clock.sleep(untilIdleMs, until).then(() => over.abort(idle), ignore)
   try {
-    return await queue.take(worker, until)
+    return await queue.take(worker, until, assertJoinable)
   } catch (error) {
-    if (!until.aborted || error !== until.reason) throw error
-    return undefined
+    if (until.aborted && error === until.reason) return { kind: signal.aborted ? 'stopped' : 'idle' }
+    if (error instanceof AgentError && error.code === 'ERR_UNSUPPORTED') return { kind: 'unfit', message: error.message }
+    throw error
   } finally {
     over.abort(idle)
     await timer
@@ -68,16 +64,6 @@ async function nextShard({ queue, worker, clock, signal, untilIdleMs }: Working)
 }
 
 const ignore = (): void => {}
-
-function whyUnfit({ manifest }: ShardLease): string | undefined {
-  try {
-    assertJoinable(manifest)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof AgentError)) throw error
-    return error.message
-  }
-}
 
 /** Of this process. */
 export function workerFacts(): WorkerFacts {

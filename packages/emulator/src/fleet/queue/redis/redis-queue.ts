@@ -18,6 +18,7 @@ export interface RedisQueueParts {
 }
 
 const maxTries = 3
+const anyRun = () => {}
 
 /** The queue over a connection that is good. */
 export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueueParts): ShardQueue {
@@ -44,7 +45,7 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
       await again(() => jobs.add(id, runKeys(id), shards))
       await runs.registered(id)
     },
-    take: (worker, signal) => takeShard(worker, signal, ports),
+    take: (worker, signal, check = anyRun) => takeShard({ worker, signal, check }, ports),
     status: runs.status,
     runs: runs.all,
     records: runs.records,

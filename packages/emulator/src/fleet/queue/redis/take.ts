@@ -1,5 +1,5 @@
 import type { KeptDevice } from '../keeping.ts'
-import type { OwnOrders, ShardLease, ShardRecord, WorkerFacts } from '../shard-queue.ts'
+import type { OwnOrders, RunManifest, ShardLease, ShardRecord, WorkerFacts } from '../shard-queue.ts'
 import { type Jobs, moved, parkJob, type ShardJob, type TakenJob } from './jobs.ts'
 import { isRunName } from './key-names.ts'
 import type { OpenRun, Runs } from './runs.ts'
@@ -12,7 +12,14 @@ export interface TakePorts extends LeasePorts {
   readonly runs: Runs
 }
 
-export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports: TakePorts): Promise<ShardLease> {
+export interface Taking {
+  readonly worker: WorkerFacts
+  readonly signal: AbortSignal
+  readonly check: (manifest: RunManifest) => void
+}
+
+export async function takeShard(taking: Taking, ports: TakePorts): Promise<ShardLease> {
+  const { signal } = taking
   for (;;) {
     signal.throwIfAborted()
     const taken = await ports.jobs.shards().next(signal)
@@ -20,7 +27,7 @@ export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports:
       await ports.clock.sleep(pollMs, signal)
       continue
     }
-    const lease = await leaseOf(taken, worker, ports).catch(async (error: unknown) => {
+    const lease = await leaseOf(taken, taking, ports).catch(async (error: unknown) => {
       await moved(ports.link, () => taken.job.moveToWait(taken.token))
       throw error
     })
@@ -31,13 +38,14 @@ export async function takeShard(worker: WorkerFacts, signal: AbortSignal, ports:
 }
 
 /** Undefined where the job is none for anybody now; it is put where it belongs. */
-async function leaseOf(taken: TakenJob<ShardJob>, worker: WorkerFacts, ports: TakePorts): Promise<ShardLease | undefined> {
+async function leaseOf(taken: TakenJob<ShardJob>, { worker, check }: Taking, ports: TakePorts): Promise<ShardLease | undefined> {
   const { link, runs } = ports
   const { job, token } = taken
   if (!isShardJob(job.data)) return forget(taken, ports)
   const { run: name, shard } = job.data
   const run = await runs.open(name)
-  // The orders are opened before the shard is taken: who has another key leaves no trace.
+  // All this before the shard is taken: who may not have it, or has another key, leaves no trace.
+  if (run) check(run.manifest)
   const shared = run && (await runs.shared(run))
   if (!run || !shared) return forget(taken, ports)
   const keys = run.keys.shard(shard)
