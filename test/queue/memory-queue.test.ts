@@ -1,6 +1,11 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { memoryQueue } from '#emulator/fleet/queue/memory-queue.ts'
+import { exampleProfiles } from '../commands/example.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { endsAs, run } from '../tooling/process.ts'
+import { root } from '../tooling/root.ts'
 import { shardQueueContract } from './contract.ts'
 import { recordOf, runOf, worker } from './runs.ts'
 
@@ -77,4 +82,13 @@ t.test('by default nobody is waited for: what is held is held for good', async (
   await queue.submit(runOf('r'))
   await queue.take(worker('a'), never)
   t.equal(clock.sleeping, 0)
+})
+
+t.test('the example of a queue of your own', async (t) => {
+  const ended = await run(process.execPath, [join(root, '.build/examples/own-queue.js'), exampleProfiles])
+  endsAs(t, ended, { exitCode: 0, output: /took shard 1 of run r-/ })
+  for (const device of ['ios-000001', 'ios-000002', 'android-000001', 'android-000002'])
+    t.match(ended.output, `${device} has installed 1\n`)
+  const page = readFileSync(join(root, 'docs/many-machines.md'), 'utf8')
+  t.ok(page.includes(`\`\`\`ts\n${readFileSync(join(root, 'examples/own-queue.ts'), 'utf8')}\`\`\``), 'is the one on the page')
 })

@@ -22,11 +22,36 @@ export { type FaultOptions, faultyTransport, type InjectedFault, injectedFaults 
 export { type FleetState, openFleetState } from './fleet-state.ts'
 export { folderName } from './folder-name.ts'
 export type { FleetKeyStorage } from './key-storage.ts'
+export type { LoadSource, SourceEnd, SourcePorts } from './load-run.ts'
 export type { DeviceFailure, DeviceOutcome, FleetOutcome, ProfileOutcome } from './outcome.ts'
 export { openOutput, type RunOutput } from './output.ts'
 export type { Admission, DeviceService, DeviceStorage, FleetTarget, PushEvents } from './ports.ts'
 export { type CarryEnd, type CarryOptions, carryShard } from './queue/carry.ts'
+export { type FollowEnd, type Follower, type Following, followRun } from './queue/follow.ts'
+export type { KeptDevice } from './queue/keeping.ts'
+export { type DecidingFacts, type ManifestFacts, runManifestOf } from './queue/manifest.ts'
+export { type MemoryQueue, type MemoryQueueOptions, memoryQueue } from './queue/memory-queue.ts'
+export { openRedisQueue, type RedisQueueSettings } from './queue/redis/open-redis-queue.ts'
+export {
+  LeaseLost,
+  type MergeLease,
+  type OwnOrders,
+  type RunManifest,
+  type RunStatus,
+  type RunSubmission,
+  type ShardChange,
+  type ShardLease,
+  type ShardQueue,
+  type ShardRecord,
+  type ShardState,
+  type ShardStatus,
+  type SharedOrders,
+  type StepCounts,
+  type WorkerFacts,
+} from './queue/shard-queue.ts'
+export { type WorkEnd, type Working, workerFacts, workOff } from './queue/work.ts'
 export { type FleetOptions, runFleet } from './run.ts'
+export type { DeviceNews, ShardKeys, ShardNews, ShardOrders, ShardPorts, Taken } from './shard.ts'
 export { type BegunRun, beginFleetRun } from './state-folder.ts'
 export type { FleetRun } from './state-manifest.ts'
 export { type PolicyServiceTargetOptions, policyServiceTarget } from './target/policy-service.ts'
