@@ -342,6 +342,15 @@ const merging: Rows = {
     t.same(settled.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     t.equal(settled.map((ending) => ending.status === 'rejected' && ending.reason).find(Boolean), reason)
   },
+  'a run that there is not is not waited for': async (t, { queue, second }) => {
+    const none = { code: 'ERR_STATE_INVALID', message: 'the queue has no run "r"' }
+    await t.rejects(queue.takeMerge('r', never()), none)
+    await queue.submit(runOf('r'))
+    const waiting = queue.takeMerge('r', never())
+    await second.status('r')
+    await second.forget('r')
+    await t.rejects(waiting, none)
+  },
   'a run that was parked is not merged': async (t, { queue, second }) => {
     await queue.submit(runOf('r', 2))
     await (await taken(queue)).complete()

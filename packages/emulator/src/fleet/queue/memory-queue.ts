@@ -3,6 +3,7 @@ import type { KeptDevice } from './keeping.ts'
 import {
   LeaseLost,
   type MergeLease,
+  noSuchRun,
   type OwnOrders,
   type RunManifest,
   type RunStatus,
@@ -75,7 +76,7 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
     status: async (id) => statusOf(runs.get(id)),
     runs: async () => [...runs.keys()],
     records: async (id, after) => structuredClone(runs.get(id)?.places.map(({ records }, shard) => records.slice(after[shard] ?? 0)) ?? []),
-    takeMerge: (id, signal) => when(queue, signal, () => takeMerge(queue, holder, runs.get(id))),
+    takeMerge: (id, signal) => when(queue, signal, () => takeMerge(queue, holder, id)),
     stop: async (id) => change(id, stopRun),
     resume: async (id) => change(id, resumeRun),
     async forget(id) {
@@ -194,8 +195,10 @@ function write({ records, devices }: Place, change: ShardChange): void {
   }
 }
 
-function takeMerge(queue: Queue, holder: Clock, run: Run | undefined): MergeLease | undefined {
-  if (run?.merge !== 'open' || run.places.some(({ state }) => state !== 'through')) return undefined
+function takeMerge(queue: Queue, holder: Clock, id: string): MergeLease | undefined {
+  const run = queue.runs.get(id)
+  if (!run) throw noSuchRun(id)
+  if (run.merge !== 'open' || run.places.some(({ state }) => state !== 'through')) return undefined
   run.merge = 'held'
   let isLost = false
   const endHold = hold(queue, holder, () => {

@@ -1,4 +1,4 @@
-import type { Instant } from '@certfleet/agent-core'
+import { AgentError, type Instant } from '@certfleet/agent-core'
 import type { Step } from '../../measure/types.ts'
 import type { FleetPlatform, Seed } from '../../scenario/schema.ts'
 import type { ShardNews, ShardOrders } from '../shard.ts'
@@ -93,6 +93,9 @@ export class LeaseLost extends Error {
   }
 }
 
+/** To reject `ShardQueue.takeMerge` with. */
+export const noSuchRun = (run: string): AgentError => new AgentError('ERR_STATE_INVALID', `the queue has no run "${run}"`)
+
 /** A shard, as its holder has it. It is kept for the holder until `complete`, `park` or `release`, or until it is not heard of for a while. */
 export interface ShardLease {
   readonly manifest: RunManifest
@@ -144,7 +147,10 @@ export interface ShardQueue {
   runs(): Promise<readonly string[]>
   /** For each shard what was recorded after so many of its records. */
   records(run: string, after: readonly number[]): Promise<readonly (readonly ShardRecord[])[]>
-  /** Resolves once every shard is through, for one caller at a time. Rejects with the signal's reason. */
+  /**
+   * Resolves once every shard is through, for one caller at a time. Rejects with the signal's reason, and with `ERR_STATE_INVALID` once there is
+   * no such run.
+   */
   takeMerge(run: string, signal: AbortSignal): Promise<MergeLease>
   /** Those who have a shard are to park it, and nobody takes another. */
   stop(run: string): Promise<void>

@@ -1,8 +1,8 @@
 import type { Clock } from '@certfleet/agent-core'
-import { LeaseLost, type MergeLease } from '../shard-queue.ts'
+import { LeaseLost, type MergeLease, noSuchRun } from '../shard-queue.ts'
 import { type Counter, type Jobs, moved, type TakenJob } from './jobs.ts'
 import type { RedisLink } from './link.ts'
-import { noSuchRun, type Runs } from './runs.ts'
+import type { Runs } from './runs.ts'
 import { pollMs } from './take.ts'
 
 export interface MergePorts {

@@ -1,4 +1,3 @@
-import { AgentError } from '@certfleet/agent-core'
 import type {
   OwnOrders,
   RunManifest,
@@ -136,5 +135,3 @@ function shardStatus([said, epoch, worker, isLocked]: StatusAnswer[2][number]): 
     worker: worker?.toString(),
   }
 }
-
-export const noSuchRun = (run: string): AgentError => new AgentError('ERR_STATE_INVALID', `the queue has no run "${run}"`)
