@@ -1,10 +1,12 @@
 import { AgentError, systemClock } from '@certfleet/agent-core'
 import { type CarryOptions, carryShard } from '@certfleet/emulator/fleet'
 import t, { type Test } from 'tap'
+import type { DeviceOutcome } from '#emulator/fleet/outcome.ts'
 import { fencedTransport } from '#emulator/fleet/queue/fence.ts'
 import type { ShardLease } from '#emulator/fleet/queue/shard-queue.ts'
-import type { ShardOrders } from '#emulator/fleet/shard.ts'
+import type { ShardNews, ShardOrders } from '#emulator/fleet/shard.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { noCost, nothingMeasured } from '../fakes/measured.ts'
 import { type CarryFleet, carryFleet, countsOf, repeatedIn, takings, watched } from './carry-fleet.ts'
 import { type Place, place } from './carry-place.ts'
 
@@ -158,6 +160,37 @@ t.test('stopped before it begins', async (t) => {
   t.match(shard.records, [{ news: [{ kind: 'parked' }] }])
   t.equal(await carry(shard.lend(), { run }), 'through')
   t.match(takings(shard.records), [{ epoch: 2, isTakeover: false }])
+})
+
+t.test('a run that does nothing but stay is recorded seldom, and what ends at once', async (t) => {
+  const clock = new FakeClock(1_000_000)
+  const orders = { devices: [{ index: 0, spec: {} }], stay: {} } as unknown as ShardOrders
+  const shard = place(orders, clock)
+  const ended: ShardNews = { kind: 'devices', devices: [{ index: 0, outcome: { pending: 0 } as DeviceOutcome }] }
+  const run: CarryOptions['run'] = async (_, { begin, tell }) => {
+    await begin()
+    for (let bin = 0; bin < 400; bin++) {
+      const one = { atMs: 250 * bin, due: 0, started: 0, completed: 0, failed: 0, errors: 1, connected: 0, enrollment: {} }
+      tell({ kind: 'measured', measurements: { ...nothingMeasured, bins: [one], cost: noCost } })
+      if (bin === 200) tell(ended)
+      await clock.sleep(250)
+    }
+  }
+  const carried = carry(shard.lend(), { clock, run, checkpointMs: 500 })
+  for (let i = 0; i < 206; i++) await clock.advance(250)
+  t.ok(
+    shard.records.at(-1)?.news.some(({ kind }) => kind === 'devices'),
+    'the device',
+  )
+  t.ok(shard.records.length <= 14, `${shard.records.length} records in 51 s`)
+  for (let i = 0; i < 200; i++) await clock.advance(250)
+  t.equal(await carried, 'through')
+  const bins = shard.records.flatMap(({ news }) => news.flatMap((one) => (one.kind === 'measured' ? one.measurements.bins : [])))
+  t.equal(
+    bins.reduce((sum, { errors }) => sum + errors, 0),
+    400,
+    'all that was measured',
+  )
 })
 
 t.test('what cannot begin is released, and so is what is broken', async (t) => {

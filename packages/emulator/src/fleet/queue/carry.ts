@@ -19,7 +19,7 @@ export interface CarryOptions {
   readonly run?: typeof runShard
   /** The process is to end: devices come to their end as at a stop, those of a run with a stay stop where they stand, and others go on. */
   readonly signal: AbortSignal
-  /** Between two records. Default 500. */
+  /** Between two records; ten times as long while no device begins, goes on or ends. Default 500. */
   readonly checkpointMs?: number
   /** How long devices under way may take to come to their end; then they are kept as they stand. Default 10,000. */
   readonly drainMs?: number
@@ -55,6 +55,9 @@ export async function carryShard(lease: ShardLease, options: CarryOptions): Prom
     ending.end()
   }
 }
+
+/** Where all devices are at rest, one record for so many: a run may stay for days, and whoever takes a shard over reads all of its records. */
+const restEach = 10
 
 type Carrying = Pick<ShardPorts, 'begin' | 'tell' | 'keeping'> & {
   /** Until the carrying ends. */
@@ -105,9 +108,16 @@ function carrying(
       }
     },
     async recordEach(ms) {
-      while (!ending.over.aborted) {
+      let underWay = '{}'
+      for (let unrecorded = 1; ; unrecorded++) {
         await clock.sleep(ms, ending.over).catch(() => undefined)
-        if (!ending.over.aborted && (next.hasNews() || Object.keys(devices.underWay()).length > 0)) await saves.record()
+        if (ending.over.aborted) return
+        const underWayNow = JSON.stringify(devices.underWay())
+        const isNews = next.hasNews() || underWayNow !== underWay
+        if (!isNews && !(next.hasMeasured() && unrecorded >= restEach)) continue
+        underWay = underWayNow
+        unrecorded = 0
+        await saves.record()
       }
     },
     async finish() {

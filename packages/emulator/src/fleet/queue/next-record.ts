@@ -16,8 +16,10 @@ export interface NextRecord {
   /** That may go before. False: something of that device waits for the record, and neither is to be there without the other. */
   fence(index: number, kept: KeptDevice): boolean
   repeated(step: Step): void
-  /** There is more to say than what the process cost. */
+  /** Devices have ended or are kept, a step was made again, or it was taken or parked. */
   hasNews(): boolean
+  /** There is more that was measured than what the process cost. */
+  hasMeasured(): boolean
   takeFenced(): ReadonlyMap<number, KeptDevice>
   take(): { readonly news: readonly ShardNews[]; readonly devices: ReadonlyMap<number, KeptDevice | undefined> }
 }
@@ -43,8 +45,8 @@ export function nextRecord(): NextRecord {
       return !next.kept.has(index)
     },
     repeated: (step) => addRepeated(next, step, 1),
-    hasNews: () =>
-      next.first.length + next.ended.length + next.repeated.size + next.last.length > 0 || next.kept.size > 0 || isMeasured(next.sums),
+    hasNews: () => next.first.length + next.ended.length + next.repeated.size + next.last.length + next.kept.size > 0,
+    hasMeasured: () => isMeasured(next.sums),
     takeFenced,
     take() {
       // What a fence keeps is newer.
