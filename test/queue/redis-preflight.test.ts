@@ -4,6 +4,7 @@ import { systemClock } from '@certfleet/agent-core/system'
 import t, { type Test } from 'tap'
 import { isNear } from '#emulator/fleet/queue/redis/address.ts'
 import type { RedisQueueSettings } from '#emulator/fleet/queue/redis/open-redis-queue.ts'
+import { workAt } from '#emulator/fleet/queue/work-at.ts'
 import { makeTlsAuthority } from '#emulator/lab/tls/authority.ts'
 import { issueTlsCertificate } from '#emulator/lab/tls/certificate.ts'
 import { certificatePem, tlsServerOptions } from '#emulator/lab/tls/server-options.ts'
@@ -207,4 +208,25 @@ t.test('TLS', { skip }, async (t) => {
   const bare = url.replace(String(port), String(server.port))
   await refuses(t, 'a port without TLS', bare, failed(/^no Redis at .* \(no answer within 10 s\)$/), { ca, clock: hurried })
   await refuses(t, 'a port with TLS', server.url.replace(String(server.port), String(port)), failed(/^no Redis at/))
+})
+
+t.test('a worker that is started anew while Redis is away waits for it', { skip }, async (t) => {
+  const server = await redisServer(t, t.testdir())
+  await server.kill()
+  const queue = { url: server.url, sealingKey: new Uint8Array(32), allowPlain: false, patienceMs: 20_000 }
+  const [over, said] = [new AbortController(), [] as string[]]
+  const say = (line: string) => {
+    said.push(line)
+    over.abort()
+  }
+  const ports = { clock: hurried, signal: over.signal, say }
+  const working = workAt({ queue }, ports)
+  await Promise.race([working, systemClock.sleep(100)])
+  await server.start()
+  t.same(await working, { kind: 'stopped' })
+  t.match(said, [/ joined, and waits for shards$/])
+  await server.kill()
+  const impatient = workAt({ queue: { ...queue, patienceMs: 0 } }, { ...ports, signal: new AbortController().signal })
+  await t.rejects(impatient, { code: 'ERR_NETWORK', message: /^no Redis at/ })
+  t.same(await workAt({ queue }, { ...ports, signal: AbortSignal.abort() }), { kind: 'stopped' })
 })

@@ -26,7 +26,7 @@ export interface RedisQueueSettings {
   readonly onWarning: (message: string) => void
 }
 
-const defaultPatienceMs = 60_000
+export const defaultPatienceMs = 60_000
 const defaultLeaseMs = 30_000
 const leastLeaseMs = 1000
 /** A server that is silent for as long is as good as gone; without patience, too, it has a moment to answer. */
