@@ -127,6 +127,15 @@ t.test('workers carry a run, and it is reported as on one machine', { skip, time
     t.match(await command(['stop', id, '--forget', ...options]), { exitCode: 0, stdout: `run ${id} is stopped and removed\n` })
   t.match(await command(['stop', ...options]), { exitCode: 2, stderr: /the queue has no run/ })
   t.match(await command(['worker', ...options, '--workers', '1', '--until-idle', '200ms']), { exitCode: 0 })
+  await queue.submit(runOf('r-otheronecc'))
+  const otherKey = [...options.slice(0, -1), join(folder, 'other.key')]
+  await makeSealingKey(join(folder, 'other.key'))
+  const notItsKey = /^certfleet: the sealing key is not the one of the run "r-otheronecc", or the queue was changed; give every.*\n$/m
+  t.match(await command(['stop', ...otherKey]), { exitCode: 2, stderr: notItsKey })
+  t.match(await command(['resume', ...otherKey]), { exitCode: 2, stderr: notItsKey })
+  t.match(await command(['worker', ...otherKey, '--workers', '1']), { exitCode: 2, stderr: /\ncertfleet: the sealing key is not .*\n$/ })
+  t.match(await queue.status('r-otheronecc'), { isStopped: false })
+  await queue.forget('r-otheronecc')
   const batch = started(t, ['worker', ...options, '--workers', '1', '--until-idle', '1h'])
   await batch.seen(/joined/)
   batch.interrupt()

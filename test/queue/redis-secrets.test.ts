@@ -101,6 +101,7 @@ t.test('who has another sealing key is told, and leaves the shard to who has it'
   for (const asked of [
     () => other.status('r'),
     () => other.records('r', [0]),
+    () => other.stop('r'),
     () => other.resume('r'),
     () => other.forget('r'),
     () => other.takeMerge('r', never),
@@ -108,7 +109,7 @@ t.test('who has another sealing key is told, and leaves the shard to who has it'
     await t.rejects(async () => void (await asked()), foreign, String(asked))
   const { epoch } = await queue.take(worker('a'), never)
   t.equal(epoch, 1)
-  t.same((await queue.status('r'))?.workers, [worker('a')])
+  t.match(await queue.status('r'), { isStopped: false, workers: [worker('a')] })
 })
 
 const changes: readonly [name: string, change: (client: Redis) => Promise<unknown>][] = [

@@ -83,8 +83,17 @@ export function queueText({ queue = '', queuePasswordFile, queueCa, queueKey, al
   ].join(' ')
 }
 
-/** The run that was named, or the one that there is. One that is not known: `InputError`, which names those that are. */
+/**
+ * The run that was named, or the one that there is. One that is not known: `InputError`, which names those that are; so is one that was
+ * sealed with another key.
+ */
 export async function knownRun(queue: ShardQueue, run: string | undefined): Promise<string> {
+  const id = await runNamed(queue, run)
+  await readingInput(() => queue.status(id))
+  return id
+}
+
+async function runNamed(queue: ShardQueue, run: string | undefined): Promise<string> {
   const known = await queue.runs()
   const [only] = known
   if (only === undefined) throw new InputError(`the queue has no run${run === undefined ? '' : `, and so no "${run}"`}`)

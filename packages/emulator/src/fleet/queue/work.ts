@@ -46,6 +46,7 @@ export async function workOff(working: Working): Promise<WorkEnd> {
 const ends = { through: 'is through with', parked: 'parked', released: 'released', lost: 'lost' } as const
 
 const idle = 'nothing is to be taken'
+const unfitCodes: ReadonlySet<string> = new Set(['ERR_UNSUPPORTED', 'ERR_STATE_INVALID'])
 
 async function nextShard({ queue, worker, clock, signal, untilIdleMs }: Working): Promise<ShardLease | WorkEnd> {
   const over = new AbortController()
@@ -55,7 +56,8 @@ async function nextShard({ queue, worker, clock, signal, untilIdleMs }: Working)
     return await queue.take(worker, until, assertJoinable)
   } catch (error) {
     if (until.aborted && error === until.reason) return { kind: signal.aborted ? 'stopped' : 'idle' }
-    if (error instanceof AgentError && error.code === 'ERR_UNSUPPORTED') return { kind: 'unfit', message: error.message }
+    // Of another version, or sealed with another key.
+    if (error instanceof AgentError && unfitCodes.has(error.code)) return { kind: 'unfit', message: error.message }
     throw error
   } finally {
     over.abort(idle)

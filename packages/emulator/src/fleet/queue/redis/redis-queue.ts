@@ -50,7 +50,10 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
     runs: runs.all,
     records: runs.records,
     takeMerge: (run, signal) => takeMergeOf(run, signal, ports),
-    stop: async (run) => void (await link.run('stop', [runKeys(run).run])),
+    async stop(run) {
+      const found = await runs.open(run)
+      if (found) await link.run('stop', [found.keys.run])
+    },
     async resume(run) {
       const found = await runs.open(run)
       if (!found) return
