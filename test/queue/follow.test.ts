@@ -1,10 +1,11 @@
 import { AgentError } from '@certfleet/agent-core'
 import t from 'tap'
+import { endRun } from '#emulator/commands/run-follow.ts'
 import type { SourcePorts } from '#emulator/fleet/load-run.ts'
 import type { DeviceOutcome } from '#emulator/fleet/outcome.ts'
 import { followRun } from '#emulator/fleet/queue/follow.ts'
 import { memoryQueue } from '#emulator/fleet/queue/memory-queue.ts'
-import type { ShardLease, ShardQueue, ShardRecord, WorkerFacts } from '#emulator/fleet/queue/shard-queue.ts'
+import { LeaseLost, type ShardLease, type ShardQueue, type ShardRecord, type WorkerFacts } from '#emulator/fleet/queue/shard-queue.ts'
 import type { ShardNews } from '#emulator/fleet/shard.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { runOf, worker } from './runs.ts'
@@ -275,4 +276,32 @@ t.test("a run that was not read to its end is nobody's to add up, though every s
 t.test('a bug in the queue is not taken for its end', async (t) => {
   const { advance } = await followed(never, (queue) => ({ ...queue, records: () => Promise.reject(new TypeError('a bug')) }))
   await t.rejects(advance(), { message: 'a bug' })
+})
+
+t.test('whoever added a run up removes it, and tells only of one that is still there', async (t) => {
+  const lost = { complete: () => Promise.reject(new LeaseLost()) }
+  const gone = (queue: ShardQueue) => ({ ...queue, status: () => Promise.reject(new AgentError('ERR_NETWORK', 'the Redis is gone')) })
+  const rows: readonly [string, (queue: ShardQueue) => ShardQueue, { complete(): Promise<void> }, boolean, RegExp][] = [
+    ['added up', (queue) => queue, { complete: async () => {} }, true, /^$/],
+    [
+      'by somebody else',
+      (queue) => queue,
+      lost,
+      true,
+      /^warning: run r-aaaaaaaaaa is still in the queue \(the lease of the shard is lost\); "cert/,
+    ],
+    ['and removed', (queue) => queue, lost, false, /^$/],
+    ['and Redis is gone', gone, lost, true, /^warning: run r-aaaaaaaaaa is still in the queue/],
+  ]
+  for (const [name, around, merge, isThere, expected] of rows) {
+    const queue = around(memoryQueue({ clock: new FakeClock() }))
+    const { manifest, ...run } = runOf('r-aaaaaaaaaa')
+    if (isThere) await queue.submit({ manifest, ...run })
+    let told = ''
+    const err = (text: string) => {
+      told += text
+    }
+    await endRun({ merge: () => merge }, { queue, manifest }, { err })
+    t.match(told, expected, name)
+  }
 })

@@ -36,8 +36,12 @@ export async function followToEnd(command: LoadCommand, submitted: Submitted, io
   return results
 }
 
-/** What has been reported is not lost by a queue that is gone now, or by another process that has added it up meanwhile. */
-async function endRun(source: Follower, { queue, manifest: { id } }: Submitted, io: Io): Promise<void> {
+/** What has been reported is not lost by a queue that is gone now, or by another process that has added it up or removed it meanwhile. */
+export async function endRun(
+  source: Pick<Follower, 'merge'>,
+  { queue, manifest: { id } }: Pick<Submitted, 'queue' | 'manifest'>,
+  io: Pick<Io, 'err'>,
+): Promise<void> {
   const merge = source.merge()
   if (!merge) return
   try {
@@ -45,9 +49,16 @@ async function endRun(source: Follower, { queue, manifest: { id } }: Submitted, 
     await queue.forget(id)
   } catch (error) {
     if (!(error instanceof AgentError || error instanceof LeaseLost)) throw error
+    if (await isGone(queue, id)) return
     io.err(printable(`warning: run ${id} is still in the queue (${error.message}); "certfleet stop ${id} --forget" removes it\n`))
   }
 }
+
+const isGone = (queue: ShardQueue, id: string): Promise<boolean> =>
+  queue.status(id).then(
+    (status) => status === undefined,
+    () => false,
+  )
 
 /** How to go on with a run that has not come to its end. */
 function endLine(source: Follower, { file, scenario, options }: LoadCommand, { where, manifest: { id } }: Submitted): string | undefined {
