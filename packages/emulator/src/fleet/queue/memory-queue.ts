@@ -1,5 +1,6 @@
 import type { Clock, Instant } from '@certfleet/agent-core'
 import type { KeptDevice } from './keeping.ts'
+import { hold } from './memory-hold.ts'
 import {
   LeaseLost,
   type MergeLease,
@@ -15,6 +16,7 @@ import {
   type ShardState,
   type WorkerFacts,
 } from './shard-queue.ts'
+import { changed, type Waiters, when } from './waiters.ts'
 
 export interface MemoryQueueOptions {
   readonly clock: Clock
@@ -36,8 +38,7 @@ export function memoryQueue({ clock, leaseMs = Number.POSITIVE_INFINITY }: Memor
 interface Queue extends Required<Pick<MemoryQueueOptions, 'clock'>> {
   readonly leaseMs: number
   readonly runs: Map<string, Run>
-  /** Called whenever something has changed. */
-  readonly waiters: Set<() => void>
+  readonly waiters: Waiters
 }
 
 interface Run extends RunSubmission {
@@ -65,23 +66,23 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
   const change = (id: string, what: (run: Run) => void) => {
     const run = runs.get(id)
     if (run) what(run)
-    changed(queue)
+    changed(queue.waiters)
   }
   return {
     async submit(run) {
       if (!runs.has(run.manifest.id)) runs.set(run.manifest.id, newRun(run))
-      changed(queue)
+      changed(queue.waiters)
     },
-    take: (worker, signal, check) => when(queue, signal, () => takeNext(queue, holder, worker, check)),
+    take: (worker, signal, check) => when(queue.waiters, signal, () => takeNext(queue, holder, worker, check)),
     status: async (id) => statusOf(runs.get(id)),
     runs: async () => [...runs.keys()],
     records: async (id, after) => structuredClone(runs.get(id)?.places.map(({ records }, shard) => records.slice(after[shard] ?? 0)) ?? []),
-    takeMerge: (id, signal) => when(queue, signal, () => takeMerge(queue, holder, id)),
+    takeMerge: (id, signal) => when(queue.waiters, signal, () => takeMerge(queue, holder, id)),
     stop: async (id) => change(id, stopRun),
     resume: async (id) => change(id, resumeRun),
     async forget(id) {
       runs.delete(id)
-      changed(queue)
+      changed(queue.waiters)
     },
     async close() {},
   }
@@ -132,7 +133,7 @@ function lend(queue: Queue, holder: Clock, run: Run, shard: number, worker: Work
   const endHold = hold(queue, holder, () => {
     lost.abort(new LeaseLost())
     place.state = 'waiting'
-    changed(queue)
+    changed(queue.waiters)
   })
   const { manifest, shared, shards } = run
   const { epoch, records, devices } = place
@@ -160,18 +161,18 @@ function changesOf(queue: Queue, run: Run, place: Place, endHold: () => void): O
     assertHeld()
     endHold()
     place.state = state
-    changed(queue)
+    changed(queue.waiters)
   }
   return {
     begin(signal) {
       place.hasBegun = true
-      changed(queue)
-      return when(queue, signal, () => begunAt(run, queue.clock))
+      changed(queue.waiters)
+      return when(queue.waiters, signal, () => begunAt(run, queue.clock))
     },
     async save(change) {
       assertHeld()
       write(place, structuredClone(change))
-      changed(queue)
+      changed(queue.waiters)
     },
     complete: async () => leave('through'),
     // Where the run goes on again by then, nobody would resume it later.
@@ -204,7 +205,7 @@ function takeMerge(queue: Queue, holder: Clock, id: string): MergeLease | undefi
   const endHold = hold(queue, holder, () => {
     isLost = true
     run.merge = 'open'
-    changed(queue)
+    changed(queue.waiters)
   })
   return {
     async complete() {
@@ -213,62 +214,4 @@ function takeMerge(queue: Queue, holder: Clock, id: string): MergeLease | undefi
       run.merge = 'done'
     },
   }
-}
-
-const held = 'what was held is given back'
-
-/** Hears of the holder by its clock, and judges by the queue's whether it was heard of in time; the result ends that. */
-function hold({ clock, leaseMs }: Queue, holder: Clock, expired: () => void): () => void {
-  const over = new AbortController()
-  const end = () => over.abort(held)
-  let heardAt = clock.now()
-  const hear = async () => {
-    for (;;) {
-      await holder.sleep(leaseMs / 3, over.signal)
-      heardAt = clock.now()
-    }
-  }
-  const judge = async () => {
-    for (let leftMs = leaseMs; leftMs > 0; leftMs = heardAt + leaseMs - clock.now()) await clock.sleep(leftMs, over.signal)
-    end()
-    expired()
-  }
-  const unlessOver = (error: unknown) => {
-    if (!over.signal.aborted) throw error
-  }
-  if (Number.isFinite(leaseMs)) for (const work of [hear, judge]) work().catch(unlessOver)
-  return end
-}
-
-function changed({ waiters }: Queue): void {
-  for (const look of [...waiters]) look()
-}
-
-/** What `find` finds, as soon as it finds anything. Rejects with the signal's reason, and with what it throws. */
-async function when<T>({ waiters }: Queue, signal: AbortSignal, find: () => T | undefined): Promise<T> {
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      waiters.delete(look)
-      signal.removeEventListener('abort', abort)
-    }
-    const abort = () => {
-      end()
-      reject(signal.reason)
-    }
-    const look = () => {
-      try {
-        const found = find()
-        if (found === undefined) return
-        end()
-        resolve(found)
-      } catch (error) {
-        end()
-        reject(error)
-      }
-    }
-    signal.addEventListener('abort', abort)
-    waiters.add(look)
-    look()
-  })
 }

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { createFile } from '../../../commands/new-file.ts'
 import { InputError } from '../../../scenario/input-error.ts'
 
-export const sealingKeyBytes = 32
+const sealingKeyBytes = 32
 /** What others may do with a file. */
 const othersMode = 0o077
 const written = new RegExp(`^[0-9a-f]{${2 * sealingKeyBytes}}\n?$`)
