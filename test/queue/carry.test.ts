@@ -2,7 +2,7 @@ import { AgentError, systemClock } from '@certfleet/agent-core'
 import { type CarryOptions, carryShard } from '@certfleet/emulator/fleet'
 import t, { type Test } from 'tap'
 import type { DeviceOutcome } from '#emulator/fleet/outcome.ts'
-import { fencedTransport } from '#emulator/fleet/queue/fence.ts'
+import { fencedPfx, fencedTransport } from '#emulator/fleet/queue/fence.ts'
 import type { ShardLease } from '#emulator/fleet/queue/shard-queue.ts'
 import type { ShardNews, ShardOrders } from '#emulator/fleet/shard.ts'
 import { FakeClock } from '../fakes/clock.ts'
@@ -203,6 +203,32 @@ t.test('what cannot begin is released, and so is what is broken', async (t) => {
   const lease = { ...shard.lend(), save: () => Promise.reject(new TypeError('a bug of the queue')) }
   await t.rejects(carry(lease, { run: async (_, { begin }) => void (await begin()) }), /a bug of the queue/)
   t.equal(shard.ended, 'release')
+})
+
+t.test('the fence stands before a PFX is asked for, and before what came of it is told', async (t) => {
+  const calls: string[] = []
+  const signal = new AbortController().signal
+  const inner = {
+    pfxSource: {
+      async pfxFor(profileId: string, attemptId: string) {
+        calls.push(`pfx ${profileId} ${attemptId}`)
+        return { pfx: new Uint8Array(), password: 'a' }
+      },
+    },
+    reporter: { send: async () => void calls.push('report') },
+  }
+  const { pfxSource, reporter } = fencedPfx(inner, async () => void calls.push('fence'))
+  const report = {} as Parameters<typeof reporter.send>[0]
+  t.match(await pfxSource.pfxFor('p', 'a', signal), { password: 'a' })
+  await reporter.send(report, signal)
+  t.strictSame(calls.splice(0), ['fence', 'pfx p a', 'fence', 'report'])
+  const standing = fencedPfx(inner, () => new Promise(() => {}))
+  const abort = new AbortController()
+  const asked = [standing.pfxSource.pfxFor('p', 'a', abort.signal), standing.reporter.send(report, abort.signal)]
+  abort.abort(new Error('enough'))
+  const refused = { status: 'rejected', reason: { message: 'enough' } }
+  t.match(await Promise.allSettled(asked), [refused, refused])
+  t.strictSame(calls, [], 'one that is aborted meanwhile is not sent')
 })
 
 t.test('the fence stands before each PKIOperation and before nothing else', async (t) => {

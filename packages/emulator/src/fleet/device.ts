@@ -22,7 +22,7 @@ import type { DeviceMeter } from '../measure/device-meter.ts'
 import type { FleetPlatform } from '../scenario/devices.ts'
 import type { Hardware } from '../tenant/index.ts'
 import type { DeviceService, DeviceStorage, FleetTarget } from './ports.ts'
-import { fencedTransport } from './queue/fence.ts'
+import { fencedPfx, fencedTransport } from './queue/fence.ts'
 
 export interface DeviceSpec {
   /** The id under which it registers. */
@@ -69,7 +69,7 @@ export interface DeviceOwn {
   readonly meter: DeviceMeter
   readonly witness: DeviceWitness
   readonly transport: Transport
-  /** Awaited before each PKIOperation, and not measured. Default: nothing is. */
+  /** Awaited before each PKIOperation, and before a PFX is asked for and what came of it is told, and not measured. Default: nothing is. */
   readonly fence?: (() => Promise<void>) | undefined
 }
 
@@ -92,7 +92,13 @@ export async function bootDevice(
   const { state } = storage
   const { policySource, challengeSource, reporter } = service
   const options: Writable<AgentOptions> = { clock, jitter, platform, policySource, challengeSource, state, reporter }
-  if (service.pfxSource) options.pfxSource = service.pfxSource
+  const { pfxSource } = service
+  if (pfxSource) options.pfxSource = pfxSource
+  if (pfxSource && own.fence) {
+    const fenced = fencedPfx({ pfxSource, reporter }, own.fence)
+    options.pfxSource = fenced.pfxSource
+    options.reporter = fenced.reporter
+  }
   if (storage.keyStorage) options.keyStorage = storage.keyStorage
   if (stay) options.checkInIntervalMs = stay.checkInMs
   if (stay && stay.thinkMs > 0) options.policySource = thinking(policySource, stay.thinkMs, clock, jitter)
