@@ -20,7 +20,7 @@ const parts: Readonly<Record<string, RegExp>> = {
 
 /** Tests of processes and of tokens, and those that take minutes. .taprc and package.json name them. */
 const alone =
-  /^(hardware|package)\/|^lab\/(flood|kill|power-cut)|^conformance\/foreign|^simulate\/events|^queue\/(canary|crashes|fresh-keys|frozen|redis-lost|stop)\./
+  /^(hardware|package)\/|^lab\/(flood|kill|power-cut)|^conformance\/foreign|^simulate\/events|^queue\/(canary|crashes|crashes-again|fresh-keys|frozen|redis-lost|stop)\./
 
 /** For each file, as `timeout` in .taprc is for a file that runs alone. */
 const fileTimeoutMs = 120_000

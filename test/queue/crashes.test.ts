@@ -23,19 +23,3 @@ t.test('two workers: one dies in the middle of a shard', { skip }, async (t) => 
   t.ok(repeatedSteps(merged) > 0, 'those that were under way made a step again')
   t.equal(merged.queue.workers.length, 2)
 })
-
-t.test('a shard whose worker dies twice goes on a third time', { skip }, async (t) => {
-  const [fleet, expected] = await Promise.all([queueFleet(t), alone(t, scenario)])
-  const { run, submitted, through, results } = fleet.submit(scenario, '--shard-devices', '64')
-  await submitted()
-  for (const devices of [5, 25]) {
-    const doomed = fleet.worker()
-    await through(devices)
-    signalAll(doomed, 'SIGKILL')
-  }
-  fleet.worker()
-  const merged = await results()
-  isWhole(t, merged, expected, fleet)
-  t.match(merged.queue, { shards: 1, attempts: 3, takeovers: [{ shard: 0 }, { shard: 0 }] }, run.stderr())
-  t.equal(merged.queue.workers.length, 3)
-})
