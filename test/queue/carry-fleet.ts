@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import { systemClock, type Transport } from '@certfleet/agent-core'
 import { type EmbeddedLab, startEmbeddedLab } from '@certfleet/emulator/fleet'
-import { generateTenant, type Import, loadExport, retarget } from '@certfleet/emulator/tenant'
+import { generateTenant, type Import, loadExport, loadTenant, retarget, type Tenant } from '@certfleet/emulator/tenant'
 import type { Test } from 'tap'
 import { deviceSpecOf } from '#emulator/fleet/device-spec.ts'
 import type { ShardRecord, StepCounts } from '#emulator/fleet/queue/shard-queue.ts'
@@ -13,6 +14,7 @@ import { stepOf } from '#emulator/measure/timed-ports.ts'
 import type { Step } from '#emulator/measure/types.ts'
 import { exampleProfiles } from '../commands/example.ts'
 import { primesFolder } from '../fleet/emulated-keys.ts'
+import { root } from '../tooling/root.ts'
 
 /** A lab in this process, with devices for many runs: in each there are some that no other has. */
 export interface CarryFleet {
@@ -29,11 +31,10 @@ const platforms = ['ios', 'windows', 'android'] as const
 export async function carryFleet(t: Test, runs: number, inProcess = true): Promise<CarryFleet> {
   const count = runs * devicesPerRun
   const tenant = generateTenant({ counts: { ios: count, windows: count, android: count }, domain: 'contoso.example' })
-  const lab = await startEmbeddedLab({ tenant, devices: 3 * count, legacyDes: false, legacySha1: false }, systemClock, inProcess)
-  t.teardown(() => lab.close())
+  const lab = await labFor(t, tenant, inProcess)
   await lab.deliver(doubled(retarget(await loadExport(exampleProfiles), lab).imported))
-  const folder = await primesFolder(t.testdir())
   const specs = [...tenant.devices.values()].map(deviceSpecOf)
+  const orders = await ordersFor(t, lab, specs.length)
   const ofRun = (run: number): FleetDevice[] =>
     platforms.flatMap((platform) =>
       specs
@@ -43,18 +44,38 @@ export async function carryFleet(t: Test, runs: number, inProcess = true): Promi
   return {
     lab,
     transport: lab.transport ?? never,
-    ordersOf: (run, more = {}) => ({
-      name: 'shard',
-      devices: ofRun(run),
-      seed: 1,
-      concurrency: 2,
-      target: { kind: 'policy', policyUrl: lab.policyUrl, registrationToken: lab.registrationToken },
-      keys: { mode: 'primes', folder, devices: specs.length, keysPerDevice: 4 },
-      legacyDes: false,
-      legacySha1: false,
-      hasSpans: false,
-      ...more,
-    }),
+    ordersOf: (run, more = {}) => ({ ...orders, devices: ofRun(run), ...more }),
+  }
+}
+
+/** The example with PKCS #12: each of its devices has a certificate by SCEP and one that comes with its key. Each run is one of Jane's or Omar's. */
+export async function pfxFleet(t: Test): Promise<CarryFleet> {
+  const example = join(root, 'examples', 'pkcs12')
+  const tenant = await loadTenant(join(example, 'tenant.yaml'))
+  const lab = await labFor(t, tenant, true)
+  await lab.deliver(retarget(await loadExport(join(example, 'graph')), lab).imported)
+  const specs = [...tenant.devices.values()].map((device) => ({ ...deviceSpecOf(device), receivesPfx: true }))
+  const orders = await ordersFor(t, lab, specs.length)
+  const ofRun = (run: number): FleetDevice[] => [{ spec: specs[run] as FleetDevice['spec'], index: run }]
+  return { lab, transport: lab.transport ?? never, ordersOf: (run, more = {}) => ({ ...orders, devices: ofRun(run), ...more }) }
+}
+
+async function labFor(t: Test, tenant: Tenant, inProcess: boolean): Promise<EmbeddedLab> {
+  const lab = await startEmbeddedLab({ tenant, devices: tenant.devices.size, legacyDes: false, legacySha1: false }, systemClock, inProcess)
+  t.teardown(() => lab.close())
+  return lab
+}
+
+async function ordersFor(t: Test, lab: EmbeddedLab, devices: number): Promise<Omit<ShardOrders, 'devices'>> {
+  return {
+    name: 'shard',
+    seed: 1,
+    concurrency: 2,
+    target: { kind: 'policy', policyUrl: lab.policyUrl, registrationToken: lab.registrationToken },
+    keys: { mode: 'primes', folder: await primesFolder(t.testdir()), devices, keysPerDevice: 4 },
+    legacyDes: false,
+    legacySha1: false,
+    hasSpans: false,
   }
 }
 

@@ -7,7 +7,7 @@ import type { ShardLease } from '#emulator/fleet/queue/shard-queue.ts'
 import type { ShardNews, ShardOrders } from '#emulator/fleet/shard.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { noCost, nothingMeasured } from '../fakes/measured.ts'
-import { type CarryFleet, carryFleet, countsOf, repeatedIn, takings, watched } from './carry-fleet.ts'
+import { type CarryFleet, carryFleet, countsOf, pfxFleet, repeatedIn, takings, watched } from './carry-fleet.ts'
 import { type Place, place } from './carry-place.ts'
 
 t.setTimeout(120_000)
@@ -68,6 +68,33 @@ t.test('a key that was made for a request is the key of its repeat', async (t) =
     t.equal(await carry(lease, { transport }), end)
   }
   t.match(await countsOf(shard.records, fleet, orders), { issued: 2, ended: [1, 0, 2] })
+})
+
+t.test('a PFX that was on its way is asked for again by the same attempt, and its CA issues no second certificate', async (t) => {
+  const fleet = await pfxFleet(t)
+  const rows = [
+    ['pfx', 'before'],
+    ['pfx', 'after'],
+    ['report', 'before'],
+    ['report', 'after'],
+  ] as const
+  for (const [run, [lostAt, lostWhen]] of rows.entries()) {
+    const orders = fleet.ordersOf(run)
+    const shard = place(orders)
+    const lease = shard.lend()
+    const transport = watched(fleet.transport, (step, moment) => {
+      if (step === lostAt && moment === lostWhen) lease.lose()
+    })
+    t.equal(await carry(lease, { transport }), 'lost', `${lostWhen} ${lostAt}`)
+    t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+    const { issued, outcomes, invariants } = await countsOf(shard.records, fleet, orders)
+    t.match(outcomes, [{ certificatesInstalled: 2, failures: [] }])
+    t.equal(issued, 2)
+    t.strictSame(
+      invariants.map(([, , violations]) => violations),
+      [0, 0, 0, 0, 0],
+    )
+  }
 })
 
 /** What is not behind the next fence is done again: with fewer requests between two losses it would go on for ever. */
