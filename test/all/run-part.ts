@@ -23,7 +23,7 @@ const alone =
   /^(hardware|package)\/|^lab\/(flood|kill|power-cut)|^conformance\/foreign|^simulate\/events|^queue\/(canary|crashes|crashes-again|fresh-keys|frozen|redis-lost|stop)\./
 
 /** For each file, as `timeout` in .taprc is for a file that runs alone. */
-const fileTimeoutMs = 120_000
+const fileTimeoutMs = 240_000
 
 const compiled = join(root, '.build', 'test')
 
