@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '@certfleet/agent-core'
 import t from 'tap'
 import { memoryQueue } from '#emulator/fleet/queue/memory-queue.ts'
+import { workOff } from '#emulator/fleet/queue/work.ts'
+import { histogramShape } from '#emulator/measure/histogram.ts'
+import { packageVersion } from '#emulator/package-version.ts'
 import { exampleProfiles } from '../commands/example.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { endsAs, run } from '../tooling/process.ts'
@@ -82,6 +86,16 @@ t.test('by default nobody is waited for: what is held is held for good', async (
   await queue.submit(runOf('r'))
   await queue.take(worker('a'), never)
   t.equal(clock.sleeping, 0)
+})
+
+t.test('a worker that cannot place the keys of a run gives its shard back', async (t) => {
+  const queue = memoryQueue({ clock: systemClock })
+  const { shared, ...rest } = runOf('r', 1, { version: packageVersion(), histogram: histogramShape })
+  // No file can have that name.
+  await queue.submit({ ...rest, shared: { ...shared, keyFiles: new Map([['.', Uint8Array.of(1)]]) } })
+  const working = { queue, worker: worker('a'), clock: systemClock, signal: new AbortController().signal, say: () => {} }
+  await t.rejects(workOff(working), { code: 'EISDIR' })
+  t.match(await queue.status('r'), { shards: [{ state: 'waiting' }] })
 })
 
 t.test('the example of a queue of your own', async (t) => {

@@ -47,6 +47,11 @@ export function keyFolders(): KeyFolders {
 /** The names come out of the queue, sealed by whoever submitted the run: none leads out of the folder. */
 async function folderWith(files: ReadonlyMap<string, Uint8Array>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'certfleet-keys-'))
-  for (const [name, bytes] of files) await writeFile(join(folder, basename(name)), bytes, { mode: 0o600 })
-  return folder
+  try {
+    for (const [name, bytes] of files) await writeFile(join(folder, basename(name)), bytes, { mode: 0o600 })
+    return folder
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
 }

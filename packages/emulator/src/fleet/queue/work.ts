@@ -36,7 +36,12 @@ export async function workOff(working: Working): Promise<WorkEnd> {
       if ('kind' in lease) return lease
       const which = `shard ${lease.shard} of run ${lease.manifest.id}`
       say(`${worker.name} took ${which}${lease.epoch > 1 ? ` (attempt ${lease.epoch})` : ''}`)
-      say(`${worker.name} ${ends[await carryShard(await keys.place(lease), { clock, worker: worker.name, signal })]} ${which}`)
+      const placed = await keys.place(lease).catch(async (error: unknown) => {
+        // As `carryShard` does where it cannot begin: else it would be held for as long as the queue is open.
+        await lease.release().catch(ignore)
+        throw error
+      })
+      say(`${worker.name} ${ends[await carryShard(placed, { clock, worker: worker.name, signal })]} ${which}`)
     }
   } finally {
     await keys.close()
