@@ -144,6 +144,30 @@ t.test('a finding is held against what the device reports', async (t) => {
       notEmulated: 1,
     },
     {
+      name: 'a root that nothing needs is refused, though its certificate is in another store',
+      documents: [
+        trustedRoot({ trustedRootCertificate: await intermediate() }),
+        trustedRoot({
+          ...{ id: 'root-2', displayName: 'Beside', trustedRootCertificate: await intermediate() },
+          destinationStore: 'computerCertStoreRoot',
+        }),
+        scep(),
+      ],
+      findings: [finding({ profileId: 'root-2', code: 'ERR_CERTIFICATE_REFUSED' })],
+      marks: ['confirmed'],
+    },
+    {
+      name: 'and so is one that is needed on other devices alone',
+      documents: [
+        trustedRoot({ trustedRootCertificate: await intermediate(), destinationStore: 'computerCertStoreRoot' }),
+        trustedRoot({ trustedRootCertificate: await intermediate(), id: 'root-2', displayName: 'Beside' }),
+        scep(),
+      ],
+      tenant: `assignments: [{ profile: root-1, allDevices: true }, { profile: root-2, allDevices: true }]\n${jane}${pc()}`,
+      findings: [finding({ profileId: 'root-1', code: 'ERR_CERTIFICATE_REFUSED' })],
+      marks: ['confirmed'],
+    },
+    {
       name: 'a TPM makes no keys of 4096 bits',
       documents: [trustedRoot(), scep({ keySize: 'size4096', keyStorageProvider: 'useTpmKspOtherwiseUseSoftwareKsp' })],
       findings: [finding({ code: 'ERR_UNSUPPORTED' })],

@@ -1,6 +1,7 @@
 import type { AgentErrorCode, Report } from '@certfleet/agent-core'
 import type { DeviceOutcome } from '../fleet/outcome.ts'
 import type { IntentProfile } from '../tenant/index.ts'
+import { isReplaced } from './emulate-roots.ts'
 import type { CheckedDevice, CheckFinding } from './types.ts'
 
 /** A pair of which check and emulation say different things. */
@@ -63,13 +64,13 @@ export function judgeDevice(device: CheckedDevice, findings: readonly CheckFindi
   return { disagreements, marks }
 }
 
-/** A root whose certificate comes by another profile too is in the lab's place twice: no store has anything against it. */
+/** A root in whose place the lab's is: no store has anything against that. */
 function canBeShown({ id, code, profileId }: CheckFinding, { policy }: CheckedDevice, findings: readonly CheckFinding[]): boolean {
   if (code === undefined || onTheServer.has(id)) return false
   if (code !== 'ERR_CERTIFICATE_REFUSED') return true
   const refused = new Set(findings.flatMap((other) => (other.code === code ? [other.profileId] : [])))
-  const certificate = policy.trustedRoots.find((root) => root.id === profileId)?.certificate
-  return policy.trustedRoots.every((other) => other.certificate !== certificate || refused.has(other.id))
+  const root = policy.trustedRoots.find((root) => root.id === profileId)
+  return root === undefined || !isReplaced(root, policy, (rootId) => refused.has(rootId))
 }
 
 const isShownBy = (fate: Fate, { code }: CheckFinding): boolean => fate.kind === 'failed' && fate.code === code

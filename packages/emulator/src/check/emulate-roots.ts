@@ -8,7 +8,7 @@ type WireRoot = PolicyDocument['trustedRoots'][number]
 export function keptRoots(asExported: Intent, tenant: Tenant, osOf: (deviceId: string) => Os) {
   const known = new Map<string, Promise<boolean>>()
   return async (deviceId: string, policy: PolicyDocument): Promise<PolicyDocument> => {
-    const exported = renderPolicy(asExported, tenant, deviceId, { revision: 1 })
+    const exported = renderPolicy(asExported, tenant, deviceId, { revision: 1, importedRevision: () => 'any' })
     const refused = new Map<string, WireRoot>()
     for (const root of exported.trustedRoots) {
       const certificate = Buffer.from(root.certificate, 'base64')
@@ -17,12 +17,19 @@ export function keptRoots(asExported: Intent, tenant: Tenant, osOf: (deviceId: s
       known.set(`${store} ${root.id}`, refusing)
       if (await refusing) refused.set(root.id, root)
     }
-    // Whoever has the certificate by another profile goes on with it.
-    const isThere = ({ certificate }: WireRoot) =>
-      exported.trustedRoots.some((other) => other.certificate === certificate && !refused.has(other.id))
-    for (const root of [...refused.values()].filter(isThere)) refused.delete(root.id)
+    for (const root of [...refused.values()].filter((root) => isReplaced(root, exported, (id) => refused.has(id)))) refused.delete(root.id)
     return { ...policy, trustedRoots: policy.trustedRoots.map((root) => refused.get(root.id) ?? root) }
   }
+}
+
+/**
+ * Whether the lab's root stands for one that its store refuses: whoever needs it and has its certificate by another profile goes on with
+ * that, and in the lab both are the same. What no certificate profile of the device needs is refused for what it is.
+ */
+export function isReplaced({ id, certificate }: WireRoot, policy: PolicyDocument, isRefused: (rootId: string) => boolean): boolean {
+  const { trustedRoots, scepProfiles, pfxProfiles = [] } = policy
+  const isNeeded = [...scepProfiles, ...pfxProfiles].some(({ rootProfileId }) => rootProfileId === id)
+  return isNeeded && trustedRoots.some((other) => other.certificate === certificate && !isRefused(other.id))
 }
 
 async function isRefused(store: StoreName, certificate: Uint8Array): Promise<boolean> {
