@@ -510,6 +510,8 @@ t.test('XML that is no property list of Apple is refused before the library sees
     ['no plist', '<dict/>', /<plist> is not the first/],
     ['a plist in a plist', '<plist><plist/></plist>', /<plist> is not the first/],
     ['a character that was lost', oneScep('').replace('a.example', '\ufffd'), /U\+FFFD/],
+    ['half a surrogate pair before a tag', oneScep('').replace('wifi<', '\ud800<'), /half a surrogate pair/],
+    ['half a surrogate pair elsewhere', oneScep('').replace('wifi', '\udc00'), /half a surrogate pair/],
     ['cut short', good.slice(0, -4), /well-formed/],
     ['no text at all', '', /well-formed/],
     ['a DOCTYPE without a space', `${apple.replace(' plist', 'plist')}${good}`, /DOCTYPE/],

@@ -35,6 +35,8 @@ export function readPropertyList(text: string): PlistValue {
   if (text.length > maxCharacters) malformed(`more than ${maxCharacters} characters`)
   // The library tells of it on stderr.
   if (text.includes('\ufffd')) malformed('a replacement character (U+FFFD), which stands where something could not be decoded')
+  // The strict parser takes half a surrogate pair and the "<" behind it for one character.
+  if (/\p{Surrogate}/u.test(text)) malformed('half a surrogate pair')
   assertStrict(text)
   try {
     return parse(text)
