@@ -8,7 +8,8 @@ import { inputOf, type SomeTenant, someTenant } from './tenants.ts'
 
 const env = process.env
 const numRuns = Number(env.CERTFLEET_TENANTS ?? 120)
-const seed = Number(env.CERTFLEET_SEED ?? systemClock.now() % 1_000_000_000)
+/** The same each time, for what lands: other tenants are looked at with `CERTFLEET_SEED=$RANDOM CERTFLEET_TENANTS=4000`. */
+const seed = Number(env.CERTFLEET_SEED ?? 1)
 const primes = sharedPrimes({ 2048: testPrimes() })
 
 async function disagreementsOf(some: SomeTenant): Promise<readonly Disagreement[]> {
