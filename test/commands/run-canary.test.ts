@@ -11,8 +11,6 @@ import { primesFolder } from '../fleet/emulated-keys.ts'
 import { exampleProfiles } from './example.ts'
 import { terminal } from './terminal.ts'
 
-t.setTimeout(120_000)
-
 const token = 'canary-token-4711'
 const challenge = 'canary-challenge-0815'
 const administrator = { name: 'admin', password: 'canary-password-23' }

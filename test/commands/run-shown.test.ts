@@ -10,8 +10,6 @@ import { fleetProcesses, logged, resultsIn, spawnRun } from '../fakes/fleet-proc
 import { primesFolder } from '../fleet/emulated-keys.ts'
 import { command, terminal } from './terminal.ts'
 
-t.setTimeout(120_000)
-
 async function fleet(t: Test, scenario: string) {
   const folder = t.testdir({ 's.yaml': `seed: 3\nkeys: primes\n${scenario}` })
   const pool = await primesFolder(join(folder, 'keys'))

@@ -9,8 +9,6 @@ import t, { type Test } from 'tap'
 import { command } from '../commands/terminal.ts'
 import { labStore } from '../fakes/lab-store.ts'
 
-t.setTimeout(120_000)
-
 const challenge = 'open-sesame-17'
 const administrator = { name: 'admin', password: 'of-the-admin-23' }
 

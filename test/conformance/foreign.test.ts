@@ -9,8 +9,6 @@ import { answerMutants } from './foreign-mutants-answers.ts'
 import { refusalMutants } from './foreign-mutants-refusals.ts'
 import { type Break, challenge, foreignServer, messageOf, readable } from './foreign-server.ts'
 
-t.setTimeout(120_000)
-
 const { makeKeys } = sharedKeys('foreign')
 const mutants = [...answerMutants, ...refusalMutants]
 

@@ -10,8 +10,6 @@ import { type BadHabit, type BadServerOptions, badServer } from '../fakes/bad-se
 import { labStore } from '../fakes/lab-store.ts'
 import { runScenario, spawnScenario } from '../fakes/scenario-run.ts'
 
-t.setTimeout(120_000)
-
 /** In the tenant. */
 const most = 10
 /** Longer than any good answer takes on a busy machine. */

@@ -6,8 +6,6 @@ import { terminal } from '../commands/terminal.ts'
 import { fleetProcesses, isAlive, resultsIn, type SpawnedRun, spawnRun, until } from '../fakes/fleet-processes.ts'
 import { primesFolder } from './emulated-keys.ts'
 
-t.setTimeout(120_000)
-
 /** Of a run that is told to end, on a machine that others use too. */
 const seconds = 15_000
 

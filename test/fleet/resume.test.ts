@@ -6,8 +6,6 @@ import { command, terminal } from '../commands/terminal.ts'
 import { fleetProcesses, logged, resultsIn, through } from '../fakes/fleet-processes.ts'
 import { primesFolder } from './emulated-keys.ts'
 
-t.setTimeout(120_000)
-
 /** A fleet whose last devices begin when the first are through. */
 const plan = 'seed: 3\nkeys: primes\ndevices: { ios: 4, windows: 4 }\narrival: { rate: 4 }\n'
 

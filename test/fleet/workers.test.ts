@@ -7,8 +7,6 @@ import { fleetProcesses, logged, resultsIn, through, until } from '../fakes/flee
 import { primesFolder } from './emulated-keys.ts'
 import { sameOf } from './same-of.ts'
 
-t.setTimeout(120_000)
-
 /** Starts a fleet in this process, so that its workers are children of it. */
 async function fleet(t: Test, scenario: string, ...options: string[]) {
   const folder = t.testdir({ 's.yaml': scenario })

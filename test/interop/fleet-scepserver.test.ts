@@ -9,8 +9,6 @@ import { endsAs } from '../tooling/process.ts'
 import { missing, noNamespaces } from './peers.ts'
 import { scepserver, scepserverUrl } from './scepserver.ts'
 
-t.setTimeout(120_000)
-
 const challenge = 'open-sesame-17'
 const devices = 48
 const parallel = 8

@@ -21,8 +21,6 @@ import { endsAs } from '../tooling/process.ts'
 import { isGood, missing, noNamespaces, openssl } from './peers.ts'
 import { scepserver, scepserverUrl as url } from './scepserver.ts'
 
-t.setTimeout(120_000)
-
 const challenge = 'open-sesame-17'
 const legacy = ['--legacy-des', '--legacy-sha1']
 

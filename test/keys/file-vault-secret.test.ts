@@ -9,9 +9,6 @@ import { encodeDocument } from '#agent-core/keys/key-documents.ts'
 import { keyFileOf, storedKeys } from '#agent-core/keys/stored-keys.ts'
 import { softwareFolderBefore } from '../fakes/key-folders.ts'
 
-// Each opening by a passphrase pays the real scrypt, a third of a second on an idle core: as few as will do.
-t.setTimeout(120_000)
-
 const secret = { key: randomBytes(32) }
 const passphrase = 'Zebra-7 crosses the ångström bridge'
 const ecKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey

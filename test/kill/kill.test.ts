@@ -5,8 +5,6 @@ import { failures, isWithin, told } from './tell.ts'
 const runs = 6
 const seed = process.env.CERTFLEET_KILL_SEED ?? String(process.pid)
 
-t.setTimeout(120_000)
-
 t.test(`a device is killed ${runs} times in the middle of its life, and nothing is lost`, { timeout: 120_000 }, async (t) => {
   const tally = await runKills({ runs, seed, folder: t.testdir(), parallel: 2 })
   for (const line of told(tally)) t.comment(line)

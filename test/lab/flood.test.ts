@@ -14,7 +14,6 @@ import { cheapKeys } from './kill-keys.ts'
 import { type LabProcess, startLabProcess } from './kill-process.ts'
 import { challengeFor, csrFor, messageFor, post, register, scepUrl, sendMessage, start, startLab, wifi } from './surroundings.ts'
 
-t.setTimeout(120_000)
 const mib = 1024 * 1024
 
 /** The lab in a process of its own: its memory is not the flood's. */

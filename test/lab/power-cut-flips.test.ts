@@ -6,7 +6,6 @@ import { seededJitter } from '@certfleet/agent-core/system'
 import t from 'tap'
 import { prepareLab } from './kill-clients.ts'
 
-t.setTimeout(120_000)
 const script = fileURLToPath(new URL(`./power-cut-flips${extname(import.meta.url)}`, import.meta.url))
 const count = Number(process.env.CERTFLEET_FLIPS ?? 150)
 const pageBytes = 4096

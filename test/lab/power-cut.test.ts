@@ -10,8 +10,6 @@ import { startLabProcess } from './kill-process.ts'
 import { forgetfulDisk, readTrace, type TraceEvent, type Unsynced } from './power-cut-trace.ts'
 import { challengeFor, csrFor, messageFor, post, register, sendMessage, startLab } from './surroundings.ts'
 
-t.setTimeout(120_000)
-
 /** A store whose transactions wait, before they take effect, until somebody lets them. */
 function heldStore(store: LabStore) {
   const held: (() => void)[] = []

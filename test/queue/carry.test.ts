@@ -10,8 +10,6 @@ import { noCost, nothingMeasured } from '../fakes/measured.ts'
 import { type CarryFleet, carryFleet, countsOf, pfxFleet, repeatedIn, takings, watched } from './carry-fleet.ts'
 import { type Place, place } from './carry-place.ts'
 
-t.setTimeout(120_000)
-
 const never = new AbortController().signal
 
 /** A run, as nothing disturbs it: what it counts, and its requests in their order. */

@@ -4,8 +4,6 @@ import t from 'tap'
 import type { Sabotage } from './simulated-queue.ts'
 import { type SimulatedRun, simulateRun } from './simulated-run.ts'
 
-t.setTimeout(120_000)
-
 const seeds = 200
 
 const happening = [

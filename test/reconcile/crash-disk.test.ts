@@ -59,7 +59,6 @@ async function failingPass(t: Test, world: World): Promise<void> {
   else if (found instanceof Error) throw found
 }
 
-t.setTimeout(120_000)
 for (const phase of phases) {
   for (const [ending, end] of endings) {
     t.test(`${phase.name}: the disk writes no more after any step, then ${ending}`, { timeout: 60_000 }, async (t) => {

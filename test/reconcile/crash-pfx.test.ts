@@ -52,5 +52,4 @@ function pfx(): Partial<WorldOptions> {
   return { pfxPool: pool, edit: withPfx }
 }
 
-t.setTimeout(120_000)
 isMadeGood(t, phases)

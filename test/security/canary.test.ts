@@ -28,7 +28,6 @@ import { policyDocument } from '../fakes/policy-document.ts'
 import { pooledKeys } from '../fakes/pooled-keys.ts'
 import { filesBelow, leaks } from './leaks.ts'
 
-t.setTimeout(120_000)
 const policyUrl = 'http://lab.example/device/policy'
 const registrationToken = 'canary-registration-token'
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
