@@ -60,7 +60,6 @@ await follower.follow({
 })
 for (const { outcome } of through) console.log(`${outcome.deviceId} has installed ${outcome.certificatesInstalled}`)
 await follower.merge()?.complete()
-await queue.forget(run.manifest.id)
 
 await working
 await queue.close()

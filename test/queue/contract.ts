@@ -319,12 +319,11 @@ const beginning: Rows = {
 }
 
 const merging: Rows = {
-  'a run is merged once all of it is through, by one at a time, and once': async (t, { queue, second }) => {
+  'a run is merged once all of it is through, by one at a time, and once: then it is gone': async (t, { queue, second }) => {
     await queue.submit(runOf('r', 2))
     let merging = 0
-    const over = new AbortController()
     const waiting = [queue, second].map(async (connection) => {
-      const merge = await connection.takeMerge('r', over.signal)
+      const merge = await connection.takeMerge('r', never())
       merging++
       return merge
     })
@@ -336,14 +335,15 @@ const merging: Rows = {
     const merge = await Promise.race(waiting)
     await Promise.all([queue.status('r'), second.status('r')])
     t.equal(merging, 1)
+    t.same(await second.records('r', [0, 0]), [[], []], 'it can be read until then')
     await merge.complete()
-    over.abort(reason)
     const settled = await Promise.allSettled(waiting)
     t.same(settled.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-    t.equal(settled.map((ending) => ending.status === 'rejected' && ending.reason).find(Boolean), reason)
+    t.match(settled.map((ending) => ending.status === 'rejected' && ending.reason).find(Boolean), none)
+    t.equal(await second.status('r'), undefined)
+    t.same(await queue.runs(), [])
   },
   'a run that there is not is not waited for': async (t, { queue, second }) => {
-    const none = { code: 'ERR_STATE_INVALID', message: 'the queue has no run "r"' }
     await t.rejects(queue.takeMerge('r', never()), none)
     await queue.submit(runOf('r'))
     const waiting = queue.takeMerge('r', never())
@@ -366,6 +366,7 @@ const merging: Rows = {
   },
 }
 
+const none = { code: 'ERR_STATE_INVALID', message: 'the queue has no run "r"' }
 const never = (): AbortSignal => new AbortController().signal
 const taken = (queue: ShardQueue, name = 'a'): Promise<ShardLease> => queue.take(worker(name), never())
 

@@ -278,7 +278,7 @@ t.test('a bug in the queue is not taken for its end', async (t) => {
   await t.rejects(advance(), { message: 'a bug' })
 })
 
-t.test('whoever added a run up removes it, and tells only of one that is still there', async (t) => {
+t.test('whoever added a run up tells only of one that is still there', async (t) => {
   const lost = { complete: () => Promise.reject(new LeaseLost()) }
   const gone = (queue: ShardQueue) => ({ ...queue, status: () => Promise.reject(new AgentError('ERR_NETWORK', 'the Redis is gone')) })
   const rows: readonly [string, (queue: ShardQueue) => ShardQueue, { complete(): Promise<void> }, boolean, RegExp][] = [

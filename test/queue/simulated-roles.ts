@@ -1,6 +1,6 @@
 import { AgentError } from '@certfleet/agent-core'
 import { carryShard } from '#emulator/fleet/queue/carry.ts'
-import { LeaseLost, type RunSubmission, type ShardQueue, type ShardRecord } from '#emulator/fleet/queue/shard-queue.ts'
+import { LeaseLost, type MergeLease, type RunSubmission, type ShardQueue, type ShardRecord } from '#emulator/fleet/queue/shard-queue.ts'
 import type { Chance } from '#emulator/simulate/chance.ts'
 import type { FakeClock } from '../fakes/clock.ts'
 import { worker } from './runs.ts'
@@ -59,29 +59,47 @@ const deathOf = ({ died }: SimulatedProcess): Promise<void> =>
     died.addEventListener('abort', () => resolve(), { once: true })
   })
 
-/** Submits the run, follows it, and adds it up if nobody else does. */
-export async function submitAndMerge(name: string, world: SimulatedWorld): Promise<void> {
+/** Submits the run, as often as it takes. */
+export async function submit({ clock, run, queue }: SimulatedWorld): Promise<void> {
+  const process = simulatedProcess('submitter', clock)
+  const connection = queue.connect(process)
+  await patiently(process, () => connection.submit(run))
+}
+
+/** Follows the run that was submitted, and adds it up if nobody else does. */
+export async function followAndMerge(name: string, world: SimulatedWorld): Promise<void> {
   const { clock, chance, isTroubled, run, queue, merged, wrong, happened } = world
   const { id } = run.manifest
   const process = simulatedProcess(name, clock)
   const connection = queue.connect(process)
-  await patiently(process, () => connection.submit(run))
   const following = follow(connection, process, world)
-  const lease = await connection.takeMerge(id, new AbortController().signal)
+  const lease = await mergeOf(connection, id)
+  if (lease === undefined) return
   if (isTroubled && chance.happens(300)) {
     happened('merger killed')
     process.kill()
-    return submitAndMerge(name, world)
+    return followAndMerge(name, world)
   }
   const records = await patiently(process, () => connection.records(id, []))
+  const followed = await following
   try {
     await patiently(process, () => lease.complete())
   } catch (error) {
-    if (error instanceof LeaseLost) return submitAndMerge(name, world)
+    if (error instanceof LeaseLost) return followAndMerge(name, world)
     throw error
   }
   merged.push(records)
-  if (JSON.stringify(await following) !== JSON.stringify(records)) wrong.push('what was followed is not what was recorded')
+  if (JSON.stringify(followed) !== JSON.stringify(records)) wrong.push('what was followed is not what was recorded')
+}
+
+/** Undefined: another has added it up. */
+async function mergeOf(queue: ShardQueue, run: string): Promise<MergeLease | undefined> {
+  try {
+    return await queue.takeMerge(run, new AbortController().signal)
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'ERR_STATE_INVALID') return undefined
+    throw error
+  }
 }
 
 /** Reads record after record, until all shards are through. */
@@ -94,7 +112,7 @@ async function follow(connection: ShardQueue, process: SimulatedProcess, { run, 
     const after = seen.map((records) => records.length)
     const more = await patiently(process, () => connection.records(id, after))
     for (const [shard, records] of more.entries()) seen[shard]?.push(...records)
-    if (status?.shards.every(({ state }) => state === 'through')) return seen
+    if (status === undefined || status.shards.every(({ state }) => state === 'through')) return seen
   }
 }
 

@@ -5,7 +5,7 @@ import { runOf } from './runs.ts'
 import { modelFleet } from './simulated-fleet.ts'
 import { judge } from './simulated-judge.ts'
 import { type Sabotage, simulatedQueue } from './simulated-queue.ts'
-import { occupy, type Seat, type SimulatedWorld, stopAndResume, submitAndMerge } from './simulated-roles.ts'
+import { followAndMerge, occupy, type Seat, type SimulatedWorld, stopAndResume, submit } from './simulated-roles.ts'
 
 export interface SimulatedRun {
   /** In words, what is not as it should be; empty where nothing is. */
@@ -35,7 +35,7 @@ export async function simulateRun(seed: string, sabotage?: Sabotage): Promise<Si
   const orTell = (work: Promise<void>) =>
     void work.catch((error: unknown) => void wrong.push(error instanceof Error ? `${error.stack}` : `${error}`))
   for (const seat of seats) orTell(occupy(seat, world))
-  for (const name of ['first', 'second']) orTell(submitAndMerge(name, world))
+  orTell(submit(world).then(() => Promise.all([followAndMerge('first', world), followAndMerge('second', world)]).then(() => undefined)))
   orTell(disturb(seats, world))
   if (!isTroubled || chance.happens(300)) orTell(stopAndResume(seats, world))
   while (merged.length === 0 && wrong.length === 0 && clock.now() < startAt + longestMs) await clock.advance(1000)

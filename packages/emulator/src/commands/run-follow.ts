@@ -46,7 +46,6 @@ export async function endRun(
   if (!merge) return
   try {
     await merge.complete()
-    await queue.forget(id)
   } catch (error) {
     if (!(error instanceof AgentError || error instanceof LeaseLost)) throw error
     if (await isGone(queue, id)) return

@@ -46,7 +46,7 @@ interface Run extends RunSubmission {
   startedAt: Instant | undefined
   readonly places: readonly Place[]
   readonly workers: Map<string, WorkerFacts>
-  merge: 'open' | 'held' | 'done'
+  isMerging: boolean
 }
 
 /** Where a shard of a run stands. */
@@ -80,10 +80,7 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
     takeMerge: (id, signal) => when(queue.waiters, signal, () => takeMerge(queue, holder, id)),
     stop: async (id) => change(id, stopRun),
     resume: async (id) => change(id, resumeRun),
-    async forget(id) {
-      runs.delete(id)
-      changed(queue.waiters)
-    },
+    forget: async (id) => remove(queue, id),
     async close() {},
   }
 }
@@ -94,7 +91,7 @@ const newRun = (run: RunSubmission): Run => ({
   startedAt: undefined,
   places: run.shards.map(() => ({ state: 'waiting', epoch: 0, hasBegun: false, records: [], devices: new Map() })),
   workers: new Map(),
-  merge: 'open',
+  isMerging: false,
 })
 
 function statusOf(run: Run | undefined): RunStatus | undefined {
@@ -102,6 +99,11 @@ function statusOf(run: Run | undefined): RunStatus | undefined {
   const { manifest, isStopped, startedAt, places, workers } = run
   const shards = places.map(({ state, epoch, worker }) => ({ state, epoch, worker }))
   return { manifest, isStopped, startedAt, shards, workers: [...workers.values()] }
+}
+
+function remove({ runs, waiters }: Queue, id: string): void {
+  runs.delete(id)
+  changed(waiters)
 }
 
 function stopRun(run: Run): void {
@@ -199,19 +201,21 @@ function write({ records, devices }: Place, change: ShardChange): void {
 function takeMerge(queue: Queue, holder: Clock, id: string): MergeLease | undefined {
   const run = queue.runs.get(id)
   if (!run) throw noSuchRun(id)
-  if (run.merge !== 'open' || run.places.some(({ state }) => state !== 'through')) return undefined
-  run.merge = 'held'
-  let isLost = false
+  if (run.isMerging || run.places.some(({ state }) => state !== 'through')) return undefined
+  run.isMerging = true
+  let [isLost, isDone] = [false, false]
   const endHold = hold(queue, holder, () => {
     isLost = true
-    run.merge = 'open'
+    run.isMerging = false
     changed(queue.waiters)
   })
   return {
     async complete() {
       if (isLost) throw new LeaseLost()
+      if (isDone) return
+      isDone = true
       endHold()
-      run.merge = 'done'
+      remove(queue, id)
     },
   }
 }

@@ -128,7 +128,7 @@ export interface ShardLease {
 
 /** The right to add up a run, of one process at a time. */
 export interface MergeLease {
-  /** It is done. */
+  /** It is done, and everything of the run is removed. `LeaseLost`, and nothing is changed, where another may have begun to add it up since. */
   complete(): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '@certfleet/agent-core'
 import { LeaseLost, type MergeLease, noSuchRun } from '../shard-queue.ts'
-import { type Counter, type Jobs, moved, type TakenJob } from './jobs.ts'
+import type { Counter, Jobs, TakenJob } from './jobs.ts'
 import type { RedisLink } from './link.ts'
 import type { Runs } from './runs.ts'
 import { pollMs } from './take.ts'
@@ -11,6 +11,7 @@ export interface MergePorts {
   readonly runs: Runs
   readonly clock: Clock
   readonly leaseMs: number
+  forget(run: string): Promise<void>
 }
 
 /** `ERR_STATE_INVALID` once there is no such run. */
@@ -22,7 +23,7 @@ export async function takeMergeOf(run: string, signal: AbortSignal, ports: Merge
   try {
     for (;;) {
       const taken = await counter.next(signal)
-      if (taken) return mergeLease(taken, counter, ports)
+      if (taken) return mergeLease(run, taken, counter, ports)
       await ports.clock.sleep(pollMs, signal)
       if (!(await ports.runs.open(run))) throw noSuchRun(run)
     }
@@ -32,7 +33,8 @@ export async function takeMergeOf(run: string, signal: AbortSignal, ports: Merge
   }
 }
 
-function mergeLease({ job, token }: TakenJob, counter: Counter<unknown>, { link, clock, leaseMs }: MergePorts): MergeLease {
+function mergeLease(run: string, { job, token }: TakenJob, counter: Counter<unknown>, ports: MergePorts): MergeLease {
+  const { link, clock, leaseMs, forget } = ports
   const over = new AbortController()
   const end = AbortSignal.any([over.signal, link.gone])
   async function hold(): Promise<void> {
@@ -46,9 +48,10 @@ function mergeLease({ job, token }: TakenJob, counter: Counter<unknown>, { link,
   return {
     async complete() {
       over.abort()
-      const isDone = await moved(link, () => job.moveToCompleted(null, token, false))
+      const isHeld = await link.wait(job.extendLock(token, leaseMs))
       await counter.close()
-      if (!isDone) throw new LeaseLost()
+      if (!isHeld) throw new LeaseLost()
+      await forget(run)
     },
   }
 }

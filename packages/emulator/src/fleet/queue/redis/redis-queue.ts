@@ -38,6 +38,19 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
     }
   }
 
+  async function forget(run: string): Promise<void> {
+    const found = await runs.open(run, true)
+    if (!found) return
+    const { keys, manifest } = found
+    const own = shardsOf(keys, manifest).flatMap(({ shard, records, devices }) => [shard, records, devices])
+    // Whoever has a shard of it loses it by that. The run itself goes last, so that it can be done again where it breaks off.
+    await link.wait(link.client.hset(keys.run, 'forgotten', '1'))
+    await link.wait(link.client.del(...own, keys.orders, keys.workers))
+    await jobs.remove(keys, manifest.shards)
+    await link.wait(link.client.zrem(runsKey, run))
+    await link.wait(link.client.del(keys.run))
+  }
+
   return {
     async submit(run) {
       const { id, shards } = run.manifest
@@ -49,7 +62,7 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
     status: runs.status,
     runs: runs.all,
     records: runs.records,
-    takeMerge: (run, signal) => takeMergeOf(run, signal, ports),
+    takeMerge: (run, signal) => takeMergeOf(run, signal, { ...ports, forget }),
     async stop(run) {
       const found = await runs.open(run)
       if (found) await link.run('stop', [found.keys.run])
@@ -65,18 +78,7 @@ export function redisQueue({ link, bull, clock, leaseMs, sealingKey }: RedisQueu
       )
       await jobs.promote(keys, waiting as readonly number[])
     },
-    async forget(run) {
-      const found = await runs.open(run, true)
-      if (!found) return
-      const { keys, manifest } = found
-      const own = shardsOf(keys, manifest).flatMap(({ shard, records, devices }) => [shard, records, devices])
-      // Whoever has a shard of it loses it by that. The run itself goes last, so that it can be done again where it breaks off.
-      await link.wait(link.client.hset(keys.run, 'forgotten', '1'))
-      await link.wait(link.client.del(...own, keys.orders, keys.workers))
-      await jobs.remove(keys, manifest.shards)
-      await link.wait(link.client.zrem(runsKey, run))
-      await link.wait(link.client.del(keys.run))
-    },
+    forget,
     async close() {
       await jobs.close()
       link.close()
