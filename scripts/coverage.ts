@@ -1,4 +1,4 @@
-/** Prints the line coverage of the last `npm test`, and fails below 90 %. */
+/** Prints the line coverage of the last `npm run check`, and fails below 90 %. */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { measureCoverage } from './measure-coverage.ts'
@@ -7,7 +7,7 @@ const requiredPercent = 90
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const counts = `${root}.tap/coverage`
 const files = existsSync(counts) ? measureCoverage(root, counts) : []
-if (files.length === 0) console.error('nothing was counted: run "npm test" first')
+if (files.length === 0) console.error('nothing was counted: run "npm run check", which ends with this')
 
 let covered = 0
 let total = 0

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { partNames } from './all/run-part.ts'
 import * as rules from './architecture/rules.ts'
 import { readModule } from './architecture/source.ts'
 import { root } from './tooling/root.ts'
+import { partNames } from './tooling/run-part.ts'
 
 process.chdir(root)
 
@@ -40,7 +40,8 @@ t.test('entry points are files of their package', async (t) => {
 })
 
 t.test('every part of the suite has its entry, or its tests would not run', async (t) => {
-  t.strictSame(readdirSync('test/all').sort(), ['run-part', ...partNames].map((name) => `${name}.ts`).sort())
+  const entries = ['all', 'long'].flatMap((suite) => readdirSync(`test/${suite}`).map((file) => `${suite}/${file.replace('.ts', '')}`))
+  t.strictSame(entries.sort(), partNames)
 })
 
 function sourceFiles(folder: string): string[] {

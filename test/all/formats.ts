@@ -1,3 +1,3 @@
-import { runPart } from './run-part.ts'
+import { runPart } from '../tooling/run-part.ts'
 
 await runPart(import.meta.filename)

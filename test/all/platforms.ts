@@ -1,0 +1,3 @@
+import { runPart } from '../tooling/run-part.ts'
+
+await runPart(import.meta.filename)
