@@ -222,6 +222,16 @@ const saving: Rows = {
     await first.save({ record: recordOf(5) })
     t.same(await second.records('r', [3, 1]), [[recordOf(5)], []])
   },
+  'records that were read and are not there': async (t, { queue, second }) => {
+    await queue.submit(runOf('r', 2))
+    const lease = await taken(queue)
+    await lease.save({ record: recordOf(1) })
+    t.same(await second.records('r', [1, 0]), [[], []])
+    await t.rejects(second.records('r', [2, 0]), {
+      code: 'ERR_STATE_INVALID',
+      message: /^the queue has lost some of what it had recorded of run "r"$/,
+    })
+  },
   'records outlast their shard': async (t, { queue, second }) => {
     await queue.submit(runOf('r'))
     const lease = await taken(queue)
@@ -342,6 +352,15 @@ const merging: Rows = {
     t.match(settled.map((ending) => ending.status === 'rejected' && ending.reason).find(Boolean), none)
     t.equal(await second.status('r'), undefined)
     t.same(await queue.runs(), [])
+  },
+  'who adds up a run that was forgotten leaves the one that was submitted since': async (t, { queue, second }) => {
+    await queue.submit(runOf('r'))
+    await (await taken(queue)).complete()
+    const merge = await queue.takeMerge('r', never())
+    await second.forget('r')
+    await second.submit(runOf('r'))
+    await t.rejects(merge.complete(), lost)
+    t.match(await queue.status('r'), { shards: [{ state: 'waiting' }] })
   },
   'a run that there is not is not waited for': async (t, { queue, second }) => {
     await t.rejects(queue.takeMerge('r', never()), none)

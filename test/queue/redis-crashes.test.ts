@@ -247,13 +247,21 @@ t.test('what Redis lost is not counted by who had it', { skip }, async (t) => {
   await queue.submit(runOf('r'))
   const lease = await taken(queue)
   for (const index of [1, 2]) await lease.save({ record: recordOf(index) })
+  const [early, late, fresh] = [await connected(t, server), await connected(t, server), await connected(t, server)]
+  for (const follower of [early, late]) t.same(await follower.records('r', [0]), [[recordOf(1), recordOf(2)]])
   // As after a power cut between two syncs of its file.
   await withClient(server, (client) =>
     client.multi().hset('certfleet:run:r:shard:0', 'saved', '1').rpop('certfleet:run:r:records:0').exec(),
   )
   await t.rejects(lease.save({ record: recordOf(3) }), lost)
   t.match(lease.lost.reason, lost)
-  t.same((await taken(queue)).records, [recordOf(1)])
+  const next = await taken(queue)
+  t.same(next.records, [recordOf(1)])
+  const isLost = { code: 'ERR_STATE_INVALID', message: /^the queue has lost some of what it had recorded/ }
+  await t.rejects(early.records('r', [2]), isLost)
+  await next.save({ record: recordOf(4) })
+  await t.rejects(late.records('r', [2]), isLost, 'there are as many again, and others')
+  t.same(await fresh.records('r', [0]), [[recordOf(1), recordOf(4)]])
 })
 
 t.test('a shard whose taking is said twice is taken once', { skip }, async (t) => {

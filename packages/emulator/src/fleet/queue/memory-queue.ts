@@ -9,6 +9,7 @@ import {
   type RunManifest,
   type RunStatus,
   type RunSubmission,
+  recordsLost,
   type ShardChange,
   type ShardLease,
   type ShardQueue,
@@ -76,7 +77,8 @@ function connection(queue: Queue, holder: Clock): ShardQueue {
     take: (worker, signal, check) => when(queue.waiters, signal, () => takeNext(queue, holder, worker, check)),
     status: async (id) => statusOf(runs.get(id)),
     runs: async () => [...runs.keys()],
-    records: async (id, after) => structuredClone(runs.get(id)?.places.map(({ records }, shard) => records.slice(after[shard] ?? 0)) ?? []),
+    records: async (id, after) =>
+      structuredClone(runs.get(id)?.places.map(({ records }, shard) => recordsAfter(id, records, after[shard])) ?? []),
     takeMerge: (id, signal) => when(queue.waiters, signal, () => takeMerge(queue, holder, id)),
     stop: async (id) => change(id, stopRun),
     resume: async (id) => change(id, resumeRun),
@@ -99,6 +101,11 @@ function statusOf(run: Run | undefined): RunStatus | undefined {
   const { manifest, isStopped, startedAt, places, workers } = run
   const shards = places.map(({ state, epoch, worker }) => ({ state, epoch, worker }))
   return { manifest, isStopped, startedAt, shards, workers: [...workers.values()] }
+}
+
+function recordsAfter(id: string, records: readonly ShardRecord[], count = 0): readonly ShardRecord[] {
+  if (count > records.length) throw recordsLost(id)
+  return records.slice(count)
 }
 
 function remove({ runs, waiters }: Queue, id: string): void {
@@ -211,8 +218,8 @@ function takeMerge(queue: Queue, holder: Clock, id: string): MergeLease | undefi
   })
   return {
     async complete() {
-      if (isLost) throw new LeaseLost()
       if (isDone) return
+      if (isLost || queue.runs.get(id) !== run) throw new LeaseLost()
       isDone = true
       endHold()
       remove(queue, id)

@@ -96,6 +96,10 @@ export class LeaseLost extends Error {
 /** To reject `ShardQueue.takeMerge` with. */
 export const noSuchRun = (run: string): AgentError => new AgentError('ERR_STATE_INVALID', `the queue has no run "${run}"`)
 
+/** To reject `ShardQueue.records` with. */
+export const recordsLost = (run: string): AgentError =>
+  new AgentError('ERR_STATE_INVALID', `the queue has lost some of what it had recorded of run "${run}"`)
+
 /** A shard, as its holder has it. It is kept for the holder until `complete`, `park` or `release`, or until it is not heard of for a while. */
 export interface ShardLease {
   readonly manifest: RunManifest
@@ -145,7 +149,7 @@ export interface ShardQueue {
   status(run: string): Promise<RunStatus | undefined>
   /** Every run that is known, the oldest first. */
   runs(): Promise<readonly string[]>
-  /** For each shard what was recorded after so many of its records. */
+  /** For each shard what was recorded after so many of its records. `ERR_STATE_INVALID` where those are no longer what was read before. */
   records(run: string, after: readonly number[]): Promise<readonly (readonly ShardRecord[])[]>
   /**
    * Resolves once every shard is through, for one caller at a time. Rejects with the signal's reason, and with `ERR_STATE_INVALID` once there is

@@ -1,12 +1,13 @@
-import type {
-  OwnOrders,
-  RunManifest,
-  RunStatus,
-  RunSubmission,
-  ShardRecord,
-  ShardState,
-  ShardStatus,
-  SharedOrders,
+import {
+  type OwnOrders,
+  type RunManifest,
+  type RunStatus,
+  type RunSubmission,
+  recordsLost,
+  type ShardRecord,
+  type ShardState,
+  type ShardStatus,
+  type SharedOrders,
 } from '../shard-queue.ts'
 import { type RunKeys, runKeys, runsKey } from './key-names.ts'
 import type { RedisLink } from './link.ts'
@@ -43,6 +44,8 @@ export interface Runs {
 
 export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
   const opened = new Map<string, OpenRun>()
+  /** By key: a Redis that lost its last second may have others in their place by the time it is asked again. */
+  const lastRead = new Map<string, { readonly count: number; readonly sealed: Buffer | undefined }>()
   let lastShared: { readonly of: OpenRun; readonly orders: SharedOrders } | undefined
 
   async function open(run: string, isForgetting = false): Promise<OpenRun | undefined> {
@@ -102,11 +105,25 @@ export function redisRuns({ link, time, sealingKey }: RunsPorts): Runs {
     const found = await open(run)
     if (!found) return []
     const { keys, seal, manifest } = found
-    const of = async (shard: number, from: number) => {
-      const sealed = await link.wait(link.client.lrangeBuffer(keys.shard(shard).records, from, -1))
-      return sealed.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord)
+    const of = async (shard: number, count: number) => {
+      const sealed = await recordsAfter(keys.shard(shard).records, count)
+      return sealed?.map((record) => seal.open({ kind: 'record', shard }, record) as ShardRecord)
     }
-    return Promise.all(Array.from({ length: manifest.shards }, (_, shard) => of(shard, after[shard] ?? 0)))
+    const all = await Promise.all(Array.from({ length: manifest.shards }, (_, shard) => of(shard, after[shard] ?? 0)))
+    const there = all.filter((news) => news !== undefined)
+    if (there.length === all.length) return there
+    // One that is removed in this moment has none, either.
+    if (await open(run)) throw recordsLost(run)
+    return []
+  }
+
+  /** Undefined: the last of those before is not the one that was read. */
+  async function recordsAfter(key: string, count: number): Promise<readonly Buffer[] | undefined> {
+    const last = lastRead.get(key)
+    const sealed = await link.wait(link.client.lrangeBuffer(key, Math.max(count - 1, 0), -1))
+    if (count > 0 && (!sealed[0] || (last?.count === count && !last.sealed?.equals(sealed[0])))) return undefined
+    lastRead.set(key, { count: Math.max(count - 1, 0) + sealed.length, sealed: sealed.at(-1) })
+    return count > 0 ? sealed.slice(1) : sealed
   }
 
   return {
