@@ -15,6 +15,7 @@ t.test('two workers: one dies in the middle of a shard', { skip }, async (t) => 
   await through(3)
   const other = fleet.worker()
   await other.seen(/shard/)
+  await fleet.isAtDevice(doomed)
   signalAll(doomed, 'SIGKILL')
   const merged = await results()
   isWhole(t, merged, expected, fleet)

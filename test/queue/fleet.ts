@@ -1,10 +1,13 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '@certfleet/agent-core/system'
 import type { Results } from '@certfleet/emulator/fleet'
+import type { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { logged, resultsIn, type SpawnedRun, spawnCertfleet, until } from '../fakes/fleet-processes.ts'
 import { primesFolder } from '../fleet/emulated-keys.ts'
 import { sameOf } from '../fleet/same-of.ts'
+import { withClient } from './redis-runs.ts'
 import { type RedisServer, redisServer } from './redis-server.ts'
 
 export type QueueResults = Results & { readonly queue: NonNullable<Results['queue']> }
@@ -28,6 +31,8 @@ export interface QueueFleet {
   submit(scenario: string, ...options: readonly string[]): QueueRun
   /** One worker process, with a short lease. */
   worker(...options: readonly string[]): SpawnedRun
+  /** Resolves once a device of the shard that it took last is under way, as the queue has it. */
+  isAtDevice(worker: SpawnedRun): Promise<void>
   /** `certfleet stop`. */
   stop(run: string): SpawnedRun
   /** `certfleet resume` of what was submitted last, which shows and adds up as the submission did. */
@@ -90,11 +95,20 @@ export async function queueFleet(t: Test): Promise<QueueFleet> {
       workers.push(worker)
       return worker
     },
+    isAtDevice: (worker) => withClient(redis, (client) => deviceUnderWay(client, worker)),
     stop: (run) => spawnCertfleet(t, ['stop', run, ...queue]),
     resume(run) {
       const log = file('resumed.log')
       return queueRun(spawnCertfleet(t, ['resume', run, file(`run-${runs}.yaml`), ...queue, '--log', log, '--json']), log, workers)
     },
+  }
+}
+
+async function deviceUnderWay(client: Redis, { stderr }: SpawnedRun): Promise<void> {
+  for (;;) {
+    const [, shard, run] = [...stderr().matchAll(/took shard (\d+) of run (r-\w+)/g)].at(-1) ?? []
+    if (shard !== undefined && (await client.hlen(`certfleet:run:${run}:devices:${shard}`)) > 0) return
+    await systemClock.sleep(20)
   }
 }
 

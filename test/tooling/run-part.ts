@@ -41,7 +41,8 @@ const compiled = join(root, '.build', 'test')
 
 /**
  * Runs the test files of the part that `entry` is named after, "long/fleet.js" those of `fleet` among the long ones, in this process, one
- * after the other: a process for each would cost more than most of them do. Each has the root test to itself: its time, its `t.testdir()`, and what it tears down at its end.
+ * after the other: a process for each would cost more than most of them do. Each has the root test to itself: its time, its `t.testdir()`,
+ * and what it tears down at its end.
  */
 export async function runPart(entry: string): Promise<void> {
   const part = `${basename(dirname(entry))}/${basename(entry, '.js')}`
