@@ -3,7 +3,7 @@ import { type CarryOptions, carryShard } from '@certfleet/emulator/fleet'
 import t, { type Test } from 'tap'
 import type { DeviceOutcome } from '#emulator/fleet/outcome.ts'
 import { fencedPfx, fencedTransport } from '#emulator/fleet/queue/fence.ts'
-import type { ShardLease } from '#emulator/fleet/queue/shard-queue.ts'
+import type { ShardLease, ShardRecord } from '#emulator/fleet/queue/shard-queue.ts'
 import type { ShardNews, ShardOrders } from '#emulator/fleet/shard.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { noCost, nothingMeasured } from '../fakes/measured.ts'
@@ -50,6 +50,25 @@ t.test('a shard that is lost at any request goes on as if it had not been', asyn
     const [last] = takings(shard.records).slice(-1)
     t.match(last, { isTakeover: true, epoch: 2, devicesDelayed: delayed.length })
     if (Object.keys(repeatedIn(shard.records)).length > 0) t.ok(delayed.length > 0)
+  }
+})
+
+t.test('faults of requests that are not made again are told, whatever is lost', async (t) => {
+  const steps = ['challenge', 'GetCACaps', 'PKIOperation', 'report'] as const
+  const fleet = await carryFleet(t, 1 + steps.length)
+  const faults = { delayed: 1, delay: 1 }
+  const whole = place({ ...fleet.ordersOf(steps.length), faults })
+  t.equal(await carry(whole.lend(), { transport: fleet.transport }), 'through')
+  for (const [run, lostAt] of steps.entries()) {
+    const shard = place({ ...fleet.ordersOf(run), faults })
+    const lease = shard.lend()
+    const transport = watched(fleet.transport, (step, moment) => {
+      if (step === lostAt && moment === 'after') lease.lose()
+    })
+    // No checkpoint in between: what is told is told with the devices.
+    t.equal(await carry(lease, { transport, checkpointMs: 600_000 }), 'lost', lostAt)
+    t.equal(await carry(shard.lend(), { transport: fleet.transport }), 'through')
+    t.ok(delayedIn(shard.records) >= delayedIn(whole.records), `${lostAt}: ${delayedIn(shard.records)} of ${delayedIn(whole.records)}`)
   }
 })
 
@@ -341,3 +360,6 @@ t.test('devices that stay are taken over as they stand', async (t) => {
   t.match(takings(shard.records), [{}, { isTakeover: true, devicesDelayed: 3 }, { isTakeover: false, devicesDelayed: 0 }])
   t.match(repeatedIn(shard.records), { push: Number, policy: Number, report: Number })
 })
+
+const delayedIn = (records: readonly ShardRecord[]): number =>
+  records.flatMap(({ news }) => news).reduce((sum, one) => sum + (one.kind === 'faults' ? one.faults.delayed : 0), 0)

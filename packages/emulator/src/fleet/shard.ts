@@ -134,6 +134,9 @@ export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<
     // One by one they would cost a tenth of what they tell of.
     if (ended.length > 0) tell({ kind: 'devices', devices: ended.splice(0) })
     tell({ kind: 'measured', measurements: meter.take() })
+    tellFaults()
+  }
+  const tellFaults = () => {
     if (injectedFaults.some((fault) => faults[fault] > 0)) tell({ kind: 'faults', faults })
     faults = noFaults()
   }
@@ -147,7 +150,11 @@ export async function runShard(orders: ShardOrders, ports: ShardPorts): Promise<
       clock,
       sinceStartMs,
       meter,
-      onFault: (fault) => void faults[fault]++,
+      onFault(fault) {
+        faults[fault]++
+        // What keeps a device keeps with it what was done to it until then.
+        if (keeping) tellFaults()
+      },
       keeping,
       leave,
       signal,

@@ -13,7 +13,10 @@ export interface NextRecord {
   add(news: ShardNews): void
   /** That goes into the queue with the record, and not before. */
   keep(index: number, kept: KeptDevice | undefined): void
-  /** That may go before. False: something of that device waits for the record, and neither is to be there without the other. */
+  /**
+   * That may go before. False: something of that device waits for the record, or a fault that was injected, and neither is to be there
+   * without the other.
+   */
   fence(index: number, kept: KeptDevice): boolean
   repeated(step: Step): void
   /** Devices have ended or are kept, a step was made again, or it was taken or parked. */
@@ -42,7 +45,7 @@ export function nextRecord(): NextRecord {
     },
     fence(index, kept) {
       fenced.set(index, kept)
-      return !next.kept.has(index)
+      return !next.kept.has(index) && !hasFaults(next)
     },
     repeated: (step) => addRepeated(next, step, 1),
     hasNews: () => next.first.length + next.ended.length + next.repeated.size + next.last.length + next.kept.size > 0,
@@ -122,11 +125,13 @@ function newsOf({ sums, ended, faults, repeated, first, last, cost }: Next): rea
     ...first,
     { kind: 'measured', measurements: { ...encodeSums(sums), cost } },
     ...(ended.length > 0 ? [{ kind: 'devices' as const, devices: ended }] : []),
-    ...(injectedFaults.some((fault) => faults[fault] > 0) ? [{ kind: 'faults' as const, faults }] : []),
+    ...(hasFaults({ faults }) ? [{ kind: 'faults' as const, faults }] : []),
     ...(repeated.size > 0 ? [{ kind: 'repeated' as const, steps: Object.fromEntries(repeated) }] : []),
     ...last,
   ]
 }
+
+const hasFaults = ({ faults }: Pick<Next, 'faults'>): boolean => injectedFaults.some((fault) => faults[fault] > 0)
 
 const isMeasured = ({ histograms, errors, bins, pending }: Sums): boolean =>
   histograms.size > 0 || errors.size > 0 || bins.size > 0 || pending !== 0
